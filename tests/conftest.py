@@ -1,0 +1,24 @@
+"""What every test shares: where the real images lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def data_folder() -> Path | None:
+    """The folder of real images: `$FASTDUP_DB_DATA`, else `shared/data` beside the checkout or above it."""
+    named = os.environ.get("FASTDUP_DB_DATA")
+    candidates = [Path(named)] if named else [p / "shared" / "data" for p in Path(__file__).resolve().parents]
+    return next((c for c in candidates if c.is_dir()), None)
+
+
+@pytest.fixture(scope="session")
+def real_images() -> Path:
+    """`imagenet-sample`, `coco128`, `clothing` and `bsds500` lie here; skips where they are absent."""
+    folder = data_folder()
+    if folder is None:
+        pytest.skip("real images are absent (set FASTDUP_DB_DATA)")
+    return folder
