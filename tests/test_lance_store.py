@@ -1,0 +1,129 @@
+"""The vector table: what was appended comes back, a restore forgets the rest, memory and disk stay bounded."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastdup_db.errors import BadArgument, NotRun
+from fastdup_db.store import lance
+from fastdup_db.store.lance import EMBEDDINGS, VectorTable
+
+DIM = 8
+
+
+def rows(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors whose every entry is the row's id, so that a mix-up shows."""
+    ids = np.arange(start, stop, dtype=np.int64)
+    return ids, np.repeat(ids[:, None], DIM, axis=1).astype(np.float32)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> VectorTable:
+    name, column = EMBEDDINGS
+    return VectorTable(tmp_path / "vectors.lance", name=name, column=column)
+
+
+def content(table: VectorTable, **kwargs: int) -> list[int]:
+    ids: list[int] = []
+    for some_ids, matrix in table.batches(**kwargs):
+        assert (matrix == some_ids[:, None]).all()
+        ids.extend(some_ids.tolist())
+    return ids
+
+
+def test_rows_come_back_in_id_order(table: VectorTable) -> None:
+    for start in (0, 10, 20):
+        table.append(*rows(start, start + 10))
+    assert content(table, rows=7) == list(range(30))
+    assert len(table) == 30 and table.dim == DIM and table.nbytes() > 30 * DIM * 4
+
+
+def test_create_streams_and_replaces(table: VectorTable) -> None:
+    table.append(*rows(50, 60))
+    version = table.create((rows(i, i + 5) for i in range(0, 20, 5)), dim=DIM)
+    assert version == table.version and content(table) == list(range(20))
+
+
+def test_an_empty_table_is_a_table(table: VectorTable) -> None:
+    table.create(dim=DIM)
+    assert len(table) == 0 and content(table) == [] and table.take(np.array([], dtype=np.int64)).shape == (0, DIM)
+
+
+def test_restore_forgets_what_came_after_the_recorded_version(table: VectorTable) -> None:
+    table.append(*rows(0, 10))
+    marked = table.append(*rows(10, 20))
+    table.append(*rows(20, 30))
+    table.restore(marked)
+    assert content(table) == list(range(20))
+    table.append(*rows(20, 25))
+    assert content(table) == list(range(25))
+    assert table.restore(0) == 0 and not table.exists()
+    with pytest.raises(NotRun):
+        table.dataset()
+
+
+def test_restore_of_an_unknown_version_is_refused(table: VectorTable) -> None:
+    table.append(*rows(0, 3))
+    with pytest.raises(BadArgument, match="version 77"):
+        table.restore(77)
+
+
+def test_deleted_and_replaced_rows(table: VectorTable) -> None:
+    table.append(*rows(0, 10))
+    table.delete(np.array([3, 3, 5, 99]))
+    assert content(table) == [0, 1, 2, 4, 6, 7, 8, 9]
+    table.replace(*rows(1, 4))
+    assert content(table, rows=4) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+
+
+def test_take_keeps_the_order_asked_for(table: VectorTable) -> None:
+    table.append(*rows(10, 20))
+    table.append(*rows(0, 10))
+    assert table.take(np.array([12, 3, 12]))[:, 0].tolist() == [12, 3, 12]
+    with pytest.raises(BadArgument, match="not in table"):
+        table.take(np.array([20]))
+
+
+def test_wrong_shapes_are_refused(table: VectorTable) -> None:
+    table.append(*rows(0, 2))
+    with pytest.raises(BadArgument, match=r"\(2, 8\)"):
+        table.append(np.arange(2), np.zeros((2, 5), np.float32))
+
+
+def test_many_small_appends_stay_small_and_restorable(table: VectorTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lance, "HOUSEKEEPING_APPENDS", 50)
+    versions = [table.append(*rows(i, i + 1)) for i in range(120)]
+    assert content(table) == list(range(120))
+    assert len(list((table.path / "_versions").iterdir())) < 120
+    table.restore(versions[-5])
+    assert content(table) == list(range(116))
+
+
+def test_compacting_keeps_rows_and_the_last_marker(table: VectorTable) -> None:
+    table.append(*rows(0, 5))
+    marked = table.append(*rows(5, 9))
+    table.delete(np.array([0]))
+    table.compact()
+    assert content(table) == list(range(1, 9))
+    table.restore(marked)
+    assert content(table) == list(range(9))
+
+
+def test_duckdb_and_lancedb_read_the_same_table(table: VectorTable) -> None:
+    import duckdb
+    import lancedb
+
+    table.append(*rows(0, 12))
+    embeddings = table.arrow()
+    found = duckdb.sql("select id, embedding[1] from embeddings where id >= 10 order by id").fetchall()
+    assert embeddings is not None and found == [(10, 10.0), (11, 11.0)]
+    assert lancedb.connect(table.folder).open_table("embeddings").count_rows() == 12
+
+
+def test_a_handle_travels_to_other_processes(table: VectorTable) -> None:
+    table.append(*rows(0, 4))
+    assert content(pickle.loads(pickle.dumps(table))) == [0, 1, 2, 3]
