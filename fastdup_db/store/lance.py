@@ -111,7 +111,7 @@ class VectorTable:
         dataset = self.dataset()
         batch = _record(ids, matrix, schema=_schema(self.column, _dim(dataset, self.column)))
         dataset = lance.write_dataset(pa.table(batch), dataset, mode="append")
-        if len(dataset.fragment_ids) >= HOUSEKEEPING_APPENDS:
+        if len(dataset.fragment_ids()) >= HOUSEKEEPING_APPENDS:
             return self.compact()
         return int(dataset.version)
 
