@@ -1,0 +1,78 @@
+"""Local files: how a name is shown, what `stat` says, how bytes are read."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from fastdup_db import errors
+from fastdup_db.errors import ImageError
+from fastdup_db.sources.reference import Reference
+
+MAX_ENCODED_BYTES = 1 << 30
+"""An encoded image larger than this is not read into memory: its row says ERROR_IMAGE_TOO_LARGE."""
+
+_ABSENT = (errno.ENOENT, errno.ENOTDIR)
+
+
+def shown(path: str) -> str:
+    """A path as it can be stored and printed: bytes that are no UTF-8 appear as `\\xNN`."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return path
+
+
+def reference(path: str, *, label: str = "", split: str = "") -> Reference:
+    """The reference of a local file at an absolute path; one that is gone or no regular file carries its code.
+
+    A name that is not UTF-8 is shown with `\\xNN`; `member` then holds the true path as a `file://` URL.
+    """
+    name = shown(path)
+    member = "" if name == path else "file://" + quote_from_bytes(os.fsencode(path))
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as exc:
+        return Reference(name, member=member, label=label, split=split, error_code=_code(exc))
+    if not stat.S_ISREG(status.st_mode):
+        return Reference(name, member=member, label=label, split=split, error_code=errors.UNREADABLE_FILE)
+    return Reference(
+        name, member=member, file_size=status.st_size, version=str(status.st_mtime_ns), label=label, split=split
+    )
+
+
+def true_path(ref: Reference) -> str:
+    """The path to open for a plain local file."""
+    return os.fsdecode(unquote_to_bytes(ref.member[len("file://") :])) if ref.member else ref.filename
+
+
+def read(path: str) -> bytes:
+    """All bytes of a regular file.
+
+    Raises `ImageError`: missing, unreadable (no permission, a folder, a pipe), zero size, or too large to read.
+    """
+    try:
+        # O_NONBLOCK: opening a named pipe that happens to be called x.jpg must not wait for a writer
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with io.FileIO(descriptor, closefd=True) as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageError(errors.UNREADABLE_FILE, f"{path}: not a regular file")
+            if status.st_size > MAX_ENCODED_BYTES:
+                raise ImageError(errors.IMAGE_TOO_LARGE, f"{path}: {status.st_size} bytes")
+            data = file.readall()
+    except (OSError, ValueError) as exc:
+        raise ImageError(_code(exc), f"{path}: {exc}") from exc
+    if not data:
+        raise ImageError(errors.ZERO_SIZE_FILE, path)
+    return data
+
+
+def _code(exc: OSError | ValueError) -> str:
+    # ValueError is how Python refuses a NUL inside a path: no such file can exist
+    absent = isinstance(exc, ValueError) or exc.errno in _ABSENT
+    return errors.MISSING_FILE if absent else errors.UNREADABLE_FILE

@@ -1,0 +1,72 @@
+"""Every known file under a folder, in the order of full paths, without holding the tree in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+
+from fastdup_db.sources.kinds import ARCHIVE, IMAGE, JUNK_FOLDER, VIDEO, is_junk, kind_of
+
+WALKED = frozenset({IMAGE, ARCHIVE, VIDEO})
+
+
+def walk(
+    root: str, *, sort: bool = True, follow_symlinks: bool = True, exclude: Collection[str] = ()
+) -> Iterator[tuple[str, str]]:
+    """Yields `(path, kind)` of images, archives and videos; a folder that cannot be read comes as `(path, "")`.
+
+    Order: by full path as a string (`a-b/x`, `a.jpg`, `a/x`), whatever the file system's own order; `sort=False`
+    keeps the latter. Memory: the names of the folders on the way down, never the whole tree.
+
+    Linked folders are followed once; a link into the tree itself (so also every loop) is passed over, because
+    its images are listed under their own names. `exclude` holds real paths of folders to pass over.
+
+    root: an absolute path. Raises OSError when root itself cannot be listed.
+    """
+    sep = os.sep
+    real_root = os.path.realpath(root)
+    linked: set[str] = set()
+    stack = [iter(_names(root, sort=sort))]
+    paths = [root.rstrip(sep)]
+    while stack:
+        name = next(stack[-1], None)
+        if name is None:
+            stack.pop()
+            paths.pop()
+            continue
+        path = paths[-1] + sep + name
+        if not name.endswith(sep):
+            yield path, kind_of(name)
+            continue
+        path = path[: -len(sep)]
+        if exclude and os.path.realpath(path) in exclude:
+            continue
+        if os.path.islink(path):
+            target = os.path.realpath(path)
+            inside = (target + sep).startswith(real_root + sep) or (real_root + sep).startswith(target + sep)
+            if not follow_symlinks or inside or target in linked:
+                continue
+            linked.add(target)
+        try:
+            names = _names(path, sort=sort)
+        except OSError:
+            yield path, ""
+            continue
+        stack.append(iter(names))
+        paths.append(path)
+
+
+def _names(folder: str, *, sort: bool) -> list[str]:
+    """Names in one folder that matter; those of folders end in the separator, so that sorting them sorts full paths."""
+    names = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if kind_of(name) in WALKED and not is_junk(name):
+                # a folder may be called x.jpg; the type comes from the directory itself and costs no stat
+                names.append(name + os.sep if entry.is_dir() else name)
+            elif name != JUNK_FOLDER and entry.is_dir():
+                names.append(name + os.sep)
+    if sort:
+        names.sort()
+    return names

@@ -1,0 +1,227 @@
+"""From whatever the user calls his input to a stream of references, in a fixed order."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from fastdup_db import errors
+from fastdup_db.errors import BadInput
+from fastdup_db.sources import files, kinds, listfile
+from fastdup_db.sources.folder import walk
+from fastdup_db.sources.layout import label_and_split
+from fastdup_db.sources.options import ListingOptions
+from fastdup_db.sources.reference import Reference
+
+InputDir = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+ALLOWED = (
+    "a folder, a list of files and folders, a text or csv list file, one image, an archive "
+    "(tar, tar.gz, tgz, zip), a video, a YOLO yaml, s3://bucket/prefix or minio://alias/bucket/prefix"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A name that may become references: nothing was opened yet.
+
+    kind: one of `kinds`, or empty for a folder that cannot be read. root: what class folders are counted from.
+    """
+
+    path: str
+    kind: str
+    root: str = ""
+    split: str = ""
+    known: Reference | None = None
+
+
+def listing(input_dir: InputDir, *, options: ListingOptions | None = None) -> Iterator[Reference]:
+    """Streams the references of an input, deterministically: folders by full path, lists in their own order.
+
+    What cannot be read is a reference with an `error_code`. Nothing of an image is read here: plain files cost a
+    `stat`, archives the walk over their headers, videos the walk over their packets.
+
+    Raises `BadInput`: the input does not exist, is of no allowed form, or mixes plain images with archives or videos
+    (unless `tar_only`). An input in which nothing is found yields nothing; see `check_input`.
+    """
+    options = options or ListingOptions()
+    references = _expanded(_guarded(candidates(input_dir, options=options), options=options), options=options)
+    if options.find_regex:
+        pattern = re.compile(options.find_regex)
+        references = (r for r in references if pattern.search(r.filename))
+    if options.min_file_size:
+        references = (r for r in references if r.file_size < 0 or r.file_size >= options.min_file_size)
+    if options.min_offset or options.max_offset is not None:
+        references = islice(references, options.min_offset, options.max_offset)
+    return islice(references, options.num_images) if options.num_images else references
+
+
+def check_input(
+    input_dir: InputDir | None,
+    *,
+    work_dir: str | os.PathLike[str] | None = None,
+    options: ListingOptions | None = None,
+) -> None:
+    """Refuses an input that no run can use, by names alone: nothing is opened, nothing written.
+
+    Raises `BadInput`, saying what is allowed: no input, a missing or unreadable one, one without a single known
+    file, plain images mixed with archives or videos, a work_dir that is a file or the input itself.
+    For a bucket only the first page of names is asked for; its errors are `RemoteError`.
+    """
+    options = options or ListingOptions()
+    if work_dir is not None:
+        _check_work_dir(input_dir, os.fspath(work_dir))
+    if input_dir is None:
+        raise BadInput(f"input_dir is missing; give {ALLOWED}")
+    found = _guarded(candidates(input_dir, options=options), options=options)
+    limit = 1000 if isinstance(input_dir, str) and kinds.is_remote(input_dir) else None
+    if not sum(1 for _ in islice(found, limit)):
+        what = "archive or video" if options.tar_only else "image, archive or video"
+        raise BadInput(f"{input_dir}: no {what} found; known extensions: {kinds.allowed_extensions()}")
+
+
+def candidates(input_dir: InputDir, *, options: ListingOptions) -> Iterator[Candidate]:
+    """Names only, in listing order. Raises `BadInput` at once when the input is of no allowed form."""
+    if isinstance(input_dir, str | os.PathLike):
+        return _of_one(os.fspath(input_dir), options=options)
+    if not isinstance(input_dir, Sequence) or isinstance(input_dir, bytes | bytearray):
+        raise BadInput(f"input_dir of type {type(input_dir).__name__} is not allowed; give {ALLOWED}")
+    wrong = next((item for item in input_dir if not isinstance(item, str | os.PathLike)), None)
+    if wrong is not None:
+        raise BadInput(f"input_dir holds {wrong!r}; a list may hold paths of files and folders only")
+    if not input_dir:
+        raise BadInput(f"input_dir is an empty list; give {ALLOWED}")
+    names = (os.fspath(item) for item in input_dir)
+    return _of_list((n if kinds.is_remote(n) else os.path.abspath(n) for n in names), options=options)
+
+
+def _of_one(name: str, *, options: ListingOptions) -> Iterator[Candidate]:
+    if not name.strip():
+        raise BadInput(f"input_dir is empty; give {ALLOWED}")
+    if kinds.is_remote(name):
+        return _of_remote(name, options=options)
+    path = os.path.abspath(name if os.path.lexists(name) else os.path.expanduser(name))
+    if not os.path.exists(path):
+        raise BadInput(f"input_dir {name!r} does not exist; give {ALLOWED}")
+    if os.path.isdir(path):
+        return _of_folder(path, options=options)
+    if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise BadInput(f"input_dir {name!r} cannot be read (no permission)")
+    kind = kinds.kind_of(path)
+    if kind == kinds.YAML:
+        return _of_yaml(path, options=options)
+    if kind == kinds.LIST or (kind == kinds.OTHER and _is_text(path)):
+        return _of_list_file(path, options=options)
+    return iter([Candidate(path, kind if kind in (kinds.ARCHIVE, kinds.VIDEO) else kinds.IMAGE)])
+
+
+def _of_folder(path: str, *, options: ListingOptions) -> Iterator[Candidate]:
+    try:
+        os.scandir(path).close()
+    except OSError as exc:
+        raise BadInput(f"input folder {path!r} cannot be read: {exc.strerror}") from exc
+    return _walked(path, options=options)
+
+
+def _walked(path: str, *, options: ListingOptions, split: str = "") -> Iterator[Candidate]:
+    exclude = {os.path.realpath(folder) for folder in options.exclude}
+    found = walk(path, sort=options.sort, follow_symlinks=options.follow_symlinks, exclude=exclude)
+    return (Candidate(name, kind, root=path, split=split) for name, kind in found)
+
+
+def _of_list_file(path: str, *, options: ListingOptions) -> Iterator[Candidate]:
+    folder = os.path.dirname(path)
+    if next(listfile.rows(path), None) is None:
+        raise BadInput(f"list file {path!r} holds no names; it wants one path a row")
+    return _of_list((listfile.resolve(row, folder=folder) for row in listfile.rows(path)), options=options)
+
+
+def _of_list(names: Iterable[str], *, options: ListingOptions, split: str = "") -> Iterator[Candidate]:
+    """Entries of a list. What the user named is taken whatever its extension; a folder is walked."""
+    for name in names:
+        if kinds.is_remote(name):
+            yield from _of_remote(name, options=options)
+        elif _is_folder(name):
+            try:
+                yield from _walked(name, options=options, split=split)
+            except OSError:
+                yield Candidate(name, "", split=split)
+        else:
+            kind = kinds.kind_of(name)
+            yield Candidate(name, kind if kind in (kinds.ARCHIVE, kinds.VIDEO) else kinds.IMAGE, split=split)
+
+
+def _of_yaml(path: str, *, options: ListingOptions) -> Iterator[Candidate]:
+    raise BadInput(f"{path!r}: yaml inputs are not supported yet")
+
+
+def _of_remote(uri: str, *, options: ListingOptions) -> Iterator[Candidate]:
+    raise BadInput(f"{uri!r}: buckets are not supported yet")
+
+
+def _guarded(found: Iterator[Candidate], *, options: ListingOptions) -> Iterator[Candidate]:
+    """Refuses plain images beside archives or videos; `tar_only` drops the plain ones instead."""
+    plain = packed = ""
+    for candidate in found:
+        if candidate.kind in (kinds.ARCHIVE, kinds.VIDEO):
+            packed = packed or candidate.path
+        elif candidate.kind and options.tar_only:
+            continue
+        elif candidate.kind:
+            plain = plain or candidate.path
+        if plain and packed:
+            raise BadInput(
+                f"the input mixes plain images ({files.shown(plain)}) with archives or videos "
+                f"({files.shown(packed)}); use tar_only=True to ignore the plain images, or run them apart"
+            )
+        yield candidate
+
+
+def _expanded(found: Iterator[Candidate], *, options: ListingOptions) -> Iterator[Reference]:
+    for candidate in found:
+        for reference in _references(candidate, options=options):
+            label, split = reference.label, candidate.split
+            if options.label_from_folder:
+                label, found_split = label_and_split(reference.filename, root=reference.container or candidate.root)
+                split = split or found_split
+            yield replace(reference, label=label, split=split) if label or split else reference
+
+
+def _references(candidate: Candidate, *, options: ListingOptions) -> Iterator[Reference]:
+    if candidate.known is not None:
+        yield candidate.known
+    elif candidate.kind == kinds.IMAGE:
+        yield files.reference(candidate.path)
+    elif not candidate.kind:
+        yield Reference(files.shown(candidate.path), error_code=errors.UNREADABLE_FILE)
+    else:
+        raise BadInput(f"{candidate.path}: archives and videos are not supported yet")
+
+
+def _check_work_dir(input_dir: object, work_dir: str) -> None:
+    if os.path.exists(work_dir) and not os.path.isdir(work_dir):
+        raise BadInput(f"work_dir {work_dir!r} is a file; give a folder that exists or may be created")
+    named = input_dir if isinstance(input_dir, Sequence) and not isinstance(input_dir, str) else [input_dir]
+    for item in named:
+        if isinstance(item, str | Path) and os.path.realpath(item) == os.path.realpath(work_dir):
+            raise BadInput(
+                f"work_dir and input_dir are the same folder {work_dir!r}; give the results one of their own"
+            )
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return os.path.isdir(path)
+    except ValueError:
+        return False
+
+
+def _is_text(path: str) -> bool:
+    try:
+        return listfile.looks_like_text(path)
+    except OSError as exc:
+        raise BadInput(f"input {path!r} cannot be read: {exc.strerror}") from exc

@@ -1,0 +1,62 @@
+"""References in, functions that return their bytes or frames out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import groupby
+
+import numpy as np
+
+from fastdup_db.errors import ImageError
+from fastdup_db.sources import files
+from fastdup_db.sources.kinds import is_remote
+from fastdup_db.sources.reference import Load, Reference
+
+Group = Iterator[Reference]
+
+
+def payloads(references: Iterable[Reference], *, io_threads: int | None = None) -> Iterator[tuple[Reference, Load]]:
+    """Pairs each reference, in order, with a function that returns its bytes (or RGB frame) once called.
+
+    The way is chosen by the reference alone, so stored references can be read again by any process. Local files and
+    members of tars and zips are read inside the function, by the thread that calls it; objects of a bucket are
+    fetched ahead by `io_threads` threads; compressed tars and videos are read in order as the iterator advances.
+    Memory is bounded by the pairs that the caller holds. The function raises `ImageError` with the row's code.
+    """
+    for way, group in groupby(references, key=_way):
+        yield from _READERS[way[0]](group, io_threads)
+
+
+def load(reference: Reference) -> bytes | np.ndarray:
+    """Bytes or frame of one reference, read now. Raises `ImageError`."""
+    return next(payloads([reference], io_threads=1))[1]()
+
+
+def _way(reference: Reference) -> tuple[str, str]:
+    if reference.error_code:
+        return "failed", ""
+    if not reference.container:
+        return ("object" if is_remote(reference.filename) else "file"), ""
+    return ("video" if reference.frame_ms >= 0 else "archive"), reference.container
+
+
+def _files(group: Group, io_threads: int | None) -> Iterator[tuple[Reference, Load]]:
+    for reference in group:
+        path = files.true_path(reference) if reference.member else reference.filename
+        yield reference, partial(files.read, path)
+
+
+def _failed(group: Group, io_threads: int | None) -> Iterator[tuple[Reference, Load]]:
+    for reference in group:
+        yield reference, partial(_raise, reference.error_code, reference.filename)
+
+
+def _raise(code: str, filename: str) -> bytes:
+    raise ImageError(code, f"{filename}: {code}")
+
+
+_READERS: dict[str, Callable[[Group, int | None], Iterator[tuple[Reference, Load]]]] = {
+    "failed": _failed,
+    "file": _files,
+}
