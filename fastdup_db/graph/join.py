@@ -1,0 +1,166 @@
+"""Block against block: the nearest neighbours among chosen pairs of blocks, each pair of blocks multiplied once.
+
+A block pair serves both sides: the rows of the product are neighbours for one block, its columns for the other.
+Finding who may enter a row's k nearest is one comparison of the product with each side's k-th best so far, 5 % of the
+cost of the product (1,024 x 1,024 x 576: product 12.9 ms, comparison 0.3 ms, `argpartition` would be 8.4 ms).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fastdup_db.graph.metrics import Matrix, Metric
+from fastdup_db.graph.nearest import Ids, Nearest
+
+T = TypeVar("T")
+
+BLOCK_ROWS = 1024
+"""Rows of a block. Fixed, so that results cannot depend on memory or threads; the product of two such blocks is 4 MB,
+about the second-level cache, and already as fast as larger ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows `start:stop` of one side of the join."""
+
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+Reader = Callable[[Block], Matrix]
+
+
+def blocks(rows: int, *, size: int = BLOCK_ROWS) -> list[Block]:
+    """Consecutive blocks that cover `rows` rows."""
+    return [Block(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def cores(threads: int | None) -> int:
+    """The number of worker threads: as asked for, else all cores this process may use."""
+    if threads:
+        return threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def workers(threads: int | None) -> Iterator[ThreadPoolExecutor]:
+    """Worker threads, each with a one-thread BLAS: small products run faster side by side (100 against 75 GFLOP/s)."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores(threads)) as pool:
+        yield pool
+
+
+def self_join(
+    tasks: Iterable[tuple[Block, list[Block]]],
+    *,
+    read: Reader,
+    ids: Ids,
+    metric: Metric,
+    nearest: Nearest,
+    threads: int | None = None,
+) -> None:
+    """Offer to `nearest` every pair within each task's blocks (own, others), for both sides.
+
+    `read(block)` gives prepared rows; `ids` int64 (n,) are the ids of all rows. A pair of blocks must come once, in
+    one direction; a block against itself leaves out the diagonal.
+    """
+
+    def work(task: tuple[Block, list[Block]]) -> None:
+        own, others = task
+        a = read(own)
+        for other in others:
+            same = other == own
+            b = a if same else read(other)
+            product = metric.closeness(a, b)
+            if same:
+                np.fill_diagonal(product, -np.inf)
+            slack = metric.slack(a, b)
+            _offer(product, a, b, own=own, other=other, ids=ids, metric=metric, nearest=nearest, slack=slack)
+            if not same:
+                # The transposed view is compared in memory order all the same.
+                _offer(product.T, b, a, own=other, other=own, ids=ids, metric=metric, nearest=nearest, slack=slack)
+
+    run_all(work, tasks, threads=threads)
+
+
+def cross_join(
+    tasks: Iterable[tuple[Block, list[Block]]],
+    *,
+    read: Reader,
+    read_other: Reader,
+    other_ids: Ids,
+    metric: Metric,
+    nearest: Nearest,
+    threads: int | None = None,
+) -> None:
+    """Offer to `nearest` (rows of the first side) every row of the other side's blocks, one direction only."""
+
+    def work(task: tuple[Block, list[Block]]) -> None:
+        own, others = task
+        a = read(own)
+        for other in others:
+            b = read_other(other)
+            product = metric.closeness(a, b)
+            slack = metric.slack(a, b)
+            _offer(product, a, b, own=own, other=other, ids=other_ids, metric=metric, nearest=nearest, slack=slack)
+
+    run_all(work, tasks, threads=threads)
+
+
+def run_all(work: Callable[[T], object], tasks: Iterable[T], *, threads: int | None) -> None:
+    """Do every task on worker threads; the first exception is raised."""
+    with workers(threads) as pool:
+        for _ in pool.map(work, tasks):
+            pass
+
+
+def _offer(
+    product: Matrix,
+    a: Matrix,
+    b: Matrix,
+    *,
+    own: Block,
+    other: Block,
+    ids: Ids,
+    metric: Metric,
+    nearest: Nearest,
+    slack: float,
+) -> None:
+    """Offer the columns of `product` that may enter the k nearest of its rows, at their exact score."""
+    # A bar that another thread is raising at this moment is read too low at worst: that lets more pairs through.
+    bar = metric.closeness_of(nearest.worst(own.start, own.stop).copy())
+    empty = np.flatnonzero(np.isneginf(bar))
+    if len(empty):
+        bar[empty] = _kth_largest(product[empty], k=nearest.k)
+    i, j = _at_least(product, bar - np.float32(slack))
+    if len(i):
+        nearest.offer(own.start + i, ids[other.start + j], metric.score(a, b, i, j))
+
+
+def _kth_largest(values: Matrix, *, k: int) -> npt.NDArray[np.float32]:
+    """float32 (m,): the k-th largest of each row, or the lowest finite number where a row has fewer."""
+    lowest = np.finfo(np.float32).min
+    if values.shape[1] <= k:
+        return np.full(len(values), lowest, dtype=np.float32)
+    return np.maximum(np.partition(values, values.shape[1] - k, axis=1)[:, -k], lowest)
+
+
+def _at_least(values: Matrix, bar: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Rows and columns where `values` (m, n) reach their row's bar, found in memory order."""
+    if values.flags.c_contiguous:
+        i, j = np.divmod(np.flatnonzero(values >= bar[:, None]), values.shape[1])
+    else:
+        j, i = np.divmod(np.flatnonzero(bar[None, :] <= values.T), values.shape[0])
+    return i, j

@@ -1,0 +1,47 @@
+"""The k nearest seen so far of every row, whatever order the pairs come in."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float32]
+
+NOBODY = -1
+"""The id in a slot that no neighbour has taken."""
+
+
+class Nearest:
+    """`ids` int64 (n, k) and `scores` float32 (n, k), best first: larger score, then lower id.
+
+    Offers may come from several threads and in any order; the outcome depends only on the set of pairs offered.
+    """
+
+    def __init__(self, rows: int, *, k: int) -> None:
+        self.k = k
+        self.ids: Ids = np.full((rows, k), NOBODY, dtype=np.int64)
+        self.scores: Scores = np.full((rows, k), -np.inf, dtype=np.float32)
+        self._lock = threading.Lock()
+
+    def worst(self, start: int, stop: int) -> Scores:
+        """float32 (stop - start,): the k-th score of these rows; a pair below it cannot enter. -inf: not full."""
+        return self.scores[start:stop, -1]
+
+    def offer(self, rows: Ids, ids: Ids, scores: Scores) -> None:
+        """Let each neighbour `ids[p]` at `scores[p]` compete for a place in row `rows[p]`. No pair may come twice."""
+        if not len(rows):
+            return
+        with self._lock:
+            touched = np.unique(rows)
+            all_rows = np.concatenate([np.repeat(touched, self.k), rows])
+            all_ids = np.concatenate([self.ids[touched].ravel(), ids])
+            all_scores = np.concatenate([self.scores[touched].ravel(), scores])
+            # Empty slots sort last within their row: their score is -inf and nothing offered is.
+            order = np.lexsort((all_ids, -all_scores, all_rows))
+            first = np.searchsorted(all_rows[order], touched)
+            best = order[first[:, None] + np.arange(self.k)]
+            self.ids[touched] = all_ids[best]
+            self.scores[touched] = all_scores[best]

@@ -1,0 +1,133 @@
+"""Neighbours: the same as by brute force, on any way, any block size, any number of threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastdup_db.errors import BadArgument
+from fastdup_db.graph import join
+from fastdup_db.graph.knn import Arrays, KnnGraph, neighbors
+from fastdup_db.graph.metrics import METRICS
+
+RNG = np.random.default_rng(4)
+
+
+def clustered(n: int, *, dim: int = 32, centres: int = 20, seed: int = 0) -> np.ndarray:
+    """Unit vectors around `centres` directions; row 1 repeats row 0 up to a small change, row 2 exactly."""
+    rng = np.random.default_rng(seed)
+    middle = rng.standard_normal((centres, dim))
+    points = middle[rng.integers(0, centres, n)] + 0.5 * rng.standard_normal((n, dim))
+    points[1] = points[0] + 0.01 * rng.standard_normal(dim)
+    points[2] = points[0]
+    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+
+
+def arrays(matrix: np.ndarray, *, start: int = 0) -> Arrays:
+    return Arrays(np.arange(start, start + len(matrix), dtype=np.int64), np.asarray(matrix, dtype=np.float32))
+
+
+def brute_force(matrix: np.ndarray, *, k: int) -> np.ndarray:
+    """Cosine neighbours in float64 with ties by id, the slow obvious way."""
+    wide = matrix.astype(np.float64)
+    wide /= np.linalg.norm(wide, axis=1, keepdims=True)
+    scores = (wide @ wide.T).round(7)
+    np.fill_diagonal(scores, -np.inf)
+    return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+
+
+def same(a: KnnGraph, b: KnnGraph) -> bool:
+    return a.table().equals(b.table())
+
+
+@pytest.mark.parametrize("k", [1, 2, 7])
+def test_exact_neighbours_equal_brute_force(k: int) -> None:
+    matrix = clustered(700)
+    graph = neighbors(arrays(matrix), k=k)
+    assert (graph.to_ids == brute_force(matrix, k=k)).all()
+    assert graph.way == "exact" and len(graph) == 700 * k
+
+
+def test_copies_are_each_others_first_neighbours_at_exactly_one() -> None:
+    matrix = clustered(300)
+    matrix[[10, 150, 299]] = matrix[10]
+    graph = neighbors(arrays(matrix), k=2)
+    assert graph.to_ids[[10, 150, 299]].tolist() == [[150, 299], [10, 299], [10, 150]]
+    assert (graph.scores[[10, 150, 299]] == 1.0).all()
+    assert graph.to_ids[1].tolist() == [0, 2] and graph.scores[1, 0] == graph.scores[1, 1] > 0.99
+
+
+def test_thousands_of_copies_tie_by_id() -> None:
+    matrix = np.repeat(clustered(3), [2500, 2, 1], axis=0)
+    graph = neighbors(arrays(matrix), k=3)
+    assert graph.to_ids[0].tolist() == [1, 2, 3] and graph.to_ids[2499].tolist() == [0, 1, 2]
+    assert graph.to_ids[2500].tolist()[:1] == [2501]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_few_vectors_have_fewer_neighbours(n: int) -> None:
+    graph = neighbors(arrays(np.eye(3, 8)[:n]), k=5)
+    assert len(graph.table()) == n * max(n - 1, 0)
+    assert graph.table().schema.names == ["from_id", "to_id", "similarity", "rank"]
+
+
+def test_edges_are_ordered_and_ranked() -> None:
+    edges = neighbors(arrays(clustered(50), start=100), k=3).table().to_pandas()
+    assert edges["from_id"].tolist() == sorted(edges["from_id"]) and edges["from_id"].min() == 100
+    assert edges["rank"].tolist() == [1, 2, 3] * 50
+    assert (edges["from_id"] != edges["to_id"]).all()
+    assert (edges.groupby("from_id")["similarity"].diff().fillna(0) <= 0).all()
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_every_metric_ranks_as_scipy_does(name: str) -> None:
+    from scipy.spatial.distance import cdist
+
+    matrix = np.abs(clustered(200)) if name == "jensenshannon" else clustered(200)
+    graph = neighbors(arrays(matrix), k=4, metric=name, mode="Flat")
+    far = cdist(matrix, matrix, {"l1": "cityblock", "linf": "chebyshev"}.get(name, name))
+    np.fill_diagonal(far, np.inf)
+    nearest = np.sort(far, axis=1)[:, :4]
+    expected = 1 - nearest if name == "cosine" else 1 / (1 + nearest)
+    found = graph.table()["similarity"].to_numpy().reshape(-1, 4)
+    assert np.allclose(found, expected, atol=2e-6)
+    assert (found[2, 0], graph.to_ids[2, 0]) == (1.0, 0)
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_blocks_and_threads_do_not_change_a_bit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = clustered(500, centres=4)
+    matrix[100:140] = matrix[100] + 1e-7 * RNG.standard_normal((40, 32)).astype(np.float32)  # near ties
+    reference = neighbors(arrays(matrix), k=5, metric=name, threads=1)
+    for size, threads in ((37, 4), (128, 1), (499, 3)):
+        monkeypatch.setattr(join.blocks, "__kwdefaults__", {"size": size})
+        assert same(neighbors(arrays(matrix), k=5, metric=name, threads=threads), reference)
+
+
+def test_a_small_budget_reads_from_disk_and_changes_nothing(tmp_path) -> None:
+    matrix = clustered(3000)
+    far_less = neighbors(arrays(matrix), k=2, memory_budget=2048 * 32 * 4, folder=tmp_path)
+    assert same(far_less, neighbors(arrays(matrix), k=2))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_zero_vectors_are_like_each_other_and_like_nothing_else() -> None:
+    matrix = clustered(20)
+    matrix[[5, 9]] = 0
+    graph = neighbors(arrays(matrix), k=2)
+    assert graph.to_ids[5, 0] == 9 and graph.scores[5].tolist() == [1.0, 0.0]
+
+
+def test_calibration_maps_scores_to_similarities() -> None:
+    graph = neighbors(arrays(clustered(40)), k=2, calibration=3.0)
+    assert np.allclose(graph.table()["similarity"].to_numpy(), (graph.scores.ravel() + 3) / 4)
+    assert np.allclose(graph.metric.score_of(graph.metric.similarity(graph.scores)), graph.scores, atol=1e-6)
+
+
+def test_bad_arguments_say_what_is_allowed() -> None:
+    with pytest.raises(BadArgument, match="at least 1"):
+        neighbors(arrays(clustered(5)), k=0)
+    with pytest.raises(BadArgument, match="braycurtis, canberra, cosine"):
+        neighbors(arrays(clustered(5)), k=1, metric="hamming")
+    with pytest.raises(BadArgument, match="finite"):
+        neighbors(arrays(np.full((3, 4), np.nan)), k=1)
