@@ -12,9 +12,10 @@ from fastdup_db import errors
 from fastdup_db.errors import ImageError
 from fastdup_db.sources.reference import Reference
 
-MAX_ENCODED_BYTES = 1 << 30
-"""An encoded image larger than this is not read into memory: its row says ERROR_IMAGE_TOO_LARGE."""
+MAX_ENCODED_BYTES = 1 << 29
+"""An encoded image larger than this (512 MiB) is not read into memory, nor inflated: ERROR_IMAGE_TOO_LARGE."""
 
+_URL = "file://"
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
 
@@ -27,27 +28,30 @@ def shown(path: str) -> str:
     return path
 
 
-def reference(path: str, *, label: str = "", split: str = "") -> Reference:
+def stored(path: str) -> str:
+    """A path as text that leads back to it: itself when it is UTF-8, else a percent-encoded `file://` URL."""
+    return path if shown(path) == path else _URL + quote_from_bytes(os.fsencode(path))
+
+
+def opened_by(text: str) -> str:
+    """The path that `stored` was given."""
+    return os.fsdecode(unquote_to_bytes(text[len(_URL) :])) if text.startswith(_URL) else text
+
+
+def reference(path: str) -> Reference:
     """The reference of a local file at an absolute path; one that is gone or no regular file carries its code.
 
-    A name that is not UTF-8 is shown with `\\xNN`; `member` then holds the true path as a `file://` URL.
+    A name that is not UTF-8 is shown with `\\xNN`; `member` then holds what `opened_by` turns into the true path.
     """
-    name = shown(path)
-    member = "" if name == path else "file://" + quote_from_bytes(os.fsencode(path))
+    name, text = shown(path), stored(path)
+    member = text if text != name else ""
     try:
         status = os.stat(path)
     except (OSError, ValueError) as exc:
-        return Reference(name, member=member, label=label, split=split, error_code=_code(exc))
+        return Reference(name, member=member, error_code=code_of(exc))
     if not stat.S_ISREG(status.st_mode):
-        return Reference(name, member=member, label=label, split=split, error_code=errors.UNREADABLE_FILE)
-    return Reference(
-        name, member=member, file_size=status.st_size, version=str(status.st_mtime_ns), label=label, split=split
-    )
-
-
-def true_path(ref: Reference) -> str:
-    """The path to open for a plain local file."""
-    return os.fsdecode(unquote_to_bytes(ref.member[len("file://") :])) if ref.member else ref.filename
+        return Reference(name, member=member, error_code=errors.UNREADABLE_FILE)
+    return Reference(name, member=member, file_size=status.st_size, version=str(status.st_mtime_ns))
 
 
 def read(path: str) -> bytes:
@@ -66,13 +70,14 @@ def read(path: str) -> bytes:
                 raise ImageError(errors.IMAGE_TOO_LARGE, f"{path}: {status.st_size} bytes")
             data = file.readall()
     except (OSError, ValueError) as exc:
-        raise ImageError(_code(exc), f"{path}: {exc}") from exc
+        raise ImageError(code_of(exc), f"{path}: {exc}") from exc
     if not data:
         raise ImageError(errors.ZERO_SIZE_FILE, path)
     return data
 
 
-def _code(exc: OSError | ValueError) -> str:
+def code_of(exc: OSError | ValueError) -> str:
+    """The error code of a file that could not be opened or asked about."""
     # ValueError is how Python refuses a NUL inside a path: no such file can exist
     absent = isinstance(exc, ValueError) or exc.errno in _ABSENT
     return errors.MISSING_FILE if absent else errors.UNREADABLE_FILE

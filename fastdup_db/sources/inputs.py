@@ -186,7 +186,9 @@ def _expanded(found: Iterator[Candidate], *, options: ListingOptions) -> Iterato
         for reference in _references(candidate, options=options):
             label, split = reference.label, candidate.split
             if options.label_from_folder:
-                label, found_split = label_and_split(reference.filename, root=reference.container or candidate.root)
+                label, found_split = label_and_split(
+                    reference.filename, root=files.shown(files.opened_by(reference.container or candidate.root))
+                )
                 split = split or found_split
             yield replace(reference, label=label, split=split) if label or split else reference
 
@@ -198,8 +200,12 @@ def _references(candidate: Candidate, *, options: ListingOptions) -> Iterator[Re
         yield files.reference(candidate.path)
     elif not candidate.kind:
         yield Reference(files.shown(candidate.path), error_code=errors.UNREADABLE_FILE)
+    elif candidate.kind == kinds.ARCHIVE:
+        from fastdup_db.sources import archives
+
+        yield from archives.references(files.stored(candidate.path))
     else:
-        raise BadInput(f"{candidate.path}: archives and videos are not supported yet")
+        raise BadInput(f"{candidate.path}: videos are not supported yet")
 
 
 def _check_work_dir(input_dir: object, work_dir: str) -> None:

@@ -43,13 +43,19 @@ def _way(reference: Reference) -> tuple[str, str]:
 
 def _files(group: Group, io_threads: int | None) -> Iterator[tuple[Reference, Load]]:
     for reference in group:
-        path = files.true_path(reference) if reference.member else reference.filename
+        path = files.opened_by(reference.member or reference.filename)
         yield reference, partial(files.read, path)
 
 
 def _failed(group: Group, io_threads: int | None) -> Iterator[tuple[Reference, Load]]:
     for reference in group:
         yield reference, partial(_raise, reference.error_code, reference.filename)
+
+
+def _archive(group: Group, io_threads: int | None) -> Iterator[tuple[Reference, Load]]:
+    from fastdup_db.sources import members
+
+    return members.loads(group)
 
 
 def _raise(code: str, filename: str) -> bytes:
@@ -59,4 +65,5 @@ def _raise(code: str, filename: str) -> bytes:
 _READERS: dict[str, Callable[[Group, int | None], Iterator[tuple[Reference, Load]]]] = {
     "failed": _failed,
     "file": _files,
+    "archive": _archive,
 }
