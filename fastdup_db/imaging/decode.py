@@ -1,0 +1,288 @@
+"""Encoded bytes -> one upright array of pixels, or the error code of the image's row."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import simplejpeg
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from ..errors import (
+    CORRUPT_IMAGE,
+    IMAGE_TOO_LARGE,
+    IMAGE_TOO_SMALL,
+    ZERO_SIZE_FILE,
+    ImageError,
+    MissingExtra,
+)
+from . import exif, png
+
+MIN_SIDE = 10
+"""Pixels; smaller images are ERROR_IMAGE_TOO_SMALL, as in fastdup."""
+
+MAX_PIXELS = 178_956_970
+"""Larger images are ERROR_IMAGE_TOO_LARGE: where Pillow speaks of a decompression bomb (512 MB of RGB)."""
+
+if "OPENCV_LOG_LEVEL" not in os.environ:  # a broken file is a row here, not a line on stderr
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")  # the same for broken tags
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is checked below
+
+_FORMATS = [  # whose headers are read; importing a plug-in registers it
+    AvifImagePlugin.AvifImageFile.format,
+    BmpImagePlugin.BmpImageFile.format,
+    GifImagePlugin.GifImageFile.format,
+    Jpeg2KImagePlugin.Jpeg2KImageFile.format,
+    JpegImagePlugin.JpegImageFile.format,
+    PngImagePlugin.PngImageFile.format,
+    PpmImagePlugin.PpmImageFile.format,
+    TiffImagePlugin.TiffImageFile.format,
+    WebPImagePlugin.WebPImageFile.format,
+]
+_UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, IndexError, KeyError, OverflowError, MemoryError, EOFError)
+_ROTATED_BY_READER = ("TIFF",)  # OpenCV turns TIFF whatever the flags; AVIF never; the others not with IMREAD_UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One decoded image, upright.
+
+    image: uint8 or uint16, (h, w) gray, (h, w, 3) RGB, or (h, w, 4) RGBA with straight alpha that hides something.
+        16-bit values use the whole range whatever the file's depth (10-bit white is 65535); gray with alpha comes as
+        RGBA; CMYK as RGB; float TIFF as uint16. The first frame of an animation, the first page of a TIFF. Colour
+        profiles are not applied.
+    width, height: of the upright image.
+    orientation: the EXIF orientation that was undone, 1 for none.
+    truncated: the file ends too early or is damaged inside; what could not be read is gray or black.
+    """
+
+    image: np.ndarray
+    width: int
+    height: int
+    orientation: int = 1
+    truncated: bool = False
+
+
+def decode(
+    data: bytes | memoryview,
+    *,
+    min_width: int = MIN_SIDE,
+    min_height: int = MIN_SIDE,
+    max_pixels: int = MAX_PIXELS,
+) -> Decoded:
+    """The pixels of an encoded image: JPEG, PNG, BMP, WebP, TIFF, GIF, JPEG 2000, AVIF, PNM, HEIC/HEIF (extra `heif`).
+
+    The content decides, not the file's name. The declared size is read and checked before any pixel is decoded.
+    Raises `ImageError` with ZERO_SIZE_FILE, CORRUPT_IMAGE, IMAGE_TOO_SMALL or IMAGE_TOO_LARGE.
+    """
+    if not len(data):
+        raise ImageError(ZERO_SIZE_FILE, "the file is empty")
+    limits = _Limits(min_width, min_height, max_pixels)
+    if data[:2] == b"\xff\xd8":
+        found = _jpeg(data, limits)
+        if found is not None:
+            return found
+    return _heif(data, limits) if exif.is_heif(data) else _other(data, limits)
+
+
+def flatten(image: np.ndarray) -> np.ndarray:
+    """An image of `decode` as (h, w, 3) uint8 RGB, as a viewer shows it: transparency over white.
+
+    Without this an icon set, black everywhere and drawn in its alpha, would be one black square many times.
+    """
+    image = to_uint8(image)
+    if image.ndim == 2:
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    if image.shape[2] == 3:
+        return image
+    colour, alpha = np.ascontiguousarray(image[..., :3]), image[..., 3]
+    if alpha.min() == 255:
+        return colour
+    weight = cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
+    # c·a + 255·(1 − a) = 255 − (255 − c)·a, in bytes
+    return cv2.bitwise_not(cv2.multiply(cv2.bitwise_not(colour), weight, scale=1 / 255))
+
+
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    """The image in 8 bits a channel: 16-bit values / 257, rounded; scaled by bit depth, never stretched."""
+    return image if image.dtype == np.uint8 else cv2.convertScaleAbs(image, alpha=1 / 257)
+
+
+def upright(image: np.ndarray, *, orientation: int) -> np.ndarray:
+    """The image as its EXIF orientation (1..8, Exif 2.32 section 4.6.4 A) wants it seen."""
+    match orientation:
+        case 2:
+            return cv2.flip(image, 1)
+        case 3:
+            return cv2.rotate(image, cv2.ROTATE_180)
+        case 4:
+            return cv2.flip(image, 0)
+        case 5:
+            return cv2.transpose(image)
+        case 6:
+            return cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)
+        case 7:
+            return cv2.rotate(cv2.transpose(image), cv2.ROTATE_180)
+        case 8:
+            return cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE)
+        case _:
+            return image
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    min_width: int
+    min_height: int
+    max_pixels: int
+
+    def check(self, width: int, height: int) -> None:
+        if width * height > self.max_pixels:
+            raise ImageError(IMAGE_TOO_LARGE, f"{width}×{height} is more than {self.max_pixels} pixels")
+        if width < self.min_width or height < self.min_height:
+            raise ImageError(IMAGE_TOO_SMALL, f"{width}×{height} is less than {self.min_width}×{self.min_height}")
+
+
+def _jpeg(data: bytes | memoryview, limits: _Limits) -> Decoded | None:
+    """A JPEG by libjpeg-turbo through simplejpeg, a sixth faster than OpenCV; None if it cannot (12-bit, lossless)."""
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+    except (ValueError, KeyError):  # KeyError: 1.9 does not find a name for an undetermined subsampling
+        return None
+    block = exif.jpeg_block(data)
+    orientation = exif.orientation(block) if block else 1
+    swapped = orientation > 4
+    limits.check(height if swapped else width, width if swapped else height)
+    space = "GRAY" if colours == "Gray" else "RGB"
+    truncated = False
+    try:
+        image = simplejpeg.decode_jpeg(data, space)
+    except ValueError as problem:
+        # strict mode raises on any warning of the codec; not every warning is a loss
+        truncated = "remature end" in str(problem) or "orrupt" in str(problem)
+        try:
+            image = simplejpeg.decode_jpeg(data, space, strict=False)
+        except ValueError:
+            return None
+    if space == "GRAY":
+        image = image[:, :, 0]
+    return _decoded(upright(image, orientation=orientation), orientation, truncated)
+
+
+def _other(data: bytes | memoryview, limits: _Limits) -> Decoded:
+    """Anything else: Pillow reads the header (size, orientation), OpenCV the pixels."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as header:
+            kind, (width, height) = header.format, header.size
+            block = b"" if kind == "TIFF" else header.info.get("exif", b"")
+            orientation = _tiff_orientation(header) if kind == "TIFF" else exif.orientation(block) if block else 1
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
+        raise ImageError(IMAGE_TOO_LARGE, str(problem)) from problem
+    except _UNREADABLE as problem:
+        raise ImageError(CORRUPT_IMAGE, "not an image in a known format") from problem
+    swapped = orientation > 4
+    limits.check(height if swapped else width, width if swapped else height)
+    truncated = False
+    if kind == "PNG" and not png.is_whole(data):
+        mended = png.mended(data)
+        if mended is None:
+            raise ImageError(CORRUPT_IMAGE, "the PNG ends before its first row of pixels")
+        data, truncated = mended, True
+    image = _scaled(_opencv(data), bits=_bits(data, kind))
+    if kind not in _ROTATED_BY_READER:
+        image = upright(image, orientation=orientation)
+    return _decoded(image, orientation, truncated)
+
+
+def _opencv(data: bytes | memoryview) -> np.ndarray:
+    """Pixels in the file's own depth, gray, RGB or RGBA, not yet turned."""
+    buffer = np.frombuffer(data, np.uint8)
+    try:
+        image = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
+        if image is None:  # JPEG 2000 with gray and alpha can only be had as colour
+            image = cv2.imdecode(buffer, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    except cv2.error as problem:
+        raise ImageError(CORRUPT_IMAGE, "the pixels cannot be decoded") from problem
+    if image is None or image.size == 0:
+        raise ImageError(CORRUPT_IMAGE, "the pixels cannot be decoded")
+    if image.ndim == 2:
+        return image
+    # not IMREAD_COLOR_RGB: with it OpenCV 5.0 mixes the channels of 16-bit TIFF
+    if image.shape[2] == 3:
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if image.shape[2] == 4:
+        opaque = image[..., 3].min() == (255 if image.dtype == np.uint8 else 65535)  # as CMYK TIFF always is
+        return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if opaque else cv2.COLOR_BGRA2RGBA)
+    return np.ascontiguousarray(image[:, :, 0])
+
+
+def _heif(data: bytes | memoryview, limits: _Limits) -> Decoded:
+    """HEIC/HEIF by libheif, which turns the image itself (ISO 23008-12: irot and imir rule, EXIF does not)."""
+    try:
+        import pillow_heif
+    except ImportError as problem:
+        raise ImageError(CORRUPT_IMAGE, str(MissingExtra("Reading HEIC and HEIF", "heif"))) from problem
+    try:
+        container = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
+        picture = container[container.primary_index]
+        limits.check(*picture.size)
+        image = np.asarray(picture)
+    except (*_UNREADABLE, RuntimeError) as problem:
+        raise ImageError(CORRUPT_IMAGE, f"libheif: {problem}") from problem
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    elif image.ndim == 3 and image.shape[2] == 2:
+        image = np.ascontiguousarray(image[:, :, [0, 0, 0, 1]])
+    return _decoded(image, 1, False)
+
+
+def _decoded(image: np.ndarray, orientation: int, truncated: bool) -> Decoded:
+    height, width = image.shape[:2]
+    return Decoded(image, width, height, orientation, truncated)
+
+
+def _tiff_orientation(header: Image.Image) -> int:
+    value = header.getexif().get(exif.ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _bits(data: bytes | memoryview, kind: str | None) -> int:
+    """Bits a sample where OpenCV returns fewer than 16 unscaled in a uint16: AVIF and JPEG 2000; else 16."""
+    head = bytes(data[:4096])
+    if kind == "AVIF" and (at := head.find(b"pixi")) >= 0:  # full box: version, flags, channel count, depths
+        bits = head[at + 9 : at + 10]
+    elif kind == "JPEG2000" and (at := head.find(b"ihdr")) >= 0:  # height, width, components, depth − 1
+        bits = bytes(((b & 0x7F) + 1) for b in head[at + 14 : at + 15])
+    else:
+        return 16
+    return bits[0] if bits and 8 < bits[0] <= 16 else 16
+
+
+def _scaled(image: np.ndarray, *, bits: int) -> np.ndarray:
+    """uint8 as it is; uint16 to the whole range; floats in [0, 1] times 65535, other floats and integers stretched."""
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype == np.uint16:
+        if bits == 16:
+            return image
+        return np.minimum(np.rint(image * (65535 / ((1 << bits) - 1))), 65535).astype(np.uint16)
+    values = np.nan_to_num(image.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 1:
+        values = (values - low) / max(high - low, 1e-12)
+    return (values * 65535 + 0.5).astype(np.uint16)
