@@ -18,6 +18,7 @@ from fastdup_db import errors
 from fastdup_db.imaging import png
 from fastdup_db.imaging.decode import decode, flatten, to_uint8, upright
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # the library does; pytest undoes it
 LOSSY = 8  # mean absolute difference allowed to lossy formats
 
 

@@ -41,7 +41,6 @@ MAX_PIXELS = 178_956_970
 
 if "OPENCV_LOG_LEVEL" not in os.environ:  # a broken file is a row here, not a line on stderr
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")  # the same for broken tags
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is checked below
 
 _FORMATS = [  # whose headers are read; importing a plug-in registers it

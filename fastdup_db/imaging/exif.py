@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import warnings
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -31,6 +32,8 @@ _BROKEN = (
     OSError,
 )
 """What Pillow raises on a damaged Exif block (as its own `Image.open` lists them)."""
+
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")  # damaged tags are None here
 
 
 class Exif(NamedTuple):
