@@ -1,3 +1,69 @@
-"""Find what is wrong with an image collection, on DuckDB and LanceDB."""
+"""Find what is wrong with an image collection: duplicates, outliers, clusters, broken and blurry files, wrong labels.
+
+    import fastdup_db
+
+    fd = fastdup_db.create(work_dir="results", input_dir="photos")
+    fd.run()
+    fd.summary()
+
+Names are loaded when first used, so that importing the package is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from fastdup_db.errors import (
+    BadArgument,
+    BadInput,
+    FastdupError,
+    ImageError,
+    MissingExtra,
+    ModelUnavailable,
+    NotRun,
+    RemoteError,
+    SchemaTooNew,
+    WorkDirBusy,
+)
+
+if TYPE_CHECKING:
+    from fastdup_db.controller import FastdupController
+    from fastdup_db.engine import Fastdup, create
 
 __version__ = "0.1.0"
+
+_LAZY = {
+    "Fastdup": "engine",
+    "FastdupController": "controller",
+    "create": "engine",
+}
+
+__all__ = [
+    "BadArgument",
+    "BadInput",
+    "Fastdup",
+    "FastdupController",
+    "FastdupError",
+    "ImageError",
+    "MissingExtra",
+    "ModelUnavailable",
+    "NotRun",
+    "RemoteError",
+    "SchemaTooNew",
+    "WorkDirBusy",
+    "__version__",
+    "create",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'fastdup_db' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"fastdup_db.{_LAZY[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

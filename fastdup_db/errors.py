@@ -5,6 +5,7 @@ FastdupError
 │   └── BadInput                       the input is missing, empty, mixed, or holds no valid image
 ├── NotRun (also RuntimeError)         an answer was asked for before the run that makes it
 ├── SchemaTooNew                       the work_dir was written by a newer fastdup_db
+├── WorkDirBusy                        another process is writing to the work_dir
 ├── MissingExtra (also ImportError)    an optional part is not installed; says the pip command
 ├── ModelUnavailable                   model weights cannot be had or do not fit
 ├── RemoteError                        a bucket or a download refused or failed for good
@@ -34,6 +35,10 @@ class NotRun(FastdupError, RuntimeError):
 
 class SchemaTooNew(FastdupError):
     """The database was written by a newer version of fastdup_db than this one."""
+
+
+class WorkDirBusy(FastdupError):
+    """Another process is writing to the work_dir's database."""
 
 
 class MissingExtra(FastdupError, ImportError):

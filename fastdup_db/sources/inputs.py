@@ -205,11 +205,7 @@ def _references(candidate: Candidate, *, options: ListingOptions) -> Iterator[Re
 
         yield from archives.references(files.stored(candidate.path))
     else:
-        from fastdup_db.sources import video
-
-        yield from video.references(
-            files.stored(candidate.path), fps=options.video_fps, keyframes_only=options.video_keyframes_only
-        )
+        raise BadInput(f"{candidate.path}: videos are not supported yet")
 
 
 def _check_work_dir(input_dir: object, work_dir: str) -> None:

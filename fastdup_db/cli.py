@@ -1,0 +1,223 @@
+"""`fastdup-db …`: each command is one call of the controller. Tables go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import fastdup_db
+from fastdup_db.errors import FastdupError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fastdup_db.engine import Fastdup
+
+app = typer.Typer(
+    help="Find duplicates, outliers, clusters, broken and blurry files in a collection of images.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+WorkDir = Annotated[Path, typer.Option("--work-dir", "-w", help="Folder of the results.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print rows as JSON.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print rows as CSV.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="At most this many rows; 0 for all.")]
+
+EXIT_ERROR = 1
+EXIT_BAD_ARGUMENT = 2
+
+
+class Metric(StrEnum):
+    """Statistics that images can be sorted by."""
+
+    blur = "blur"
+    mean = "mean"
+    stdv = "stdv"
+    contrast = "contrast"
+    unique = "unique"
+    file_size = "file_size"
+    img_w = "img_w"
+    img_h = "img_h"
+
+
+def main() -> None:
+    """Entry point: exit status 0, 1 (the run or the query failed), 2 (an argument is wrong)."""
+    try:
+        app()
+    except fastdup_db.BadArgument as exc:
+        _fail(exc, EXIT_BAD_ARGUMENT)
+    except FastdupError as exc:
+        _fail(exc, EXIT_ERROR)
+
+
+@app.command()
+def run(
+    inputs: Annotated[list[str], typer.Argument(help="Folders, images, list files, archives, videos, s3:// …")],
+    work_dir: WorkDir = Path("work_dir"),
+    annotations: Annotated[str | None, typer.Option(help="CSV, Parquet or COCO json.")] = None,
+    threshold: Annotated[float, typer.Option(help="Lowest similarity of a pair.")] = 0.9,
+    cc_threshold: Annotated[float, typer.Option(help="Lowest similarity inside a component.")] = 0.96,
+    k: Annotated[int, typer.Option("--nearest-neighbors-k", "-k", help="Neighbours per image.")] = 2,
+    outlier_percentile: Annotated[float, typer.Option(help="Share of images called outliers.")] = 0.05,
+    num_images: Annotated[int | None, typer.Option(help="Only the first images.")] = None,
+    num_threads: Annotated[int | None, typer.Option(help="Threads; all cores by default.")] = None,
+    high_accuracy: Annotated[bool, typer.Option("--high-accuracy", help="The larger input and vector.")] = False,
+    update: Annotated[bool, typer.Option("--update", help="Add to the work_dir instead of starting afresh.")] = False,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", help="Any other argument of run() as name=value.")
+    ] = None,
+    progress: Annotated[bool, typer.Option("--progress/--no-progress", help="The bar on stderr.")] = True,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
+) -> None:
+    """Read images, find their neighbours, store everything; ends with the summary."""
+    from fastdup_db.config import parse_turi_param
+
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr)
+    more: dict[str, Any] = {}
+    for pair in option or []:
+        more |= parse_turi_param(pair)
+    fd = fastdup_db.create(work_dir, inputs[0] if len(inputs) == 1 else inputs)
+    fd.run(
+        annotations=annotations,
+        threshold=threshold,
+        cc_threshold=cc_threshold,
+        nearest_neighbors_k=k,
+        outlier_percentile=outlier_percentile,
+        num_images=num_images,
+        num_threads=num_threads,
+        high_accuracy=high_accuracy,
+        overwrite=not update,
+        progress=progress,
+        verbose=verbose,
+        **more,
+    )
+    fd.summary()
+
+
+@app.command()
+def demo(
+    work_dir: Annotated[Path | None, typer.Option("--work-dir", "-w", help="Keep the demo here.")] = None,
+) -> None:
+    """Draw a small collection with planted problems, run on it, and show that each was found."""
+    from fastdup_db import demo as drawn
+
+    if not drawn.run(work_dir, say=typer.echo):
+        raise typer.Exit(EXIT_ERROR)
+
+
+@app.command()
+def summary(work_dir: WorkDir = Path("work_dir"), as_json: AsJson = False) -> None:
+    """What is in the collection and what is wrong with it."""
+    lines = _open(work_dir).summary(verbose=not as_json)
+    if as_json:
+        typer.echo(json.dumps(lines, ensure_ascii=False))
+
+
+@app.command()
+def similarity(
+    work_dir: WorkDir = Path("work_dir"),
+    threshold: Annotated[float | None, typer.Option(help="Lowest similarity, 0 to 1.")] = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Pairs of similar images, most similar first."""
+    frame = _open(work_dir).similarity(threshold=threshold)
+    _show(frame[["distance", "filename_from", "filename_to"]], limit, as_json, as_csv)
+
+
+@app.command()
+def outliers(
+    work_dir: WorkDir = Path("work_dir"), limit: Limit = 20, as_json: AsJson = False, as_csv: AsCsv = False
+) -> None:
+    """Images least similar to any other, most extreme first."""
+    frame = _open(work_dir).outliers()
+    _show(frame[["distance", "filename_outlier", "filename_nearest"]], limit, as_json, as_csv)
+
+
+@app.command()
+def components(
+    work_dir: WorkDir = Path("work_dir"),
+    metric: Annotated[str | None, typer.Option(help="A statistic to average per component.")] = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Clusters of near-duplicates, the largest first."""
+    _show(_open(work_dir).connected_components_grouped(metric=metric), limit, as_json, as_csv)
+
+
+@app.command()
+def stats(
+    work_dir: WorkDir = Path("work_dir"),
+    sort_by: Annotated[Metric, typer.Option(help="Statistic to sort by.")] = Metric.blur,
+    descending: Annotated[bool, typer.Option("--descending", help="Largest first.")] = False,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Statistics per image."""
+    frame = _open(work_dir).img_stats().sort_values([sort_by, "index"], ascending=[not descending, True])
+    first = ["filename", sort_by.value]
+    _show(frame[first + [c for c in frame.columns if c not in first]], limit, as_json, as_csv)
+
+
+@app.command()
+def invalid(
+    work_dir: WorkDir = Path("work_dir"), limit: Limit = 20, as_json: AsJson = False, as_csv: AsCsv = False
+) -> None:
+    """Files that cannot be used, and why."""
+    _show(_open(work_dir).invalid_instances()[["error_code", "filename"]], limit, as_json, as_csv)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="SQL over the tables and views; vectors are `embeddings`.")],
+    work_dir: WorkDir = Path("work_dir"),
+    limit: Limit = 0,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Your own SQL, read-only."""
+    _show(_open(work_dir).sql(query), limit, as_json, as_csv)
+
+
+@app.command()
+def version() -> None:
+    """The version of this package."""
+    typer.echo(fastdup_db.__version__)
+
+
+def _open(work_dir: Path) -> Fastdup:
+    return fastdup_db.create(work_dir)
+
+
+def _show(frame: pd.DataFrame, limit: int, as_json: bool, as_csv: bool) -> None:
+    shown = frame.head(limit) if limit else frame
+    if as_json:
+        typer.echo(shown.to_json(orient="records", force_ascii=False, date_format="iso"))
+    elif as_csv:
+        typer.echo(shown.to_csv(index=False), nl=False)
+    elif shown.empty:
+        typer.echo("nothing found")
+    else:
+        typer.echo(shown.to_string(index=False, max_colwidth=80))
+        if len(shown) < len(frame):
+            typer.echo(f"… {len(frame) - len(shown):,} more rows; --limit 0 shows all", err=True)
+
+
+def _fail(exc: Exception, code: int) -> None:
+    typer.echo(f"fastdup-db: {exc}", err=True)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""Every argument of `run()`: its default, its unit and its check, once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from numbers import Integral, Real
+from typing import Any
+
+from fastdup_db.errors import BadArgument, one_of
+
+FLAT_METRICS = ("l1", "linf", "canberra", "braycurtis", "jensenshannon")
+METRICS = ("cosine", "euclidean", *FLAT_METRICS)
+DATA_TYPES = ("infer", "image", "bbox")
+ENGINES = ("local", "ray")
+VERIFY = ("off", "auto", "all")
+RUN_MODES = {0: "all", 1: "extract", 2: "neighbors", 3: "test", 4: "test"}
+"""v0's run_mode by name: 1 stops after the embeddings are stored, 2 makes the graph of stored embeddings,
+3 and 4 look for the neighbours of `test_dir` among the stored images."""
+
+_ALIASES = {"lower_threshold": "outlier_percentile", "ccthreshold": "cc_threshold"}
+# v0 arguments that tune fastdup's native code or its licence: taken so that scripts run, without any effect here
+_WITHOUT_EFFECT = frozenset(
+    "license compute nn_provider nnmodel batch_size version run_sentry store_int shorten_filenames quiet run_fast "
+    "num_onnx_inter_threads num_onnx_intra_threads is_clip14_model global_log_error_level no_sort "
+    "fastdup_ocr_lang fastdup_ocr_no_crop".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """The settings of one run, checked.
+
+    Fractions lie in [0, 1]; margins are fractions of the box or pixels; `frame` rates are per second.
+    """
+
+    data_type: str = "infer"
+    overwrite: bool = True
+    model_path: str | None = None
+    d: int | None = None
+    high_accuracy: bool = False
+    distance: str = "cosine"
+    nearest_neighbors_k: int = 2
+    threshold: float = 0.9
+    cc_threshold: float = 0.96
+    outlier_percentile: float = 0.05
+    adapt: bool | None = None
+    nnf_mode: str = "HNSW32"
+    nnf_param: str | Mapping[str, Any] = ""
+    num_threads: int | None = None
+    num_images: int | None = None
+    min_offset: int | None = None
+    max_offset: int | None = None
+    min_file_size: int = 0
+    min_input_image_width: int = 10
+    min_input_image_height: int = 10
+    find_regex: str = ""
+    label_from_folder: bool = False
+    tar_only: bool = False
+    video_fps: float = 1.0
+    video_keyframes_only: bool = False
+    run_stats: bool = True
+    run_advanced_stats: bool = False
+    run_cc: bool = True
+    run_mode: int = 0
+    run_stats_only: bool = False
+    test_dir: str | None = None
+    bounding_box: str | None = None
+    augmentation_horiz: float | None = None
+    augmentation_vert: float | None = None
+    augmentation_additive_margin: int = 0
+    save_crops: bool = False
+    save_thumbnails: bool = False
+    sync_s3_to_local: bool = False
+    delete_img: bool = False
+    delete_tar: bool = False
+    resume: bool = False
+    verify: str = "off"
+    verify_k: int | None = None
+    engine: str = "local"
+    ray_address: str | None = None
+    resources: Mapping[str, Any] | None = None
+    model_input: Mapping[str, Any] | None = None
+    progress: bool = True
+    print_summary: bool = False
+    verbose: bool = False
+
+    @classmethod
+    def from_arguments(cls, arguments: Mapping[str, Any]) -> RunConfig:
+        """Settings from the keyword arguments of `run()`; `BadArgument` says what is allowed."""
+        known = {f.name for f in fields(cls)}
+        given: dict[str, Any] = {}
+        for name, value in arguments.items():
+            target = _ALIASES.get(name, name)
+            if target in _WITHOUT_EFFECT:
+                continue
+            if target == "turi_param":
+                given.update(parse_turi_param(value))
+            elif target not in known:
+                allowed = ", ".join(sorted(known | set(_ALIASES) | _WITHOUT_EFFECT | {"turi_param"}))
+                raise BadArgument(f"run() has no argument {name!r}; allowed: {allowed}")
+            else:
+                given[target] = value
+        given = {k: v for k, v in given.items() if v is not None or k in _OPTIONAL}
+        config = cls(**given)
+        config._check()
+        return config
+
+    def fingerprint(self) -> str:
+        """What decides how an image becomes rows and a vector; runs that share it can be added to each other."""
+        return json.dumps({name: getattr(self, name) for name in _EXTRACTION}, sort_keys=True, default=str)
+
+    def to_json(self) -> str:
+        """All settings, for the `runs` table."""
+        return json.dumps(asdict(self), sort_keys=True, default=str)
+
+    @property
+    def has_margins(self) -> bool:
+        """Whether a multiplicative margin was asked for."""
+        return bool(self.augmentation_horiz or self.augmentation_vert)
+
+    def _check(self) -> None:
+        _member("data_type", self.data_type, DATA_TYPES)
+        _member("distance", self.distance, METRICS)
+        _member("engine", self.engine, ENGINES)
+        _member("verify", self.verify, VERIFY)
+        if self.run_mode not in RUN_MODES:
+            raise BadArgument(f"run_mode={self.run_mode!r} is unknown; allowed: {sorted(RUN_MODES)}")
+        for name in ("threshold", "cc_threshold", "outlier_percentile"):
+            _between(name, getattr(self, name), 0.0, 1.0)
+        for name in ("augmentation_horiz", "augmentation_vert"):
+            if getattr(self, name) is not None:
+                _between(name, getattr(self, name), 0.0, 1.0)
+        for name in ("nearest_neighbors_k", "min_input_image_width", "min_input_image_height"):
+            _at_least(name, getattr(self, name), 1)
+        for name in ("num_threads", "d", "verify_k"):
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), 1)
+        for name in ("num_images", "min_offset", "max_offset", "min_file_size", "augmentation_additive_margin"):
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), 0)
+        if isinstance(self.video_fps, bool) or not self.video_fps > 0:
+            raise BadArgument(f"video_fps={self.video_fps!r}; allowed: a number of frames per second above 0")
+        if self.max_offset is not None and self.max_offset <= (self.min_offset or 0):
+            raise BadArgument(f"max_offset={self.max_offset} must be above min_offset={self.min_offset or 0}")
+        if self.has_margins and self.augmentation_additive_margin:
+            raise BadArgument(
+                "augmentation_horiz/augmentation_vert and augmentation_additive_margin exclude each other: "
+                "the margin is either a fraction of the box or a number of pixels"
+            )
+        if self.distance in FLAT_METRICS and self.nnf_mode != "Flat":
+            raise BadArgument(f"distance={self.distance!r} needs nnf_mode='Flat'; others: 'cosine', 'euclidean'")
+        if self.run_mode in (3, 4) and not self.test_dir:
+            raise BadArgument(f"run_mode={self.run_mode} needs test_dir: the images to look up among the stored ones")
+        try:
+            re.compile(self.find_regex)
+        except re.error as exc:
+            raise BadArgument(f"find_regex={self.find_regex!r} is no regular expression: {exc}") from exc
+
+
+_OPTIONAL = frozenset(f.name for f in fields(RunConfig) if f.default is None)
+_EXTRACTION = (
+    "model_path d high_accuracy model_input bounding_box augmentation_horiz augmentation_vert "
+    "augmentation_additive_margin min_input_image_width min_input_image_height run_stats run_advanced_stats "
+    "video_fps video_keyframes_only run_stats_only"
+).split()
+
+
+def parse_turi_param(text: str) -> dict[str, Any]:
+    """v0's `turi_param='name=value,name=value'` as run() arguments; names unknown to run() are refused there."""
+    if not text:
+        return {}
+    types = {f.name: type(f.default) for f in fields(RunConfig)}
+    parsed: dict[str, Any] = {}
+    for pair in text.split(","):
+        name, separator, value = (part.strip() for part in pair.partition("="))
+        name = _ALIASES.get(name, name)
+        if not separator:
+            raise BadArgument(f"turi_param={text!r}; allowed: 'name=value,name=value'")
+        if name in _WITHOUT_EFFECT:
+            continue
+        if name not in types:
+            raise BadArgument(f"turi_param has no {name!r}; allowed: {', '.join(sorted(types))}")
+        parsed[name] = _read(value, types[name])
+    return parsed
+
+
+def _read(value: str, kind: type) -> Any:
+    if kind is bool:
+        return value.lower() in ("1", "true", "yes")
+    if kind in (int, float):
+        return kind(float(value))
+    return value
+
+
+def _member(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise one_of(name, value, allowed)
+
+
+def _between(name: str, value: object, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
+        raise BadArgument(f"{name}={value!r}; allowed: a number from {low:g} to {high:g}")
+
+
+def _at_least(name: str, value: object, low: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < low:
+        raise BadArgument(f"{name}={value!r}; allowed: a whole number of at least {low}")

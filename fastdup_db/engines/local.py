@@ -1,0 +1,58 @@
+"""The work on this machine: threads, since OpenCV and ONNX Runtime release the GIL."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+from fastdup_db import sources
+from fastdup_db.engines.task import BatchResult, Task, WorkSpec
+from fastdup_db.sources.reference import Load, Reference
+
+CHUNK = 16
+"""Images per unit of work: enough to fill a batch of the network, few enough that threads end together."""
+
+
+def run(tasks: Iterable[Task], spec: WorkSpec, *, threads: int | None = None) -> Iterator[BatchResult]:
+    """Work through the tasks; results come in task order, whatever thread made them.
+
+    At most two chunks per thread are under way, so that memory does not grow with the collection.
+    """
+    from fastdup_db.engines.worker import Worker
+
+    count = threads or cores()
+    worker = Worker(spec)
+    opened = _opened(tasks)
+    waiting: deque[Future[BatchResult]] = deque()
+    with ThreadPoolExecutor(count, thread_name_prefix="fastdup") as pool:
+        try:
+            while chunk := list(islice(opened, CHUNK)):
+                waiting.append(pool.submit(worker.process, chunk))
+                if len(waiting) >= 2 * count:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _opened(tasks: Iterable[Task]) -> Iterator[tuple[Task, Load]]:
+    ahead: deque[Task] = deque()
+
+    def references() -> Iterator[Reference]:
+        for task in tasks:
+            ahead.append(task)
+            yield task.reference
+
+    for _, load in sources.payloads(references()):
+        yield ahead.popleft(), load

@@ -1,0 +1,64 @@
+"""A user's annotation rows, tied to the ids of their instances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from fastdup_db.annotation_forms import BOX_COLUMNS, CORNER_COLUMNS
+from fastdup_db.errors import BadArgument
+from fastdup_db.store.duck import Database
+
+
+def store_boxes(db: Database, frame: pd.DataFrame) -> None:
+    """Stage one box per row of `frame` (filename: as listed) and find the images whose boxes have changed.
+
+    Afterwards the temp table `staged_boxes` has `box_row` (the row of the frame) and the box;
+    rotated boxes get the upright rectangle around them. NaN becomes null: such a box is a bad one.
+    """
+    corners = _numbers(frame, CORNER_COLUMNS)
+    boxes = _numbers(frame, BOX_COLUMNS)
+    if set(CORNER_COLUMNS) <= set(frame.columns):
+        upright = _around(corners)
+        boxes = np.where(np.isnan(corners).any(axis=1, keepdims=True) & ~np.isnan(boxes).all(), boxes, upright)
+    columns = {"box_row": pa.array(range(len(frame)), pa.int64()), "filename": pa.array(frame["filename"], pa.string())}
+    for names, values in ((BOX_COLUMNS, boxes), (CORNER_COLUMNS, corners)):
+        for position, name in enumerate(names):
+            columns[name] = pa.array(values[:, position], pa.float64(), from_pandas=True)
+    db.execute("ingest/stage_boxes", incoming=pa.table(columns))
+
+
+def store_rows(db: Database, frame: pd.DataFrame, *, boxes: bool) -> None:
+    """Replace `user_annotations` by the rows of `frame`, all columns but `filename` kept with their types."""
+    kept = frame.drop(columns="filename")
+    try:
+        incoming = pa.Table.from_pandas(kept, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as exc:
+        raise BadArgument(f"annotations hold a column of mixed types: {exc}") from exc
+    incoming = incoming.append_column("annotation_row", pa.array(range(len(frame)), pa.int64()))
+    if boxes:
+        db.execute("annotations/replace_for_boxes", incoming=incoming)
+    else:
+        incoming = incoming.append_column("annotation_filename", pa.array(frame["filename"], pa.string()))
+        db.execute("annotations/replace_for_images", incoming=incoming)
+
+
+def store_layout(db: Database) -> None:
+    """Replace `user_annotations` by the labels and splits of the input's layout, or by nothing."""
+    said = db.row("annotations/layout_columns") or {}
+    names = [name for name in ("label", "split") if said[f"has_{name}"]]
+    db.execute(f"annotations/replace_by_layout_{'_'.join(names)}" if names else "annotations/clear")
+
+
+def _numbers(frame: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray:
+    if not set(names) <= set(frame.columns):
+        return np.full((len(frame), len(names)), np.nan)
+    return frame[list(names)].to_numpy(dtype=float)
+
+
+def _around(corners: np.ndarray) -> np.ndarray:
+    """x, y, width, height of the upright rectangle around four corners (n, 8); NaN where a corner is NaN."""
+    x, y = corners[:, 0::2], corners[:, 1::2]
+    left, top = x.min(axis=1), y.min(axis=1)
+    return np.stack([left, top, x.max(axis=1) - left, y.max(axis=1) - top], axis=1)

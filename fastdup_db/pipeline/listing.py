@@ -1,0 +1,125 @@
+"""The input's references, compared with the stored ones: what is new, changed or gone. The comparing is SQL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from itertools import islice
+
+import pandas as pd
+import pyarrow as pa
+
+from fastdup_db import sources
+from fastdup_db.errors import BadInput
+from fastdup_db.sources.reference import Reference
+from fastdup_db.store.duck import Database
+
+CHUNK = 50_000
+"""References staged at once: a few MB of Arrow, however long the listing is."""
+
+_COLUMNS = tuple("byte_offset" if f.name == "offset" else f.name for f in fields(Reference))
+_FIELDS = tuple(f.name for f in fields(Reference))
+_SCHEMA = pa.schema(
+    [("position", pa.int64())]
+    + [
+        (name, pa.int64() if name in ("byte_offset", "file_size", "frame_ms", "frame_number") else pa.string())
+        for name in _COLUMNS
+    ]
+)
+
+
+def stage(db: Database, references: Iterable[Reference]) -> int:
+    """Stream references behind those already staged; returns how many are staged now."""
+    start = int(db.value("ingest/staged_count"))
+    stream = iter(references)
+    while chunk := list(islice(stream, CHUNK)):
+        columns = [pa.array(range(start, start + len(chunk)), pa.int64())]
+        columns += [
+            pa.array([getattr(r, name) for r in chunk], field.type)
+            for name, field in zip(_FIELDS, list(_SCHEMA)[1:], strict=True)
+        ]
+        db.execute("ingest/insert_staged", incoming=pa.table(columns, schema=_SCHEMA))
+        start += len(chunk)
+    return start
+
+
+def resolve(db: Database, names: Sequence[str], *, bases: Sequence[str]) -> pd.Series:
+    """The staged filename each name means: absolute as it is, else under a base, else under the current directory.
+
+    Returns a string Series indexed like `names`, missing where nothing staged has that name.
+    """
+    found = db.frame("ingest/resolve_names", candidates=_candidates(names, bases=bases))
+    return pd.Series(found["filename"].to_numpy(dtype=object), index=found["name_row"], dtype=object).reindex(
+        range(len(names))
+    )
+
+
+def stage_named(db: Database, names: Sequence[str], *, bases: Sequence[str]) -> pd.Series:
+    """Like `resolve`, and stages the named files that the input did not list; a missing file is listed as such."""
+    resolved = resolve(db, names, bases=bases)
+    unknown = sorted({names[row] for row in resolved.index[resolved.isna()]})
+    if unknown:
+        places = {name: _place(name, bases=bases) for name in unknown}
+        stage(db, sources.listing(list(dict.fromkeys(places.values()))))
+        db.execute("ingest/drop_repeated_names")
+        for row in resolved.index[resolved.isna()]:
+            resolved[row] = places[names[row]]
+    return resolved
+
+
+def places(names: Sequence[str], *, bases: Sequence[str]) -> list[str]:
+    """The absolute path of each name that is a file under a base or the current directory; other names as they are."""
+    found = (_place(name, bases=bases) for name in names)
+    return [place if os.path.exists(place) else name for place, name in zip(found, names, strict=True)]
+
+
+def keep_subset(db: Database, subset: Sequence[str], *, bases: Sequence[str]) -> None:
+    """Keep only the staged references that the subset names. Raises BadInput for a name that is not there."""
+    resolved = resolve(db, list(subset), bases=bases)
+    if resolved.isna().any():
+        missing = [subset[row] for row in resolved.index[resolved.isna()]]
+        raise BadInput(f"subset names {len(missing)} files that are not in the input, first {missing[0]!r}")
+    db.execute("ingest/keep_staged", wanted=pa.table({"filename": pa.array(resolved, pa.string())}))
+
+
+def references(batch: pa.RecordBatch) -> Iterator[tuple[int, Reference]]:
+    """(image_id, Reference) of stored listing rows."""
+    columns = [batch.column(name).to_pylist() for name in ("image_id", *_COLUMNS)]
+    for image_id, *values in zip(*columns, strict=True):
+        yield image_id, Reference(*values)
+
+
+def _candidates(names: Sequence[str], *, bases: Sequence[str]) -> pa.Table:
+    frame = pd.DataFrame({"name_row": range(len(names)), "name": pd.Series(list(names), dtype=object)})
+    is_absolute = frame["name"].map(_is_absolute)
+    tables = [frame[is_absolute].assign(priority=0, filename=frame["name"])]
+    relative = frame[~is_absolute]
+    for priority, base in enumerate([*bases, os.getcwd()]):
+        joined = [_join(base, name) for name in relative["name"]]
+        tables.append(
+            relative.assign(priority=priority, filename=pd.Series(joined, index=relative.index, dtype=object))
+        )
+    both = pd.concat(tables)
+    return pa.table(
+        {
+            "name_row": pa.array(both["name_row"], pa.int64()),
+            "priority": pa.array(both["priority"], pa.int64()),
+            "filename": pa.array(both["filename"], pa.string()),
+        }
+    )
+
+
+def _place(name: str, *, bases: Sequence[str]) -> str:
+    if _is_absolute(name):
+        return name
+    places = [_join(base, name) for base in [*bases, os.getcwd()]]
+    return next((place for place in places if os.path.exists(place)), places[0])
+
+
+def _is_absolute(name: str) -> bool:
+    return os.path.isabs(name) or "://" in name
+
+
+def _join(base: str, name: str) -> str:
+    return f"{base.rstrip('/')}/{name}" if "://" in base else os.path.normpath(os.path.join(base, name))

@@ -1,0 +1,45 @@
+"""What a run is asked to do, checked and in one form, before anything is read or written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fastdup_db.config import RunConfig
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One call of run().
+
+    input_dir: where the images come from, None where the annotations name them. sources: what to list, in order.
+    annotations: one row per image or box, with `filename`; None where there are none.
+    embeddings: float32 (n, d), row i belongs to the i-th name listed; None where a model makes them.
+    boxes: whether instances are the boxes of the annotations.
+    subset: names to keep, None for all.
+    """
+
+    work_dir: Path
+    config: RunConfig
+    input_dir: str | Sequence[str] | None = None
+    annotations: pd.DataFrame | None = None
+    embeddings: np.ndarray | None = None
+    boxes: bool = False
+    subset: Sequence[str] | None = None
+    bases: tuple[str, ...] = field(default=())
+
+    @property
+    def mode(self) -> str:
+        """What an instance is: 'image', 'boxes', 'global', 'detect' or 'embedding'."""
+        if self.embeddings is not None:
+            return "embedding"
+        if self.boxes:
+            return "boxes"
+        box = self.config.bounding_box
+        if not box or box == "xywh_bbox":
+            return "image"
+        return "global" if "=" in box else "detect"

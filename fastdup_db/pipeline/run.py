@@ -1,0 +1,237 @@
+"""One run from input to answers: list, extract, find neighbours, group, publish the views.
+
+The only writer of a work_dir. Every stage ends in one DuckDB transaction, so a killed run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+import fastdup_db
+from fastdup_db import sources
+from fastdup_db.engines import open_engine
+from fastdup_db.engines.task import WorkSpec
+from fastdup_db.errors import BadArgument, BadInput
+from fastdup_db.pipeline import annotating, extract, given, listing, neighbors
+from fastdup_db.pipeline.request import RunRequest
+from fastdup_db.pipeline.spec import CROPS, work_spec
+from fastdup_db.sources import ListingOptions
+from fastdup_db.store import duck
+from fastdup_db.store.duck import Database
+from fastdup_db.store.lance import EMBEDDINGS, VECTORS, VectorTable
+
+log = logging.getLogger(__name__)
+
+LANCE_FOLDER = "lance"
+_OWN = (duck.FILE_NAME, f"{duck.FILE_NAME}.wal", LANCE_FOLDER, CROPS, "galleries", "atrain_crops.csv")
+"""What a fresh run removes from the work_dir, the database first: it is what says that the rest is there."""
+
+
+def run(request: RunRequest) -> None:
+    """Do the run. Raises `BadArgument`/`BadInput` before anything is written where the request cannot be met."""
+    spec = work_spec(request)
+    dimension = _dimension(request, spec)
+    request.work_dir.mkdir(parents=True, exist_ok=True)
+    if _starts_afresh(request):
+        _clear(request.work_dir)
+    with duck.connect(request.work_dir, read_only=False) as db:
+        run_id = _begin(db, request)
+        embeddings = table(request.work_dir, EMBEDDINGS)
+        _restore(db, request.work_dir)
+        _list(db, request, run_id=run_id, embeddings=embeddings)
+        if request.config.run_mode != 2:
+            _extract(db, request, spec, run_id=run_id, embeddings=embeddings, dimension=dimension)
+        if not db.value("run/valid_count"):
+            raise BadInput(_nothing_valid(db))
+        if request.config.run_mode != 1 and not request.config.run_stats_only:
+            vectors = table(request.work_dir, VECTORS)
+            neighbors.find(db, request, run_id=run_id, embeddings=embeddings, vectors=vectors)
+        _publish(db, request, run_id=run_id)
+
+
+def table(work_dir: Path, which: tuple[str, str]) -> VectorTable:
+    """The Lance table `EMBEDDINGS` or `VECTORS` of a work_dir."""
+    name, column = which
+    return VectorTable(Path(work_dir) / LANCE_FOLDER, name=name, column=column)
+
+
+def listing_options(request: RunRequest) -> ListingOptions:
+    """How this run selects from its input."""
+    config = request.config
+    return ListingOptions(
+        find_regex=config.find_regex,
+        num_images=config.num_images,
+        min_offset=config.min_offset,
+        max_offset=config.max_offset,
+        min_file_size=config.min_file_size,
+        tar_only=config.tar_only,
+        label_from_folder=config.label_from_folder,
+        video_fps=float(config.video_fps),
+        video_keyframes_only=config.video_keyframes_only,
+        exclude=(str(request.work_dir.resolve()),),
+    )
+
+
+def _dimension(request: RunRequest, spec: WorkSpec) -> int:
+    """The width of this run's embeddings. Raises before anything is written where the model cannot be had."""
+    if request.embeddings is not None:
+        return int(request.embeddings.shape[1])
+    if not spec.embed:
+        return 0
+    from fastdup_db.engines.worker import embedder
+
+    return embedder(spec).dim
+
+
+def _starts_afresh(request: RunRequest) -> bool:
+    """Whether to begin with an empty work_dir; raises BadArgument where old rows would not fit the new ones.
+
+    `overwrite=True` starts afresh, but goes on with an unfinished run of the same settings and input.
+    """
+    if not duck.exists(request.work_dir):
+        return True
+    with duck.connect(request.work_dir) as db:
+        last = db.row("run/current")
+    if last is None:
+        return True
+    same = last["fingerprint"] == request.config.fingerprint() and last["data_type"] == request.mode
+    if request.config.overwrite:
+        return not (same and last["finished_at"] is None and last["input_dir"] == _input_name(request))
+    if not same:
+        raise BadArgument(
+            "overwrite=False adds to what this work_dir holds, but the model, the boxes or the statistics asked for "
+            f"differ from its last run ({last['fingerprint']}); run with overwrite=True or in another work_dir"
+        )
+    return False
+
+
+def _clear(work_dir: Path) -> None:
+    for name in _OWN:
+        path = work_dir / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _input_name(request: RunRequest) -> str:
+    return request.input_dir if isinstance(request.input_dir, str) else "\n".join(request.input_dir or ())
+
+
+def _begin(db: Database, request: RunRequest) -> int:
+    config = request.config
+    db.script("views/macros")
+    db.execute(
+        "run/insert_run",
+        package_version=fastdup_db.__version__,
+        config=config.to_json(),
+        fingerprint=config.fingerprint(),
+        input_dir=_input_name(request),
+        data_type=request.mode,
+        distance=config.distance,
+        threshold=float(config.threshold),
+        cc_threshold=float(config.cc_threshold),
+        outlier_percentile=float(config.outlier_percentile),
+        has_annotations=request.annotations is not None,
+    )
+    last = db.row("run/current")
+    assert last is not None
+    return int(last["run_id"])
+
+
+def _restore(db: Database, work_dir: Path) -> None:
+    """Drop vectors that a killed run wrote and no marker names."""
+    last = db.row("run/current") or {}
+    for which, version in ((EMBEDDINGS, last.get("embeddings_version")), (VECTORS, last.get("vectors_version"))):
+        vectors = table(work_dir, which)
+        if vectors.exists() and vectors.version != (version or 0):
+            log.info("going back to version %s of %s", version or 0, vectors.name)
+            restored = vectors.restore(int(version or 0))
+            db.execute(f"run/set_{which[0]}_restored", version=restored)
+
+
+def _list(db: Database, request: RunRequest, *, run_id: int, embeddings: VectorTable) -> None:
+    """Stage this run's references and boxes, and make the stored listing equal to them."""
+    db.execute("ingest/create_staged")
+    frame = request.annotations
+    if request.embeddings is not None and frame is not None:
+        frame = frame.assign(filename=listing.places(frame["filename"].tolist(), bases=request.bases))
+        listing.stage(db, given.references(frame["filename"].tolist(), request.embeddings))
+    elif request.input_dir is not None:
+        listing.stage(db, sources.listing(request.input_dir, options=listing_options(request)))
+        db.execute("ingest/drop_repeated_names")
+    if frame is not None and request.embeddings is None:
+        names = listing.stage_named(db, frame["filename"].tolist(), bases=request.bases)
+        frame = frame.assign(filename=names.to_numpy())
+    if request.subset is not None:
+        listing.keep_subset(db, request.subset, bases=request.bases)
+    if request.mode == "boxes" and frame is not None:
+        annotating.store_boxes(db, frame)
+    else:
+        db.execute("ingest/no_staged_boxes")
+    _merge(db, run_id=run_id, embeddings=embeddings)
+    if frame is not None:
+        annotating.store_rows(db, frame, boxes=request.mode == "boxes")
+    else:
+        annotating.store_layout(db)
+
+
+def _merge(db: Database, *, run_id: int, embeddings: VectorTable) -> None:
+    """The staged listing becomes the stored one; rows and vectors of what is gone or changed are dropped."""
+    db.execute("ingest/find_gone")
+    db.execute("ingest/find_changed")
+    with db.transaction():
+        db.execute("ingest/find_reboxed")
+        db.execute("ingest/find_dirty")
+        db.execute("ingest/delete_gone")
+        db.execute("ingest/delete_changed")
+        db.execute("ingest/insert_changed")
+        db.execute("ingest/insert_new")
+        db.execute("ingest/update_layout")
+        ids = db.arrow("ingest/dirty_ids").column("id").to_numpy()
+        version = embeddings.delete(ids) if len(ids) and embeddings.exists() else embeddings.version
+        for name in ("stats", "advanced_stats", "instances", "images", "boxes"):
+            db.execute(f"ingest/delete_dirty_{name}")
+        db.execute("ingest/insert_boxes")
+        db.execute("run/set_listed", run_id=run_id, embeddings_version=version)
+
+
+def _extract(
+    db: Database, request: RunRequest, spec: WorkSpec, *, run_id: int, embeddings: VectorTable, dimension: int
+) -> None:
+    if spec.crops_dir is not None:
+        Path(spec.crops_dir).mkdir(exist_ok=True)
+    pending = int(db.value("ingest/pending_count"))
+    tasks = extract.tasks(db, with_boxes=request.mode == "boxes")
+    if request.embeddings is not None:
+        results = given.results(tasks, embeddings=request.embeddings)
+    else:
+        results = open_engine(request.config)(tasks, spec)
+    with tqdm(total=pending, unit="image", disable=not request.config.progress or None, file=sys.stderr) as bar:
+        extract.store_results(db, results, vectors=embeddings, run_id=run_id, dimension=dimension, bar=bar)
+
+
+def _nothing_valid(db: Database) -> str:
+    codes = db.frame("run/error_codes")
+    said = ", ".join(f"{n} {code}" for code, n in zip(codes["error_code"], codes["images"], strict=True))
+    return f"the input holds no valid image ({said or 'nothing found'})"
+
+
+def _publish(db: Database, request: RunRequest, *, run_id: int) -> None:
+    """Make the views and mark the run finished, in one transaction."""
+    with db.transaction():
+        if request.mode == "boxes":
+            db.execute("annotations/add_crop_filenames")
+        elif request.mode == "detect":
+            db.execute("annotations/replace_from_detections")
+        db.script("views/views")
+        if "label" in set(db.frame("annotations/columns")["column_name"]):
+            db.script("views/label_views")
+        else:
+            db.script("views/no_label_views")
+        db.execute("run/set_finished", run_id=run_id)

@@ -1,0 +1,89 @@
+"""From the arguments of run() to a `RunRequest`: every check that can be made before the first image is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fastdup_db import annotation_forms, sources
+from fastdup_db.config import RunConfig
+from fastdup_db.errors import BadArgument, BadInput
+from fastdup_db.pipeline import given
+from fastdup_db.pipeline.request import RunRequest
+from fastdup_db.pipeline.run import listing_options
+
+
+def run_request(
+    work_dir: Path,
+    *,
+    config: RunConfig,
+    input_dir: Any = None,
+    annotations: Any = None,
+    embeddings: Any = None,
+    subset: Sequence[str] | None = None,
+) -> RunRequest:
+    """The request of one run. Raises `BadArgument` or `BadInput`, with nothing read but names and nothing written."""
+    frame = annotation_forms.read(annotations)
+    boxes = frame is not None and annotation_forms.has_boxes(frame) and config.data_type != "image"
+    if config.data_type == "bbox" and not boxes and not config.bounding_box:
+        raise BadArgument(
+            f"data_type='bbox' needs annotations with the columns {annotation_forms.BOX_COLUMNS} "
+            f"or {annotation_forms.CORNER_COLUMNS}"
+        )
+    if boxes and config.bounding_box not in (None, "", "xywh_bbox"):
+        raise BadArgument("annotations with boxes and bounding_box exclude each other: give one of them")
+    matrix = None
+    if embeddings is not None:
+        if frame is None:
+            raise BadArgument("embeddings need annotations: the list (or frame) of the names of their rows")
+        matrix = given.checked(embeddings, names=len(frame))
+        if config.d is not None and config.d != matrix.shape[1]:
+            raise BadArgument(f"d={config.d}, but the embeddings have d={matrix.shape[1]}")
+    request = RunRequest(
+        work_dir=Path(os.path.abspath(work_dir)),
+        config=config,
+        input_dir=_input(input_dir),
+        annotations=frame,
+        embeddings=matrix,
+        boxes=boxes,
+        subset=_subset(subset),
+        bases=_bases(input_dir),
+    )
+    _check_input(request)
+    return request
+
+
+def _check_input(request: RunRequest) -> None:
+    if request.embeddings is not None:
+        return
+    wanted = request.input_dir
+    if wanted is None and request.annotations is not None:
+        wanted = request.annotations["filename"].tolist()
+    sources.check_input(wanted, work_dir=request.work_dir, options=listing_options(request))
+
+
+def _input(input_dir: Any) -> str | list[str] | None:
+    if input_dir is None:
+        return None
+    if isinstance(input_dir, str | os.PathLike):
+        name = os.fspath(input_dir)
+        return name if "://" in name else os.path.abspath(os.path.expanduser(name))
+    if not isinstance(input_dir, Sequence):
+        raise BadInput(f"input_dir of type {type(input_dir).__name__} is not allowed; give a path or a list of paths")
+    return [os.fspath(item) if isinstance(item, os.PathLike) else item for item in input_dir]
+
+
+def _bases(input_dir: Any) -> tuple[str, ...]:
+    named = _input(input_dir)
+    inputs = [named] if isinstance(named, str) else named or []
+    return tuple(os.path.abspath(i) if "://" not in i else i for i in inputs if isinstance(i, str))
+
+
+def _subset(subset: Sequence[str] | None) -> list[str] | None:
+    if subset is None:
+        return None
+    if isinstance(subset, str) or not len(subset):
+        raise BadArgument("subset is a list of at least one file name")
+    return [os.fspath(name) for name in subset]

@@ -1,0 +1,200 @@
+"""The one door to DuckDB: run a statement of `sql/` by name, get Arrow or pandas back.
+
+    with duck.connect(path) as db:
+        frame = db.frame("similarity/pairs", threshold=0.9)
+
+A parameter that is an Arrow table, reader or dataset is registered under its own name and read as a table
+(`from incoming`); every other one is bound (`$threshold`). Nothing here builds SQL from values.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as pads
+
+from fastdup_db import queries
+from fastdup_db.errors import BadArgument, FastdupError, NotRun, SchemaTooNew, WorkDirBusy
+
+log = logging.getLogger(__name__)
+
+FILE_NAME = "fastdup.duckdb"
+_TABULAR = (pa.Table, pa.RecordBatch, pa.RecordBatchReader, pads.Dataset, pads.Scanner, pd.DataFrame)
+
+
+class Database:
+    """An open DuckDB file. Made by `connect`; not to be kept between calls."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def execute(self, name: str, **parameters: Any) -> None:
+        """Run one statement for its effect."""
+        sql, bound = self._prepared(name, parameters)
+        # read to the end: a connection with an unread result refuses further work
+        self._connection.execute(sql, bound).fetchall()
+
+    def arrow(self, name: str, **parameters: Any) -> pa.Table:
+        """Run one statement, all rows as an Arrow table."""
+        sql, bound = self._prepared(name, parameters)
+        return self._connection.sql(sql, params=bound).to_arrow_table()
+
+    def frame(self, name: str, **parameters: Any) -> pd.DataFrame:
+        """Run one statement, all rows as a DataFrame."""
+        sql, bound = self._prepared(name, parameters)
+        return self._connection.sql(sql, params=bound).df()
+
+    def value(self, name: str, **parameters: Any) -> Any:
+        """The first column of the first row, None when there is no row."""
+        sql, bound = self._prepared(name, parameters)
+        rows = self._connection.execute(sql, bound).fetchall()
+        return rows[0][0] if rows else None
+
+    def row(self, name: str, **parameters: Any) -> dict[str, Any] | None:
+        """The first row as a dict, None when there is no row."""
+        rows = self.arrow(name, **parameters).slice(0, 1).to_pylist()
+        return rows[0] if rows else None
+
+    def stream(self, name: str, *, rows: int, **parameters: Any) -> Iterator[pa.RecordBatch]:
+        """Run one statement on a cursor of its own; its rows come in record batches of about `rows`.
+
+        The cursor reads the state of the database as it was at the call, whatever is committed meanwhile.
+        """
+        cursor = Database(self._connection.cursor())
+        try:
+            sql, bound = cursor._prepared(name, parameters)
+            yield from cursor._connection.sql(sql, params=bound).to_arrow_reader(rows)
+        finally:
+            cursor._connection.close()
+
+    def script(self, name: str) -> None:
+        """Run a file of several statements without parameters (schema, views)."""
+        for statement in queries.statements(name):
+            log.debug("sql %s", name)
+            self._connection.execute(statement).fetchall()
+
+    def query(self, sql: str, parameters: dict[str, Any] | None = None) -> pd.DataFrame:
+        """A user's own SQL, as a DataFrame."""
+        try:
+            relation = self._connection.sql(sql, params=parameters or {})
+            return pd.DataFrame() if relation is None else relation.df()
+        except duckdb.Error as exc:
+            raise BadArgument(f"DuckDB refused the query: {exc}") from exc
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing: commit at the end of the block, roll back when it raises."""
+        self._connection.execute("begin")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("rollback")
+            raise
+        self._connection.execute("commit")
+
+    def register(self, name: str, tabular: Any) -> None:
+        """Make an Arrow object readable as a table of this name for as long as the connection lives."""
+        self._connection.register(name, tabular)
+
+    def _prepared(self, name: str, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The statement's text and the parameters to bind; Arrow parameters are registered as tables."""
+        log.debug("sql %s %s", name, sorted(parameters))
+        bound = {}
+        for key, value in parameters.items():
+            if isinstance(value, _TABULAR):
+                self._connection.register(key, value)
+            else:
+                bound[key] = value
+        return queries.text(name), bound
+
+
+@contextmanager
+def connect(work_dir: Path, *, read_only: bool = True) -> Iterator[Database]:
+    """Open the database of a work_dir for the length of a block.
+
+    Raises `NotRun` when there is none to read, `WorkDirBusy` while another process writes to it,
+    `SchemaTooNew` when a newer fastdup_db wrote it.
+    """
+    path = Path(work_dir) / FILE_NAME
+    if read_only and not path.is_file():
+        raise NotRun(f"no run has been made in {work_dir}; call run() first")
+    connection = _open(path, read_only=read_only)
+    try:
+        database = Database(connection)
+        if not read_only:
+            _migrate(database)
+        else:
+            _check_version(database)
+        yield database
+    finally:
+        connection.close()
+
+
+@contextmanager
+def scratch() -> Iterator[Database]:
+    """An empty in-memory database with the schema applied."""
+    connection = duckdb.connect(":memory:")
+    try:
+        database = Database(connection)
+        _migrate(database)
+        yield database
+    finally:
+        connection.close()
+
+
+def exists(work_dir: Path) -> bool:
+    """Whether a work_dir holds a database."""
+    return (Path(work_dir) / FILE_NAME).is_file()
+
+
+def _open(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    try:
+        connection = duckdb.connect(str(path), read_only=read_only)
+    except duckdb.IOException as exc:
+        if "lock" in str(exc).lower():
+            raise WorkDirBusy(f"{path} is being written by another process; try again when its run has ended") from exc
+        raise FastdupError(f"{path} cannot be opened: {exc}") from exc
+    except duckdb.Error as exc:
+        raise FastdupError(f"{path} cannot be opened: {exc}") from exc
+    connection.execute("set preserve_insertion_order = true")
+    connection.execute("set enable_progress_bar = false")
+    # every extension this package uses is built into the wheel; never reach for the network
+    connection.execute("set autoinstall_known_extensions = false")
+    return connection
+
+
+def _migrations() -> list[tuple[int, str]]:
+    numbered = [n for n in queries.names() if n.startswith("schema/") and n.removeprefix("schema/")[:3].isdigit()]
+    return [(int(n.removeprefix("schema/")[:3]), n) for n in numbered]
+
+
+def _version(database: Database) -> int:
+    try:
+        return int(database.value("store/schema_version") or 0)
+    except duckdb.CatalogException:
+        return 0
+
+
+def _check_version(database: Database) -> None:
+    newest = max(number for number, _ in _migrations())
+    if _version(database) > newest:
+        raise SchemaTooNew(
+            f"this work_dir has schema {_version(database)}, this fastdup_db knows {newest}: update fastdup-db"
+        )
+
+
+def _migrate(database: Database) -> None:
+    _check_version(database)
+    have = _version(database)
+    for number, name in _migrations():
+        if number > have:
+            with database.transaction():
+                database.script(name)
+                database.execute("store/set_schema_version", version=number)

@@ -1,0 +1,57 @@
+"""The summary's sentences, from one row of numbers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def lines(counts: Mapping[str, int], run: Mapping[str, Any]) -> list[str]:
+    """The summary, one finding a line. `counts`: the row of `summary/counts`; `run`: the last row of `runs`."""
+    total, valid = counts["total"], counts["valid"]
+    noun = "objects" if run["data_type"] in ("boxes", "detect") else "images"
+    said = [
+        f"Dataset contains {total:,} {noun}",
+        f"Valid {noun} are {_percent(valid, total)} ({valid:,}) of the data, "
+        f"invalid are {_percent(total - valid, total)} ({total - valid:,}) of the data",
+    ]
+    if total > valid:
+        said.append("For a detailed analysis, use `.invalid_instances()`.")
+    if counts["edges"]:
+        said += _clusters(counts, run, noun=noun)
+        said.append(
+            f"Outliers: {_percent(counts['outliers'], valid)} ({counts['outliers']:,}) of {noun} are possible "
+            f"outliers, and fall in the bottom {100 * run['outlier_percentile']:.2f}% of similarity values."
+        )
+        said.append("For a detailed list of outliers, use `.outliers()`.")
+    if counts["measured"]:
+        for word, key in (("blurry", "blurry"), ("bright", "bright"), ("dark", "dark")):
+            name = {"blurry": "Blur", "bright": "Brightness", "dark": "Darkness"}[key]
+            said.append(f"{name}: found {_percent(counts[key], valid)} of {noun} ({counts[key]:,}) that are {word}.")
+        said.append("For more information, use `.img_stats()`.")
+    return said
+
+
+def show(said: Sequence[str]) -> None:
+    """Write the lines to standard output under a heading."""
+    text = "\n".join([88 * "#", "", "Dataset Analysis Summary:", "", *(f"    {line}" for line in said), ""])
+    sys.stdout.write(text + "\n")
+
+
+def _clusters(counts: Mapping[str, int], run: Mapping[str, Any], *, noun: str) -> list[str]:
+    valid, clustered = counts["valid"], counts["clustered"]
+    if not clustered:
+        return ["Components: failed to find images clustered into components, try to run with lower cc_threshold."]
+    return [
+        f"Similarity: {_percent(clustered, valid)} ({clustered:,}) belong to {counts['components']:,} similarity "
+        "clusters (components).",
+        f"{_percent(valid - clustered, valid)} ({valid - clustered:,}) {noun} do not belong to any similarity cluster.",
+        f"Largest cluster has {counts['largest']:,} ({_percent(counts['largest'], valid)}) {noun}.",
+        "For a detailed analysis, use `.connected_components()` (similarity threshold used is "
+        f"{run['threshold']:g}, connected component threshold used is {run['cc_threshold']:g}).",
+    ]
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole if whole else 0:.2f}%"

@@ -1,0 +1,2 @@
+-- No annotations in this run.
+create or replace table user_annotations (id bigint)

@@ -1,0 +1,2 @@
+-- No components in this run.
+delete from components

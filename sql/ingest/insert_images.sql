@@ -1,0 +1,2 @@
+-- Append the Arrow table `incoming` to `images`.
+insert into images by name select * from incoming

@@ -1,0 +1,2 @@
+-- Append the Arrow table `incoming` to `stats`.
+insert into stats by name select * from incoming

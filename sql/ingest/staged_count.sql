@@ -1,0 +1,2 @@
+-- How many references this run's input has.
+select count(*) from staged

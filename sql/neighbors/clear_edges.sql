@@ -1,0 +1,2 @@
+-- Before a graph is stored whole.
+delete from edges

@@ -1,0 +1,21 @@
+-- Begin a run: a new last row of `runs`, which takes over the vectors and the transform of the run before it.
+-- $config: JSON; $fingerprint: what decides how an image becomes rows; the other parameters are the run's settings.
+insert into runs by name
+select
+    coalesce(max(run_id) + 1, 0) as run_id,
+    $package_version as package_version,
+    $config as config,
+    $fingerprint as fingerprint,
+    $input_dir as input_dir,
+    $data_type as data_type,
+    $distance as distance,
+    $threshold as threshold,
+    $cc_threshold as cc_threshold,
+    $outlier_percentile as outlier_percentile,
+    $has_annotations as has_annotations,
+    arg_max(embeddings_version, run_id) as embeddings_version,
+    arg_max(vectors_version, run_id) as vectors_version,
+    arg_max(dimension, run_id) as dimension,
+    arg_max(transform, run_id) as transform,
+    arg_max(transform_images, run_id) as transform_images
+from runs

@@ -1,0 +1,2 @@
+-- The table of embeddings was taken back to what the last marker names; that state is now Lance version $version.
+update runs set embeddings_version = $version where run_id = (select max(run_id) from runs)

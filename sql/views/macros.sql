@@ -1,0 +1,52 @@
+-- What can be asked of the edges alone, with a threshold of one's own: `from similarity_at(0.95)`.
+
+create or replace macro similarity_at(min_similarity) as table
+select e.from_id as "from", e.to_id as "to", e.similarity as distance
+from edges as e
+where e.similarity >= min_similarity
+order by distance desc, "from", "to";
+
+comment on macro table similarity_at is 'Pairs of neighbours with at least this similarity';
+
+-- How similar every valid instance is to its nearest neighbour, and its place when sorted by that.
+create or replace view nearest_neighbors as
+select
+    e.from_id as outlier,
+    e.to_id as nearest,
+    e.similarity as distance,
+    row_number() over (order by e.similarity, e.from_id) as place,
+    count(*) over () as instances
+from edges as e
+where e.rank = 1;
+
+comment on view nearest_neighbors is 'The nearest neighbour of every image, least similar first by place';
+
+create or replace macro outliers_at(fraction) as table
+select outlier, nearest, distance
+from nearest_neighbors
+where place <= ceil(fraction * instances - 1e-9)
+order by distance, outlier;
+
+comment on macro table outliers_at is 'This fraction (0 to 1) of all images, those least similar to their nearest neighbour';
+
+-- Components on the fly: each pass of the recursion hands the lowest id one hop on.
+create or replace macro components_at(min_similarity) as table
+with recursive
+links as (
+    select from_id as a, to_id as b from edges where similarity >= min_similarity
+    union
+    select to_id, from_id from edges where similarity >= min_similarity
+),
+labelled(id, component_id) using key (id) as (
+    select distinct a, a from links
+    union
+    select l.b, min(c.component_id)
+    from labelled as c
+    join links as l on l.a = c.id
+    join recurring.labelled as known on known.id = l.b
+    where c.component_id < known.component_id
+    group by l.b
+)
+select id, component_id from labelled order by id;
+
+comment on macro table components_at is 'Connected components of the pairs with at least this similarity; no singletons';

@@ -1,0 +1,3 @@
+-- Without a column label there is no view on labels.
+
+drop view if exists label_quality;

@@ -1,0 +1,126 @@
+-- What users and BI tools see. Made anew at the end of every run, since user columns come and go.
+-- Ids are the positions in the input's listing (or of the boxes in the annotations), from 0.
+-- distance is a similarity: 1 = identical, for every metric.
+
+create or replace view current_run as
+select * from runs order by run_id desc limit 1;
+
+-- One row per instance with all that is known of it; the base of everything below.
+create or replace view facts as
+select
+    l.filename,
+    u.* exclude (id),
+    i.id as "index",
+    i.error_code,
+    i.error_code = 'VALID' as is_valid,
+    i.id as fd_index,
+    u.id is not null or not (select has_annotations from current_run) as is_annotated
+from instances as i
+join listing as l on l.image_id = i.image_id
+left join user_annotations as u on u.id = i.id;
+
+create or replace view annotations as
+select * exclude (is_annotated) from facts where is_annotated order by "index";
+
+comment on view annotations is 'One row per image or box: file name, the columns you brought, error code';
+
+create or replace view invalid_instances as
+select * from annotations where not is_valid order by "index";
+
+comment on view invalid_instances is 'Images and boxes that cannot be used, and why';
+
+create or replace view similarity as
+select s.*, f.*, t.*
+from similarity_at((select threshold from current_run)) as s
+join (select columns('^(.*)$') as '\1_from' from annotations) as f on f.fd_index_from = s."from"
+join (select columns('^(.*)$') as '\1_to' from annotations) as t on t.fd_index_to = s."to"
+order by s.distance desc, s."from", s."to";
+
+comment on view similarity is 'Pairs of neighbours with similarity (column distance, 1 = identical) >= the run''s threshold';
+
+create or replace view outliers as
+select o.*, f.*, t.*
+from outliers_at((select outlier_percentile from current_run)) as o
+join (select columns('^(.*)$') as '\1_outlier' from annotations) as f on f.fd_index_outlier = o.outlier
+join (select columns('^(.*)$') as '\1_nearest' from annotations) as t on t.fd_index_nearest = o.nearest
+order by o.distance, o.outlier;
+
+comment on view outliers is 'Images least similar to anything else, most extreme first';
+
+create or replace view component_edges as
+select c.component_id, e.from_id, e.to_id, e.similarity
+from edges as e
+join components as c on c.id = e.from_id
+where e.similarity >= (select cc_threshold from current_run);
+
+comment on view component_edges is 'The pairs that hold each component together';
+
+create or replace view component_info as
+select m.component_id, m."count", s.mean, s.min, s.max
+from (select component_id, count(*) as "count" from components group by component_id) as m
+join (
+    select component_id, avg(similarity) as mean, min(similarity) as min, max(similarity) as max
+    from component_edges
+    group by component_id
+) as s on s.component_id = m.component_id
+order by m.component_id;
+
+comment on view component_info is 'Size of each component, and the mean, lowest and highest similarity of its pairs';
+
+create or replace view connected_components as
+select
+    c.id as "index",
+    c.component_id,
+    i."count",
+    i.mean as mean_distance,
+    i.min as min_distance,
+    i.max as max_distance,
+    a.* exclude ("index")
+from components as c
+join component_info as i on i.component_id = c.component_id
+join annotations as a on a.fd_index = c.id
+order by c.id;
+
+comment on view connected_components is 'Every image that belongs to a component (cluster of near-duplicates)';
+
+create or replace view img_stats as
+select
+    s.id as "index",
+    i.img_w,
+    i.img_h,
+    s."unique",
+    s.blur,
+    s.mean,
+    s.min,
+    s.max,
+    s.stdv,
+    m.file_size,
+    s.contrast,
+    a.* exclude ("index"),
+    m.truncated
+from stats as s
+join instances as i on i.id = s.id
+join images as m on m.image_id = i.image_id
+join annotations as a on a.fd_index = s.id
+order by s.id;
+
+comment on view img_stats is 'Statistics per image or crop: gray values 0 to 255, file_size in bytes, blur = variance of the Laplacian';
+
+create or replace view img_stats_advanced as
+select b.*, a.* exclude (id)
+from img_stats as b
+join advanced_stats as a on a.id = b."index"
+order by b."index";
+
+comment on view img_stats_advanced is 'Statistics with colour, contrast and edges; filled by run_advanced_stats=True';
+
+create or replace view exact_duplicates as
+select m.content_hash, count(*) as "count", min(m.image_id) as first_image_id, list(l.filename order by m.image_id) as filenames
+from images as m
+join listing as l on l.image_id = m.image_id
+where m.error_code = 'VALID' and m.content_hash is not null
+group by m.content_hash
+having count(*) > 1
+order by first_image_id;
+
+comment on view exact_duplicates is 'Files with the same bytes, one row per group';
