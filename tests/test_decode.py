@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from fastdup_db import errors
 from fastdup_db.imaging import png
 from fastdup_db.imaging.decode import decode, flatten, to_uint8, upright
+from fastdup_db.imaging.exif import exif
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # the library does; pytest undoes it
 LOSSY = 8  # mean absolute difference allowed to lossy formats
@@ -60,6 +61,17 @@ def test_rgb(kind: str) -> None:
     assert (found.width, found.height, found.orientation, found.truncated) == (80, 60, 1, False)
     assert found.image.dtype == np.uint8
     assert distance(found.image, picture()) <= (LOSSY if kind in ("JPEG", "WEBP", "AVIF") else 0)
+
+
+def test_progressive_jpeg_and_memoryview() -> None:
+    data = encoded(Image.fromarray(picture()), "JPEG", progressive=True, quality=95)
+    assert distance(decode(memoryview(data)).image, picture()) <= LOSSY
+    assert decode(data[: len(data) // 2]).truncated
+
+
+def test_images_of_several_bands() -> None:
+    pixels = np.random.default_rng(4).integers(0, 255, (700, 900, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(decode(encoded(Image.fromarray(pixels), "BMP")).image, pixels)
 
 
 def test_gif_is_its_first_frame() -> None:
@@ -260,6 +272,7 @@ def test_no_damage_raises_anything_but_image_error(kind: str, data: st.DataObjec
         at = data.draw(st.integers(0, len(whole) - 1))
         whole[at] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(whole)))
+    assert 1 <= exif(bytes(whole[:cut])).orientation <= 8
     try:
         found = decode(bytes(whole[:cut]), max_pixels=1_000_000)
     except errors.ImageError as problem:

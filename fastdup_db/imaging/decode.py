@@ -54,7 +54,7 @@ _FORMATS = [  # whose headers are read; importing a plug-in registers it
     TiffImagePlugin.TiffImageFile.format,
     WebPImagePlugin.WebPImageFile.format,
 ]
-_UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, IndexError, KeyError, OverflowError, MemoryError, EOFError)
+_BAND = 1 << 18  # pixels
 _ROTATED_BY_READER = ("TIFF",)  # OpenCV turns TIFF whatever the flags; AVIF never; the others not with IMREAD_UNCHANGED
 
 
@@ -192,7 +192,7 @@ def _other(data: bytes | memoryview, limits: _Limits) -> Decoded:
             orientation = _tiff_orientation(header) if kind == "TIFF" else exif.orientation(block) if block else 1
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
         raise ImageError(IMAGE_TOO_LARGE, str(problem)) from problem
-    except _UNREADABLE as problem:
+    except exif.UNREADABLE as problem:
         raise ImageError(CORRUPT_IMAGE, "not an image in a known format") from problem
     swapped = orientation > 4
     limits.check(height if swapped else width, width if swapped else height)
@@ -223,11 +223,20 @@ def _opencv(data: bytes | memoryview) -> np.ndarray:
         return image
     # not IMREAD_COLOR_RGB: with it OpenCV 5.0 mixes the channels of 16-bit TIFF
     if image.shape[2] == 3:
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        return _reversed(image)
     if image.shape[2] == 4:
         opaque = image[..., 3].min() == (255 if image.dtype == np.uint8 else 65535)  # as CMYK TIFF always is
         return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if opaque else cv2.COLOR_BGRA2RGBA)
     return np.ascontiguousarray(image[:, :, 0])
+
+
+def _reversed(image: np.ndarray) -> np.ndarray:
+    """BGR to RGB in its own memory, band by band: a second array would double the peak of a large image."""
+    rows = max(1, _BAND // image.shape[1])
+    for top in range(0, len(image), rows):
+        band = image[top : top + rows]
+        cv2.cvtColor(band, cv2.COLOR_BGR2RGB, dst=band)
+    return image
 
 
 def _heif(data: bytes | memoryview, limits: _Limits) -> Decoded:
@@ -241,7 +250,7 @@ def _heif(data: bytes | memoryview, limits: _Limits) -> Decoded:
         picture = container[container.primary_index]
         limits.check(*picture.size)
         image = np.asarray(picture)
-    except (*_UNREADABLE, RuntimeError) as problem:
+    except exif.UNREADABLE as problem:
         raise ImageError(CORRUPT_IMAGE, f"libheif: {problem}") from problem
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]

@@ -20,7 +20,7 @@ _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _DATE_ORIGINAL, _DATE_DIGITIZED = 0x9003, 0x9004
 _LATITUDE_REF, _LATITUDE, _LONGITUDE_REF, _LONGITUDE = 1, 2, 3, 4
 
-_BROKEN = (
+UNREADABLE = (
     ValueError,
     KeyError,
     TypeError,
@@ -30,8 +30,11 @@ _BROKEN = (
     struct.error,
     SyntaxError,
     OSError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
 )
-"""What Pillow raises on a damaged Exif block (as its own `Image.open` lists them)."""
+"""What Pillow and its plug-ins were seen to raise on damaged bytes, or name as such in `Image.open`."""
 
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")  # damaged tags are None here
 
@@ -79,12 +82,13 @@ def block(data: bytes | memoryview) -> bytes:
         return bytes(data)  # a TIFF file is its own Exif block
     if is_heif(data):
         return _heif_block(data)
-    from PIL import Image
+    from PIL import AvifImagePlugin, Image, PngImagePlugin, WebPImagePlugin  # importing a plug-in registers it
 
+    plugins = (AvifImagePlugin.AvifImageFile, PngImagePlugin.PngImageFile, WebPImagePlugin.WebPImageFile)
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "WEBP", "AVIF")) as header:
+        with Image.open(io.BytesIO(data), formats=[plugin.format for plugin in plugins]) as header:
             return header.info.get("exif", b"")
-    except (*_BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except (*UNREADABLE, Image.DecompressionBombError, Image.DecompressionBombWarning):
         return b""
 
 
@@ -124,7 +128,7 @@ def orientation(payload: bytes) -> int:
     try:
         tags.load(payload)
         value = tags.get(ORIENTATION, 1)
-    except _BROKEN:
+    except UNREADABLE:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -137,7 +141,7 @@ def parse(payload: bytes) -> Exif:
     try:
         tags.load(payload)
         main = dict(tags)
-    except _BROKEN:
+    except UNREADABLE:
         return Exif()
     shot = _directory(tags, _EXIF_IFD)
     place = _directory(tags, _GPS_IFD)
@@ -159,7 +163,7 @@ def parse(payload: bytes) -> Exif:
 def _directory(tags: Any, number: int) -> Mapping[int, Any]:
     try:
         return tags.get_ifd(number)
-    except _BROKEN:
+    except UNREADABLE:
         return {}
 
 
@@ -170,7 +174,7 @@ def _heif_block(data: bytes | memoryview) -> bytes:
         return b""
     try:
         return pillow_heif.open_heif(io.BytesIO(data)).info.get("exif") or b""
-    except (*_BROKEN, RuntimeError, EOFError):
+    except UNREADABLE:
         return b""
 
 

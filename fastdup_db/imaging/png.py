@@ -58,18 +58,17 @@ def mended(data: bytes | memoryview) -> bytes | None:
     if len(header) != 13 or not packed:
         return None
     passes = _passes(header)
-    size = sum(row * rows for row, rows in passes)
-    pixels = _inflate(b"".join(packed), limit=size)
-    if not passes or len(pixels) < passes[0][0]:
+    if not passes:
         return None
-    filled = np.zeros(size, np.uint8)
-    filled[: len(pixels)] = np.frombuffer(pixels, np.uint8)
+    filled = np.zeros(sum(row * rows for row, rows in passes), np.uint8)
+    if _inflate(b"".join(packed), into=filled) < passes[0][0]:
+        return None
     start = 0
     for row, rows in passes:  # damaged data may hold filter types that libpng refuses; there are five
         kinds = filled[start : start + row * rows : row]
         kinds[kinds > 4] = 0
         start += row * rows
-    body = zlib.compress(filled.tobytes(), 1)
+    body = zlib.compress(filled.data, 1)
     return SIGNATURE + b"".join(head) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
 
 
@@ -89,18 +88,17 @@ def _passes(header: bytes) -> list[tuple[int, int]]:
     return found
 
 
-def _inflate(packed: bytes, *, limit: int) -> bytes:
-    """What can be inflated before the data end or break, at most `limit` bytes."""
+def _inflate(packed: bytes, *, into: np.ndarray) -> int:
+    """Fill an array with what can be inflated before the data end or break: the number of bytes."""
     stream = zlib.decompressobj()
-    parts: list[bytes] = []
-    left = limit
+    done = 0
     for start in range(0, len(packed), _FEED):
         try:
-            part = stream.decompress(packed[start : start + _FEED], left)
+            part = stream.decompress(packed[start : start + _FEED], len(into) - done)
         except zlib.error:
             break
-        parts.append(part)
-        left -= len(part)
-        if left <= 0 or stream.eof:
+        into[done : done + len(part)] = np.frombuffer(part, np.uint8)
+        done += len(part)
+        if done == len(into) or stream.eof:
             break
-    return b"".join(parts)
+    return done
