@@ -1,0 +1,88 @@
+"""The outliers gallery: images that resemble no other image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from fastdup_db.errors import one_of
+from fastdup_db.galleries import external
+from fastdup_db.galleries.cards import Card, Field, Page, Shot, number, text, total
+from fastdup_db.galleries.query import Picked, Query, positive
+from fastdup_db.galleries.selection import NO_LABEL
+
+WORDS = {
+    "one": "Each of these images is far from at least one of its nearest neighbours; others may be close.",
+    "all": "Each of these images is far from every other image: even its nearest neighbour hardly resembles it.",
+}
+
+
+def pick(
+    query: Query,
+    *,
+    label_col: str | None = "label",
+    slice: str | list[str] | None = None,
+    how: str = "one",
+    sort_by: str = "distance",
+    ascending: bool = True,
+    num_images: int = 20,
+    external_df: pd.DataFrame | None = None,
+) -> Picked:
+    """The outliers an `outliers_gallery` with these arguments shows."""
+    if how not in WORDS:
+        raise one_of("how", how, WORDS)
+    positive(num_images=num_images)
+    by_distance = sort_by == "distance"
+    sort_table = (
+        "annotations" if by_distance else query.columns.table_of(sort_by, argument="sort_by", also=["distance"])
+    )
+    scope = query.scope(label_col, slice, keywords=("diff", "same"))
+    tables: dict[str, Any] = {"source": "outliers"}
+    if external_df is not None:
+        tables = {"source": "external", "external": external.outliers(external_df, find_ids=query.find_ids)}
+    if how == "all":
+        tables["edges"] = "edges" if external_df is None else "external"
+    frame = query.frame(
+        "outliers" if how == "one" else "outliers_all",
+        scope,
+        **tables,
+        sort_table=sort_table,
+        sort_by=NO_LABEL if by_distance else sort_by,
+        sort_by_distance=by_distance,
+        ascending=ascending,
+        limit=num_images,
+    )
+    facts = query.facts(frame, scope, sorted_by=None if by_distance else sort_by)
+    return Picked(page(frame, how=how, labelled=scope.labelled, facts=facts), frame)
+
+
+def page(frame: pd.DataFrame, *, how: str, labelled: bool, facts: tuple[Field, ...] = ()) -> Page:
+    """One card per outlier, in the frame's order.
+
+    frame: outlier, nearest (int64), distance (similarity, 1 = identical), label, label_nearest, total.
+    """
+    return Page(
+        name="outliers",
+        title="Outliers Report",
+        subtitle="Showing image outliers, one per row",
+        words=f"{WORDS[how]} Distance is the similarity to that neighbour (1 = identical).",
+        layout="single",
+        cards=tuple(_card(row, labelled=labelled) for row in frame.to_dict("records")),
+        total=total(frame),
+        noun=("outlier", "outliers"),
+        facts=facts,
+    )
+
+
+def _card(row: dict[str, Any], *, labelled: bool) -> Card:
+    label = text(row["label"]) if labelled else None
+    fields = [Field("Distance", number(row["distance"])), Field("Nearest", f"#{row['nearest']}")]
+    if labelled:
+        fields.append(Field("Label", label))
+    return Card(
+        key=f"image-{row['outlier']}",
+        title=f"#{row['outlier']}",
+        shots=(Shot(int(row["outlier"]), label),),
+        fields=tuple(fields),
+    )

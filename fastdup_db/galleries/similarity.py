@@ -1,0 +1,119 @@
+"""The similarity gallery: an image and the images most like it, and whether they have its label."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+import pandas as pd
+
+from fastdup_db.galleries import external
+from fastdup_db.galleries.cards import Card, Field, Page, Shot, number, readable, text, total
+from fastdup_db.galleries.query import Picked, Query, positive
+
+WORDS = {
+    "label_score": "Images with the images most like them. The score is the share of these that have the image's own "
+    "label: 0 hints at a wrong label, 100 means that all agree.",
+    "diff": "Images that have a neighbour with another label, the lowest score first: the first places to look for "
+    "wrong labels. The score is the percentage of neighbours that have the image's own label.",
+    "same": "Images whose most similar images all have the same label.",
+}
+_PLAIN = "Each image, outlined, is followed by the images most similar to it."
+
+
+MAX_ITEMS = 24
+"""Neighbours shown of one query; `k` is rarely above ten."""
+
+
+def pick(
+    query: Query,
+    *,
+    label_col: str | None = "label",
+    slice: str | list[str] | None = None,
+    ascending: bool | None = None,
+    threshold: float | None = None,
+    num_images: int = 20,
+    external_df: pd.DataFrame | None = None,
+) -> Picked:
+    """The queries and neighbours a `similarity_gallery` with these arguments shows."""
+    positive(num_images=num_images)
+    scope = query.scope(label_col, slice, keywords=tuple(WORDS))
+    kind = scope.slice.kind
+    frame = query.frame(
+        "similarity",
+        scope,
+        **external.pairs_or_stored(external_df, find_ids=query.find_ids),
+        threshold=threshold,
+        by_score=kind in WORDS,
+        ascending=kind == "diff" if ascending is None else ascending,
+        limit=num_images,
+        max_items=MAX_ITEMS,
+    )
+    facts = query.facts(frame, scope, threshold=threshold)
+    drawn = page(frame, slice=kind, labelled=scope.labelled, facts=facts)
+    return Picked(drawn, results(frame, scored=kind in WORDS, labelled=scope.labelled))
+
+
+def page(frame: pd.DataFrame, *, slice: str, labelled: bool, facts: tuple[Field, ...] = ()) -> Page:
+    """One card per query image, in the frame's order, its neighbours after it.
+
+    frame: one row per query and neighbour, sorted by position: position, from_id, to_id (int64), distance
+    (similarity, 1 = identical), label_from, label_to, score (percent), neighbors (count), total.
+    """
+    scored = slice in WORDS
+    cards = tuple(
+        _card(list(rows), labelled=labelled, scored=scored)
+        for _, rows in groupby(frame.to_dict("records"), key=lambda row: row["position"])
+    )
+    return Page(
+        name="similarity",
+        title="Similarity Report, label_score" if scored else "Similarity Report",
+        subtitle="Showing images with the images most similar to them",
+        words=f"{WORDS.get(slice, _PLAIN)} Distance is the similarity (1 = identical).",
+        layout="query",
+        cards=cards,
+        total=total(frame),
+        noun=("query image", "query images"),
+        facts=facts,
+    )
+
+
+def results(frame: pd.DataFrame, *, scored: bool, labelled: bool) -> pd.DataFrame:
+    """One row per query: from, to, distance (lists); with labels label, label2 (lists); scored also score, length.
+
+    The shape that `similarity_gallery` of fastdup hands out, saved as its csv.
+    """
+    columns = {"from": ("from_id", "first"), "to": ("to_id", list), "distance": ("distance", list)}
+    if labelled:
+        columns |= {"label": ("label_from", list), "label2": ("label_to", list)}
+    if scored:
+        columns |= {"score": ("score", "first"), "length": ("neighbors", "first")}
+    grouped = frame.groupby("position", sort=True, dropna=False)
+    return grouped.agg(**columns).reset_index(drop=True)
+
+
+def _card(rows: list[dict[str, Any]], *, labelled: bool, scored: bool) -> Card:
+    first = rows[0]
+    query = int(first["from_id"])
+    own = text(first["label_from"]) if labelled else None
+    shots = [Shot(query, own, "query")]
+    fields = [Field("Distance", number(first["distance"]))]
+    if labelled:
+        fields.append(Field("Label", own))
+    if scored:
+        fields.append(Field("Score", number(first["score"])))
+    fields.append(Field("Similar", int(first["neighbors"])))
+    others = []
+    for row in rows:
+        label = text(row["label_to"]) if labelled else None
+        others.append(label)
+        shots.append(Shot(int(row["to_id"]), label, readable(number(row["distance"]))))
+    differ = own is not None and any(label is not None and label != own for label in others)
+    return Card(
+        key=f"query-{query}",
+        title=f"#{query}",
+        shots=tuple(shots),
+        fields=tuple(fields),
+        hidden=int(first["neighbors"]) - len(rows),
+        flag="labels differ" if differ else "",
+    )

@@ -1,0 +1,107 @@
+"""The statistics gallery: the darkest, brightest, blurriest, largest … images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from fastdup_db.errors import one_of
+from fastdup_db.galleries import external
+from fastdup_db.galleries.cards import Card, Field, Page, Shot, number, text, total
+from fastdup_db.galleries.query import Picked, Query, positive
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a metric of the gallery means: the column it reads, which end is shown first, and how it is called."""
+
+    column: str
+    ascending: bool
+    title: str
+    words: str
+
+
+METRICS = {
+    "dark": Metric("mean", True, "Dark Image Report", "The darkest images first: the lowest mean of the pixel values"),
+    "bright": Metric(
+        "mean", False, "Bright Image Report", "The brightest images first: the highest mean of the pixels"
+    ),
+    "blur": Metric(
+        "blur", True, "Blurry Image Report", "The blurriest images first: the lowest variance of the Laplacian"
+    ),
+    "size": Metric("size", False, "Largest Image Report", "The largest images first: width times height in pixels"),
+}
+"""Names with a meaning of their own; any other metric is a column of the statistics, highest first."""
+
+
+def metric_of(name: str) -> Metric:
+    """The metric of this name; a plain column is shown highest first."""
+    words = f"Images by the statistic “{name}”"
+    return METRICS.get(name) or Metric(name, False, f"{name.replace('_', ' ').capitalize()} Image Report", words)
+
+
+def pick(
+    query: Query,
+    *,
+    metric: str = "dark",
+    label_col: str | None = "label",
+    slice: str | list[str] | None = None,
+    ascending: bool | None = None,
+    num_images: int = 20,
+    external_df: pd.DataFrame | None = None,
+) -> Picked:
+    """The images a `stats_gallery` with these arguments shows."""
+    positive(num_images=num_images)
+    if metric not in METRICS and metric not in query.columns.numbers:
+        raise one_of("metric", metric, {*METRICS, *query.columns.numbers})
+    scope = query.scope(label_col, slice, keywords=())
+    meaning = metric_of(metric)
+    ascending = meaning.ascending if ascending is None else ascending
+    tables: dict[str, Any] = {"source": "img_stats"}
+    if external_df is not None:
+        tables = {"source": "external", "external": external.stats(external_df, find_ids=query.find_ids)}
+    frame = query.frame(
+        "stats",
+        scope,
+        **tables,
+        metric="img_w" if metric == "size" else meaning.column,
+        by_size=metric == "size",
+        ascending=ascending,
+        limit=num_images,
+    )
+    drawn = page(frame, metric=metric, ascending=ascending, labelled=scope.labelled, facts=query.facts(frame, scope))
+    return Picked(drawn, frame)
+
+
+def page(frame: pd.DataFrame, *, metric: str, ascending: bool, labelled: bool, facts: tuple[Field, ...] = ()) -> Page:
+    """One card per image, in the frame's order.
+
+    frame: index (int64), value (of the metric), img_w, img_h (pixels), label, total.
+    """
+    meaning = metric_of(metric)
+    order = "ascending" if ascending else "descending"
+    words = meaning.words if ascending == meaning.ascending and metric in METRICS else f"Images by “{metric}”, {order}"
+    return Page(
+        name="mean" if meaning.column == "mean" else metric,
+        title=meaning.title,
+        subtitle=f"Showing example images, sort by {order} order",
+        words=f"{words}.",
+        layout="single",
+        cards=tuple(_card(row, metric=meaning.column, labelled=labelled) for row in frame.to_dict("records")),
+        total=total(frame),
+        noun=("image", "images"),
+        facts=facts,
+    )
+
+
+def _card(row: dict[str, Any], *, metric: str, labelled: bool) -> Card:
+    label = text(row["label"]) if labelled else None
+    fields = [Field(metric, number(row["value"]))]
+    if metric == "size":
+        fields += [Field("width", int(row["img_w"])), Field("height", int(row["img_h"]))]
+    if labelled:
+        fields.append(Field("Label", label))
+    shots = (Shot(int(row["index"]), label),)
+    return Card(key=f"image-{row['index']}", title=f"#{row['index']}", shots=shots, fields=tuple(fields))

@@ -1,0 +1,258 @@
+"""`fd.vis`: the galleries. Each method picks rows by SQL, makes cards of them and writes one HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastdup_db.errors import one_of
+from fastdup_db.galleries import components, duplicates, outliers, report, similarity, stats
+from fastdup_db.galleries.query import Picked, Query
+from fastdup_db.galleries.writer import Controller, Output, write
+
+_GRAYSCALE = 0  # cv2.IMREAD_GRAYSCALE, without loading cv2 for it
+_KEYWORDS = ("external_df", "get_extra_col_func", "get_reformat_filename_func", "load_crops")
+
+
+class FastdupVisualizer:
+    """Galleries of a run, as HTML pages.
+
+        page = fd.vis.duplicates_gallery(num_images=100)
+
+    Arguments every gallery shares:
+
+    save_path: HTML file to write (ends in .html), or folder to write it into; None: `galleries/` in the work_dir.
+    label_col: column of the annotations to show as label. draw_bbox: in boxes mode, the whole image with its box
+        drawn; False: the box cut out. num_images: how many entries to show. max_width: of the page, in pixels.
+    lazy_load: thumbnails in a folder beside the page, loaded as one scrolls; else all inside the one file.
+    slice: a label or a list of labels; 'diff' or 'same' for different or equal labels where images are compared.
+    ascending: direction of the order. save_artifacts: also write the shown images and a csv beside the page.
+    show: display the page in a Jupyter notebook; elsewhere nothing happens.
+    Further keywords: external_df (a frame to show instead of the run's own, in the shape of the accessor's),
+        get_extra_col_func (file name -> one more column), get_reformat_filename_func (file name -> what to show),
+        load_crops (True: as draw_bbox=False).
+
+    Every gallery returns the path of its page and prints nothing. Raises `BadArgument` for a wrong argument, with what
+    is allowed, before any image is read.
+    """
+
+    def __init__(self, controller: Controller, default_config: Mapping[str, Any] | None = None) -> None:
+        """default_config: {'cv2_imread_flag': 0} shows images without colour; other flags are as colour."""
+        unknown = set(default_config or {}) - {"cv2_imread_flag"}
+        if unknown:
+            raise one_of("default_config", sorted(unknown)[0], ["cv2_imread_flag"])
+        self._controller = controller
+        self._gray = (default_config or {}).get("cv2_imread_flag") == _GRAYSCALE
+
+    def outliers_gallery(
+        self,
+        save_path: str | Path | None = None,
+        label_col: str | None = "label",
+        draw_bbox: bool = True,
+        num_images: int = 20,
+        max_width: int | None = None,
+        lazy_load: bool = False,
+        how: str = "one",
+        slice: str | list[str] | None = None,
+        sort_by: str = "distance",
+        ascending: bool = True,
+        save_artifacts: bool = False,
+        show: bool = True,
+        **kwargs: Any,
+    ) -> Path:
+        """Images that resemble no other image, the least similar first.
+
+        how: 'one' = far from at least one of its neighbours (others may be close); 'all' = far from all images.
+        slice: labels of the outlier; 'diff' / 'same': its label against that of the neighbour it is measured by.
+        sort_by: 'distance', or a column of the annotations or statistics.
+        """
+        picked = outliers.pick(
+            self._query(kwargs),
+            label_col=label_col,
+            slice=slice,
+            how=how,
+            sort_by=sort_by,
+            ascending=ascending,
+            num_images=num_images,
+            external_df=kwargs.get("external_df"),
+        )
+        return self._write(picked, kwargs, save_path, draw_bbox, max_width, lazy_load, save_artifacts, show)
+
+    def duplicates_gallery(
+        self,
+        save_path: str | Path | None = None,
+        label_col: str | None = "label",
+        draw_bbox: bool = True,
+        num_images: int = 20,
+        max_width: int | None = None,
+        lazy_load: bool = False,
+        slice: str | list[str] | None = None,
+        ascending: bool = False,
+        threshold: float | None = None,
+        save_artifacts: bool = False,
+        show: bool = True,
+        **kwargs: Any,
+    ) -> Path:
+        """Pairs of images that look alike, the most similar first; (a, b) and (b, a) are one pair.
+
+        num_images: how many pairs. slice: labels, one of the two has to have one; 'diff' / 'same': labels of the two.
+        threshold: lowest similarity shown.
+        """
+        picked = duplicates.pick(
+            self._query(kwargs),
+            label_col=label_col,
+            slice=slice,
+            ascending=ascending,
+            threshold=threshold,
+            num_images=num_images,
+            external_df=kwargs.get("external_df"),
+        )
+        return self._write(picked, kwargs, save_path, draw_bbox, max_width, lazy_load, save_artifacts, show)
+
+    def similarity_gallery(
+        self,
+        save_path: str | Path | None = None,
+        label_col: str | None = "label",
+        draw_bbox: bool = True,
+        num_images: int = 20,
+        max_width: int | None = None,
+        lazy_load: bool = False,
+        slice: str | list[str] | None = None,
+        ascending: bool | None = None,
+        threshold: float | None = None,
+        show: bool = True,
+        **kwargs: Any,
+    ) -> Path:
+        """Images, each with the images most similar to it.
+
+        num_images: how many query images. slice: labels of the query; 'label_score': ordered by the percentage of
+        neighbours that have the query's label; 'diff': only those below 100, the lowest first (likely wrong labels);
+        'same': only those at 100. ascending: None = the most similar (or highest score) first, but for 'diff'.
+        threshold: lowest similarity of a neighbour shown.
+        """
+        save_artifacts = kwargs.pop("save_artifacts", False)
+        picked = similarity.pick(
+            self._query(kwargs),
+            label_col=label_col,
+            slice=slice,
+            ascending=ascending,
+            threshold=threshold,
+            num_images=num_images,
+            external_df=kwargs.get("external_df"),
+        )
+        return self._write(picked, kwargs, save_path, draw_bbox, max_width, lazy_load, save_artifacts, show)
+
+    def stats_gallery(
+        self,
+        save_path: str | Path | None = None,
+        metric: str = "dark",
+        slice: str | list[str] | None = None,
+        label_col: str | None = "label",
+        lazy_load: bool = False,
+        show: bool = True,
+        **kwargs: Any,
+    ) -> Path:
+        """Images at one end of a statistic.
+
+        metric: 'dark', 'bright', 'blur', 'size', or a column of the statistics. Further keywords: num_images (20),
+        ascending, draw_bbox, max_width.
+        """
+        num_images, ascending = kwargs.pop("num_images", 20), kwargs.pop("ascending", None)
+        draw_bbox, max_width = kwargs.pop("draw_bbox", True), kwargs.pop("max_width", None)
+        save_artifacts = kwargs.pop("save_artifacts", False)
+        picked = stats.pick(
+            self._query(kwargs),
+            metric=metric,
+            label_col=label_col,
+            slice=slice,
+            ascending=ascending,
+            num_images=num_images,
+            external_df=kwargs.get("external_df"),
+        )
+        return self._write(picked, kwargs, save_path, draw_bbox, max_width, lazy_load, save_artifacts, show)
+
+    def component_gallery(
+        self,
+        save_path: str | Path | None = None,
+        label_col: str | None = "label",
+        draw_bbox: bool = True,
+        num_images: int = 20,
+        max_width: int | None = None,
+        lazy_load: bool = False,
+        slice: str | list[str] | None = None,
+        group_by: str = "visual",
+        min_items: int | None = None,
+        max_items: int | None = None,
+        threshold: float | None = None,
+        metric: str | None = None,
+        sort_by: str = "comp_size",
+        sort_by_reduction: str | None = None,
+        ascending: bool = False,
+        save_artifacts: bool = False,
+        show: bool = True,
+        **kwargs: Any,
+    ) -> Path:
+        """Groups of images, the largest first.
+
+        num_images: how many groups. group_by: 'visual' = connected components, 'label' = the images of each label.
+        slice: only images with these labels; 'diff' / 'same': groups of several labels / of one.
+        min_items: images a group needs (2). max_items: images shown of each group (24).
+        threshold: only images with a neighbour of at least this similarity inside the group.
+        metric: a statistic; its mean is shown, and orders the groups unless sort_by says otherwise.
+        sort_by: 'comp_size', 'distance', 'area' (mean pixels), 'component_id', or a column of the annotations or
+        statistics; sort_by_reduction: its 'mean' or 'sum' over the group (texts: the first of the alphabet).
+        """
+        picked = components.pick(
+            self._query(kwargs),
+            label_col=label_col,
+            slice=slice,
+            group_by=group_by,
+            min_items=min_items,
+            max_items=max_items,
+            threshold=threshold,
+            metric=metric,
+            sort_by=sort_by,
+            sort_by_reduction=sort_by_reduction,
+            ascending=ascending,
+            num_images=num_images,
+            external_df=kwargs.get("external_df"),
+        )
+        return self._write(picked, kwargs, save_path, draw_bbox, max_width, lazy_load, save_artifacts, show)
+
+    def report(self, save_path: str | Path | None = None, num_images: int = 6, show: bool = True) -> Path:
+        """One page to send to a colleague: the summary, how the statistics are distributed, the first of every gallery.
+
+        num_images: entries of each gallery. Needs the extra `report`; raises `MissingExtra` without it.
+        """
+        return report.write(self._controller, save_path=save_path, num_images=num_images, show=show, gray=self._gray)
+
+    def _query(self, kwargs: Mapping[str, Any]) -> Query:
+        for name in kwargs:
+            if name not in _KEYWORDS:
+                raise one_of("keyword argument", name, _KEYWORDS)
+        return Query(self._controller)
+
+    def _write(
+        self,
+        picked: Picked,
+        kwargs: Mapping[str, Any],
+        save_path: str | Path | None,
+        draw_bbox: bool,
+        max_width: int | None,
+        lazy_load: bool,
+        save_artifacts: bool,
+        show: bool,
+    ) -> Path:
+        output = Output(
+            save_path=save_path,
+            draw_bbox=draw_bbox and not kwargs.get("load_crops"),
+            max_width=max_width,
+            lazy_load=lazy_load,
+            save_artifacts=save_artifacts,
+            show=show,
+            gray=self._gray,
+            get_extra_col_func=kwargs.get("get_extra_col_func"),
+            get_reformat_filename_func=kwargs.get("get_reformat_filename_func"),
+        )
+        return write(picked.page, frame=picked.frame, controller=self._controller, output=output)

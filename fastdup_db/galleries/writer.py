@@ -1,0 +1,128 @@
+"""From a `Page` to the file on disk: pictures, thumbnails, rows, the page, the artifacts, the notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from fastdup_db.errors import BadArgument
+from fastdup_db.galleries import artifacts, notebook, thumbnails
+from fastdup_db.galleries import page as pages
+from fastdup_db.galleries import pictures as pics
+from fastdup_db.galleries.cards import Page, Value, with_extra
+
+
+class Controller(Protocol):
+    """All that galleries ask of a controller."""
+
+    @property
+    def work_dir(self) -> Path:
+        """Where pages and thumbnails go unless the user says otherwise."""
+
+    def gallery_frame(self, name: str, **parameters: Any) -> pd.DataFrame:
+        """Run `sql/galleries/<name>.sql`; values are bound, a DataFrame is registered under its parameter's name."""
+
+    def open_images(self, ids: list[int], *, crops: bool = True) -> Iterator[np.ndarray | None]:
+        """Decoded images, id by id: RGB uint8 (h, w, 3), None where it cannot be had. Called from several threads.
+
+        crops: in boxes mode, the box cut out; else the whole upright image it lies in.
+        """
+
+    def summary(self, verbose: bool = True) -> list[str]:
+        """The text summary of the run, line by line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The arguments that say how a gallery is written. See `FastdupVisualizer` for each."""
+
+    save_path: str | Path | None = None
+    draw_bbox: bool = True
+    max_width: int | None = None
+    lazy_load: bool = False
+    save_artifacts: bool = False
+    show: bool = True
+    gray: bool = False
+    get_extra_col_func: Callable[[str], Value] | None = None
+    get_reformat_filename_func: Callable[[str], str] | None = None
+
+
+def target_of(save_path: str | Path | None, *, work_dir: Path, name: str) -> Path:
+    """The file to write: `save_path` itself when it ends in .html, `<name>.html` in it otherwise."""
+    if save_path is None:
+        return Path(work_dir) / "galleries" / f"{name}.html"
+    path = Path(save_path).expanduser()
+    if path.suffix.lower() in (".html", ".htm"):
+        return path
+    if path.is_file():
+        raise BadArgument(
+            f"save_path={str(save_path)!r} is a file that is no page; give a folder or a name ending in .html"
+        )
+    return path / f"{name}.html"
+
+
+def write(page: Page, *, frame: pd.DataFrame, controller: Controller, output: Output) -> Path:
+    """Write a gallery with all that goes with it; returns the absolute path of the page."""
+    target = target_of(output.save_path, work_dir=controller.work_dir, name=page.name).absolute()
+    gathered = gather(page, controller=controller, output=output)
+    page = gathered.page
+    pages.write(
+        page,
+        target=target,
+        pictures=gathered.pictures,
+        names=gathered.names,
+        thumbnails=gathered.thumbnails,
+        rows=gathered.rows,
+        lazy=output.lazy_load,
+        boxes=output.draw_bbox,
+        max_width=output.max_width,
+    )
+    if output.save_artifacts:
+        artifacts.save(
+            page,
+            target=target,
+            frame=frame.drop(columns="total", errors="ignore"),
+            pictures=gathered.pictures,
+            open_images=controller.open_images,
+            crops=not output.draw_bbox,
+        )
+    if output.show:
+        notebook.show(target, lazy=output.lazy_load)
+    return target
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """A page with everything it needs to be drawn, by id; `rows` has one row per image with its id in `index`."""
+
+    page: Page
+    pictures: dict[int, pics.Picture]
+    names: dict[int, str]
+    thumbnails: dict[int, thumbnails.Thumbnail]
+    rows: pd.DataFrame
+
+
+def gather(page: Page, *, controller: Controller, output: Output, side: int | None = None) -> Gathered:
+    """Find the images of a page, their names, rows and thumbnails. side: of the thumbnails, by their number if None."""
+    ids = page.ids
+    found = pics.from_frame(controller.gallery_frame("pictures", ids=ids))
+    rows = controller.gallery_frame("rows", ids=ids)
+    if output.get_extra_col_func is not None:
+        extra = {i: output.get_extra_col_func(p.filename) for i, p in found.items()}
+        page = with_extra(page, name="extra", values=extra)
+        rows = rows.assign(extra=rows["index"].map(extra))
+    made = thumbnails.make(
+        list(found.values()),
+        folder=controller.work_dir / "thumbnails",
+        open_images=controller.open_images,
+        side=side or thumbnails.side_for(len(ids)),
+        crops=not output.draw_bbox,
+        gray=output.gray,
+    )
+    names = pics.names(list(found.values()), rename=output.get_reformat_filename_func)
+    return Gathered(page, found, names, made, rows)

@@ -1,0 +1,30 @@
+-- Pairs of similar images, each pair once: (a, b) and (b, a) are merged before anything is counted.
+-- Returns from_id < to_id, distance (similarity, 1 = identical), label_from, label_to, total (pairs before the limit).
+-- Parameters: $source table of directed pairs ("from", "to", distance); $label_col column of the annotations;
+-- $slice 'all', 'labels' (one of the two has one of $labels), 'same' or 'diff' (equal or different labels);
+-- $labels; $threshold lowest similarity or null; $ascending least similar first; $limit number of pairs.
+with labels as (
+    select index as id, columns(lambda c: c = $label_col)::varchar as label
+    from annotations
+),
+pairs as (
+    select least("from", "to") as from_id, greatest("from", "to") as to_id, max(distance) as distance
+    from query_table($source)
+    where "from" <> "to" and distance >= coalesce(cast($threshold as double), distance)
+    group by least("from", "to"), greatest("from", "to")
+)
+select p.from_id, p.to_id, p.distance, a.label as label_from, b.label as label_to, count(*) over () as total
+from pairs p
+left join labels a on a.id = p.from_id
+left join labels b on b.id = p.to_id
+where
+    case $slice
+        when 'labels' then
+            a.label in (select unnest(cast($labels as varchar[])))
+            or b.label in (select unnest(cast($labels as varchar[])))
+        when 'same' then a.label = b.label
+        when 'diff' then a.label <> b.label
+        else true
+    end
+order by case when $ascending then p.distance else -p.distance end, p.from_id, p.to_id
+limit $limit

@@ -1,0 +1,49 @@
+-- Images that are far from one of their neighbours at least (how='one'), one row each.
+-- Returns outlier, nearest (the neighbour it was measured against), distance (similarity, 1 = identical), label,
+-- label_nearest, total (outliers before the limit).
+-- Parameters: $source table of outliers (outlier, nearest, distance); $label_col column of the annotations;
+-- $slice 'all', 'labels' (the outlier has one of $labels), 'same' or 'diff' (its label equals that of nearest or not);
+-- $labels; $sort_table 'annotations' or 'img_stats' and $sort_by its column, or $sort_by_distance;
+-- $ascending; $limit number of outliers.
+with labels as (
+    select index as id, columns(lambda c: c = $label_col)::varchar as label
+    from annotations
+),
+keys as (
+    select index as id, columns(lambda c: c = $sort_by)::varchar as value
+    from query_table($sort_table)
+),
+farthest as (
+    select outlier, arg_min(nearest, (distance, nearest)) as nearest, min(distance) as distance
+    from query_table($source)
+    group by outlier
+),
+ranked as (
+    select
+        f.outlier,
+        f.nearest,
+        f.distance,
+        a.label,
+        b.label as label_nearest,
+        case when $sort_by_distance then f.distance else try_cast(k.value as double) end as number,
+        case when not $sort_by_distance then k.value end as text
+    from farthest f
+    left join labels a on a.id = f.outlier
+    left join labels b on b.id = f.nearest
+    left join keys k on k.id = f.outlier
+)
+select outlier, nearest, distance, label, label_nearest, count(*) over () as total
+from ranked
+where
+    case $slice
+        when 'labels' then label in (select unnest(cast($labels as varchar[])))
+        when 'same' then label = label_nearest
+        when 'diff' then label <> label_nearest
+        else true
+    end
+order by
+    case when $ascending then number else -number end nulls last,
+    case when $ascending then text end,
+    case when not $ascending then text end desc nulls last,
+    outlier
+limit $limit

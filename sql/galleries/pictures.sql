@@ -1,0 +1,23 @@
+-- What is needed to find and cache the pixels of some images.
+-- Returns id, image_id (the file it lies in; equal to id unless boxes were given), filename, is_file (it is a plain
+-- file or object, not a member of an archive nor a frame of a video), version and file_size (they change when the
+-- content changes; file_size in bytes), and the box in pixels of the upright image: col_x, row_y, width, height,
+-- or the corners x1..y4 of a rotated one; all null without a box. Ordered by id.
+-- Parameters: $ids ids of images (or of boxes, in boxes mode).
+select
+    i.id,
+    i.image_id,
+    l.filename,
+    l.container = '' as is_file,
+    l.version,
+    l.file_size,
+    coalesce(b.col_x, i.col_x) as col_x,
+    coalesce(b.row_y, i.row_y) as row_y,
+    coalesce(b.width, i.width) as width,
+    coalesce(b.height, i.height) as height,
+    b.x1, b.y1, b.x2, b.y2, b.x3, b.y3, b.x4, b.y4
+from instances i
+join listing l on l.image_id = i.image_id
+left join boxes b on b.id = i.id
+where i.id in (select unnest(cast($ids as bigint[])))
+order by i.id

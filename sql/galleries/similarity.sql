@@ -1,0 +1,63 @@
+-- Images with their similar images: one row per query and neighbour, queries in the order of the gallery.
+-- Returns position (of the query, from 1), from_id, to_id, distance (similarity, 1 = identical), label_from, label_to,
+-- score (percent of the neighbours that have the query's label; null without labels), neighbors (number of them),
+-- total (queries before the limit). Neighbours of a query: the most similar first.
+-- Parameters: $source table of directed pairs ("from", "to", distance); $label_col column of the annotations;
+-- $slice 'all', 'labels' (the query has one of $labels), 'same' (score 100), 'diff' (score below 100) or 'label_score'
+-- (those with a score); $labels; $threshold lowest similarity or null; $by_score order by score, else by the
+-- similarity of the most similar neighbour; $ascending; $limit number of queries; $max_items neighbours shown of each.
+with labels as (
+    select index as id, columns(lambda c: c = $label_col)::varchar as label
+    from annotations
+),
+pairs as (
+    select "from" as from_id, "to" as to_id, max(distance) as distance
+    from query_table($source)
+    where "from" <> "to" and distance >= coalesce(cast($threshold as double), distance)
+    group by "from", "to"
+),
+labelled as (
+    select p.from_id, p.to_id, p.distance, a.label as label_from, b.label as label_to
+    from pairs p
+    left join labels a on a.id = p.from_id
+    left join labels b on b.id = p.to_id
+),
+queries as (
+    select
+        from_id,
+        any_value(label_from) as label_from,
+        100 * avg((label_from is not distinct from label_to)::integer) filter (label_from is not null) as score,
+        count(*) as neighbors,
+        max(distance) as nearest
+    from labelled
+    group by from_id
+),
+chosen as (
+    select
+        from_id,
+        score,
+        neighbors,
+        count(*) over () as total,
+        row_number() over (
+            order by
+                case when $by_score then (case when $ascending then score else -score end) end nulls last,
+                case when $ascending and not $by_score then nearest else -nearest end,
+                from_id
+        ) as position
+    from queries
+    where
+        case $slice
+            when 'labels' then label_from in (select unnest(cast($labels as varchar[])))
+            when 'same' then score = 100
+            when 'diff' then score < 100
+            when 'label_score' then score is not null
+            else true
+        end
+)
+select
+    c.position, l.from_id, l.to_id, l.distance, l.label_from, l.label_to, c.score, c.neighbors, c.total
+from chosen c
+join labelled l on l.from_id = c.from_id
+where c.position <= $limit
+qualify row_number() over (partition by l.from_id order by l.distance desc, l.to_id) <= $max_items
+order by c.position, l.distance desc, l.to_id
