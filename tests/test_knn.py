@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from fastdup_db.errors import BadArgument
-from fastdup_db.graph import join
-from fastdup_db.graph.knn import Arrays, KnnGraph, neighbors
+from fastdup_db.graph import join, knn, lists
+from fastdup_db.graph.knn import KnnGraph, neighbors
 from fastdup_db.graph.metrics import METRICS
+from fastdup_db.graph.rows import Arrays
 
 RNG = np.random.default_rng(4)
 
@@ -131,3 +132,81 @@ def test_bad_arguments_say_what_is_allowed() -> None:
         neighbors(arrays(clustered(5)), k=1, metric="hamming")
     with pytest.raises(BadArgument, match="finite"):
         neighbors(arrays(np.full((3, 4), np.nan)), k=1)
+
+
+# ---- lists: when there are many vectors ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def by_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small inputs take the way of large ones."""
+    monkeypatch.setattr(knn, "EXACT_ROWS", 0)
+    monkeypatch.setattr(knn, "EXACT_WORK", 1.0)
+
+
+def share_found(graph: KnnGraph, matrix: np.ndarray) -> float:
+    """Share of true neighbours found, judged by score: one of several equally near ones is as good as another."""
+    true = neighbors(arrays(matrix), k=graph.to_ids.shape[1], mode="Flat")
+    return float((graph.scores >= true.scores).mean())
+
+
+@pytest.mark.usefixtures("by_lists")
+@pytest.mark.parametrize("name", ["cosine", "euclidean"])
+def test_lists_reach_the_recall_they_promise(name: str) -> None:
+    matrix = clustered(6000, centres=60)
+    graph = neighbors(arrays(matrix), k=3, metric=name, recall=0.95)
+    exactly = neighbors(arrays(matrix), k=3, metric=name, mode="Flat")
+    assert "lists" in graph.way and exactly.way == "exact"
+    assert (graph.scores >= exactly.scores).mean() >= 0.95 and graph.recall >= 0.95
+    assert graph.to_ids[[0, 2]].tolist()[0][:1] == [2] and graph.to_ids[1, 0] == 0  # planted
+    assert (graph.to_ids != np.arange(6000)[:, None]).all()
+    assert all(len(set(row)) == 3 for row in graph.to_ids[:500].tolist())
+
+
+@pytest.mark.usefixtures("by_lists")
+def test_planted_near_duplicates_are_all_found() -> None:
+    matrix = clustered(4000, centres=400)
+    rng = np.random.default_rng(1)
+    copies = matrix[:300] + 0.02 * rng.standard_normal((300, 32)).astype(np.float32)
+    both = np.concatenate([matrix, copies / np.linalg.norm(copies, axis=1, keepdims=True)])
+    graph = neighbors(arrays(both), k=2)
+    pairs = {(a, b) for a, row in enumerate(graph.to_ids.tolist()) for b in row}
+    near = neighbors(arrays(both), k=2, mode="Flat").table().to_pandas().query("similarity >= 0.9")
+    assert {(a, b) for a, b in zip(near.from_id, near.to_id, strict=True)} <= pairs
+
+
+@pytest.mark.usefixtures("by_lists")
+def test_crowded_and_empty_lists() -> None:
+    rng = np.random.default_rng(2)
+    blob = np.ones(32) + 0.05 * rng.standard_normal((3000, 32))  # most vectors in one small ball
+    matrix = np.concatenate([blob, rng.standard_normal((40, 32)), np.zeros((5, 32)), np.tile(blob[7], (200, 1))])
+    graph = neighbors(arrays(matrix), k=2)
+    assert share_found(graph, matrix.astype(np.float32)) >= 0.97
+    assert graph.to_ids[3040].tolist() == [3041, 3042] and graph.to_ids[7].tolist() == [3045, 3046]
+
+
+@pytest.mark.usefixtures("by_lists")
+def test_lists_do_not_depend_on_threads_or_budget(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastdup_db.graph.rows.READ_ROWS", 512)
+    matrix = clustered(5000, centres=50)
+    matrix[4000:4040] = matrix[10]
+    reference = neighbors(arrays(matrix), k=3, threads=1)
+    assert same(neighbors(arrays(matrix), k=3, threads=4), reference)
+    assert same(neighbors(arrays(matrix), k=3, memory_budget=100_000, folder=tmp_path), reference)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("by_lists")
+def test_structureless_vectors_fall_back_to_the_exact_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knn, "EXACT_WORK", 0.4)
+    matrix = np.random.default_rng(3).standard_normal((1500, 64))
+    graph = neighbors(arrays(matrix), k=2)
+    assert graph.way == "exact" and (graph.to_ids == brute_force(matrix, k=2)).all()
+
+
+def test_lists_are_numbered_by_nearness() -> None:
+    matrix = clustered(4000, centres=40)
+    found = lists.train(matrix, lists=60, unit=True).centroids
+    steps = np.linalg.norm(np.diff(found, axis=0), axis=1).mean()
+    shuffled = found[np.random.default_rng(0).permutation(len(found))]
+    assert steps < np.linalg.norm(np.diff(shuffled, axis=0), axis=1).mean()

@@ -27,6 +27,10 @@ BLOCK_ROWS = 1024
 about the second-level cache, and already as fast as larger ones."""
 
 
+CROWD = 4
+"""With more candidates than this times k in one block, finding the block's k best is cheaper than scoring them all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """Rows `start:stop` of one side of the join."""
@@ -87,10 +91,11 @@ def self_join(
             if same:
                 np.fill_diagonal(product, -np.inf)
             slack = metric.slack(a, b)
-            _offer(product, a, b, own=own, other=other, ids=ids, metric=metric, nearest=nearest, slack=slack)
+            here, there = np.arange(own.start, own.stop), np.arange(other.start, other.stop)
+            offer(product, a, b, rows=here, columns=there, ids=ids, metric=metric, nearest=nearest, slack=slack)
             if not same:
                 # The transposed view is compared in memory order all the same.
-                _offer(product.T, b, a, own=other, other=own, ids=ids, metric=metric, nearest=nearest, slack=slack)
+                offer(product.T, b, a, rows=there, columns=here, ids=ids, metric=metric, nearest=nearest, slack=slack)
 
     run_all(work, tasks, threads=threads)
 
@@ -114,7 +119,8 @@ def cross_join(
             b = read_other(other)
             product = metric.closeness(a, b)
             slack = metric.slack(a, b)
-            _offer(product, a, b, own=own, other=other, ids=other_ids, metric=metric, nearest=nearest, slack=slack)
+            here, there = np.arange(own.start, own.stop), np.arange(other.start, other.stop)
+            offer(product, a, b, rows=here, columns=there, ids=other_ids, metric=metric, nearest=nearest, slack=slack)
 
     run_all(work, tasks, threads=threads)
 
@@ -126,27 +132,41 @@ def run_all(work: Callable[[T], object], tasks: Iterable[T], *, threads: int | N
             pass
 
 
-def _offer(
+def offer(
     product: Matrix,
     a: Matrix,
     b: Matrix,
     *,
-    own: Block,
-    other: Block,
+    rows: Ids,
+    columns: Ids,
     ids: Ids,
     metric: Metric,
     nearest: Nearest,
     slack: float,
+    allowed: Callable[[Ids, Ids], npt.NDArray[np.bool_]] | None = None,
 ) -> None:
-    """Offer the columns of `product` that may enter the k nearest of its rows, at their exact score."""
+    """Offer the columns of `product` that may enter the k nearest of its rows, at their exact score.
+
+    product float32 (m, n): closeness of `a` (m, d) and `b` (n, d). rows int64 (m,): the rows of `nearest` they are;
+    columns int64 (n,): where their ids stand in `ids`. allowed(rows, columns): which of the pairs found to offer.
+    """
     # A bar that another thread is raising at this moment is read too low at worst: that lets more pairs through.
-    bar = metric.closeness_of(nearest.worst(own.start, own.stop).copy())
+    bar = metric.closeness_of(nearest.scores[rows, -1])
     empty = np.flatnonzero(np.isneginf(bar))
     if len(empty):
         bar[empty] = _kth_largest(product[empty], k=nearest.k)
     i, j = _at_least(product, bar - np.float32(slack))
+    crowded = np.bincount(i, minlength=len(rows)) > CROWD * nearest.k
+    if crowded.any():
+        # A row that meets its own cluster for the first time: only the block's k best can enter.
+        bar[crowded] = _kth_largest(product[crowded], k=nearest.k)
+        may = product[i, j] >= (bar - np.float32(slack))[i]
+        i, j = i[may], j[may]
+    if allowed is not None and len(i):
+        may = allowed(rows[i], columns[j])
+        i, j = i[may], j[may]
     if len(i):
-        nearest.offer(own.start + i, ids[other.start + j], metric.score(a, b, i, j))
+        nearest.offer(rows[i], ids[columns[j]], metric.score(a, b, i, j))
 
 
 def _kth_largest(values: Matrix, *, k: int) -> npt.NDArray[np.float32]:

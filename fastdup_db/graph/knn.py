@@ -10,50 +10,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from fastdup_db.errors import BadArgument
-from fastdup_db.graph import exact
-from fastdup_db.graph.copies import find_copies, fingerprints
-from fastdup_db.graph.metrics import Matrix, Metric
+from fastdup_db.graph import exact, ivf
+from fastdup_db.graph.copies import Copies, find_copies, fingerprints
+from fastdup_db.graph.metrics import Metric
 from fastdup_db.graph.metrics import metric as metric_named
 from fastdup_db.graph.nearest import NOBODY, Ids, Scores
+from fastdup_db.graph.rows import READ_ROWS, Prepared, Rows, Source, fits
 
 EDGE_SCHEMA = pa.schema(
     [("from_id", pa.int64()), ("to_id", pa.int64()), ("similarity", pa.float32()), ("rank", pa.int32())]
 )
 MEMORY_BUDGET = 4 << 30
 """Bytes for vectors held in memory during a join; beyond it they lie in a scratch file."""
-READ_ROWS = 8192
-
-
-class Source(Protocol):
-    """Where vectors are read from, as often as needed: `store.lance.VectorTable` or `Arrays`."""
-
-    def __len__(self) -> int: ...
-
-    def batches(self, *, rows: int = ...) -> Iterator[tuple[Ids, Matrix]]:
-        """(ids (b,), float32 (b, d)), ids ascending over all batches."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Arrays:
-    """Vectors in memory as a source. ids int64 (n,) ascending and unique, matrix float32 (n, d)."""
-
-    ids: Ids
-    matrix: Matrix
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def batches(self, *, rows: int = READ_ROWS) -> Iterator[tuple[Ids, Matrix]]:
-        """The rows in batches."""
-        for start in range(0, len(self.ids), rows):
-            yield self.ids[start : start + rows], self.matrix[start : start + rows]
+EXACT_ROWS = 20_000
+"""Up to here the exact join is used."""
+EXACT_WORK = 0.4
+"""Lists that would compute more than this share of n^2 products are given up for the exact join, which computes 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,28 +94,53 @@ def neighbors(
     """
     if k < 1:
         raise BadArgument(f"k={k} is too small; it is the number of neighbours of each image, at least 1")
+    if not 0 < recall <= 1:
+        raise BadArgument(f"recall={recall} is out of range; it is a share above 0 and up to 1")
     measure = metric_named(metric, calibration=calibration)
-    ids, prints = _survey(source)
-    copies = find_copies(prints)
+    ids, copies, vectors = _survey(source, metric=measure, budget=memory_budget)
     k = min(k, max(len(ids) - 1, 0))
     if k == 0:
         nothing = np.empty((len(ids), 0))
         return KnnGraph(ids, nothing.astype(np.int64), nothing.astype(np.float32), measure)
-    nearest = exact.join(
-        source, kept=copies.first, ids=ids, k=k, metric=measure, budget=memory_budget, threads=threads, folder=folder
-    )
+    way, reached, nearest = "exact", 1.0, None
+    joined = ids[copies.first]
+    if len(vectors) > EXACT_ROWS and mode != "Flat" and not measure.flat_only and recall < 1:
+        plan, lists, of = ivf.plan_join(vectors, k=k, recall=recall, threads=threads)
+        if plan.work < EXACT_WORK:
+            way, reached = f"{len(lists)} lists, {plan.probes} joined with each vector", plan.recall
+            nearest = ivf.join(
+                vectors,
+                of=of,
+                lists=len(lists),
+                ids=joined,
+                k=k,
+                budget=memory_budget,
+                threads=threads,
+                folder=folder,
+            )
+    if nearest is None:
+        nearest = exact.join(vectors, ids=joined, k=k, budget=memory_budget, threads=threads, folder=folder)
     to_ids, scores = copies.expand(nearest.ids, nearest.scores, ids=ids, best=measure.best, k=k)
-    return KnnGraph(ids, to_ids, scores, measure)
+    return KnnGraph(ids, to_ids, scores, measure, way, reached)
 
 
-def _survey(source: Source) -> tuple[Ids, np.ndarray]:
-    """ids int64 (n,) and fingerprints uint64 (n, 2), in one pass."""
+def _survey(source: Source, *, metric: Metric, budget: int) -> tuple[Ids, Copies, Prepared]:
+    """The ids int64 (n,), which vectors are equal, and one of each, prepared: in memory when they fit the budget."""
     ids = np.empty(len(source), dtype=np.int64)
     prints = np.empty((len(source), 2), dtype=np.uint64)
+    memory: Rows | None = None
     start = 0
     for some_ids, matrix in source.batches(rows=READ_ROWS):
         stop = start + len(some_ids)
         ids[start:stop] = some_ids
-        prints[start:stop] = fingerprints(matrix)
+        prepared = metric.prepare(matrix)
+        prints[start:stop] = fingerprints(prepared)
+        if start == 0 and fits((len(ids), prepared.shape[1]), budget=budget):
+            memory = Rows((len(ids), prepared.shape[1]), budget=budget)
+        if memory is not None:
+            memory.put(np.arange(start, stop), prepared)
         start = stop
-    return ids, prints
+    copies = find_copies(prints)
+    if memory is not None and len(copies.first) < len(ids):
+        memory.keep(copies.first)
+    return ids, copies, Prepared(source, copies.first, metric, memory)

@@ -26,10 +26,6 @@ class Nearest:
         self.scores: Scores = np.full((rows, k), -np.inf, dtype=np.float32)
         self._lock = threading.Lock()
 
-    def worst(self, start: int, stop: int) -> Scores:
-        """float32 (stop - start,): the k-th score of these rows; a pair below it cannot enter. -inf: not full."""
-        return self.scores[start:stop, -1]
-
     def offer(self, rows: Ids, ids: Ids, scores: Scores) -> None:
         """Let each neighbour `ids[p]` at `scores[p]` compete for a place in row `rows[p]`. No pair may come twice."""
         if not len(rows):

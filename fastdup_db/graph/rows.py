@@ -7,20 +7,54 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fastdup_db.graph.join import Block
-from fastdup_db.graph.metrics import Matrix
+from fastdup_db.graph.metrics import Matrix, Metric
+from fastdup_db.graph.nearest import Ids
 
 Positions = npt.NDArray[np.int64]
 
+READ_ROWS = 8192
+"""Rows of a batch that is read, prepared and handed on."""
+GAP_ROWS = 8
+"""Unwanted rows between two wanted ones that are read along: 18 KB take no longer than a second call."""
+
+
+class Source(Protocol):
+    """Where vectors are read from, as often as needed: `store.lance.VectorTable` or `Arrays`."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self, *, rows: int = ...) -> Iterator[tuple[Ids, Matrix]]:
+        """(ids (b,), float32 (b, d)), ids ascending over all batches."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """Vectors in memory as a source. ids int64 (n,) ascending and unique, matrix float32 (n, d)."""
+
+    ids: Ids
+    matrix: Matrix
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def batches(self, *, rows: int = READ_ROWS) -> Iterator[tuple[Ids, Matrix]]:
+        """The rows in batches."""
+        for start in range(0, len(self.ids), rows):
+            yield self.ids[start : start + rows], self.matrix[start : start + rows]
+
 
 class Rows:
-    """A float32 (n, d) array with `put` and `read`; a context manager, whose scratch file goes with it.
+    """A float32 (n, d) array to put rows into and read them from; a context manager, whose scratch file goes with it.
 
     In memory it takes 4 n d bytes where `budget` (bytes) allows; otherwise blocks lie in a file without a name in
     `folder` and the most recently read ones are kept, within the budget. The content is the same either way.
@@ -35,7 +69,7 @@ class Rows:
         self._kept: OrderedDict[Block, Matrix] = OrderedDict()
         self._kept_bytes = 0
         self._lock = threading.Lock()
-        if shape[0] * self._row_bytes <= budget:
+        if fits(shape, budget=budget):
             self._memory = np.empty(shape, dtype=np.float32)
         else:
             self._file = tempfile.TemporaryFile(dir=folder, prefix="fastdup-db-rows-")  # noqa: SIM115
@@ -59,11 +93,19 @@ class Rows:
         if self._memory is not None:
             self._memory[positions] = matrix
             return
-        assert self._file is not None
         order = np.argsort(positions, kind="stable")
         at, rows = positions[order], np.ascontiguousarray(matrix[order], dtype=np.float32)
-        for first, last in runs(at):
-            os.pwrite(self._file.fileno(), rows[first:last].data, int(at[first]) * self._row_bytes)
+        for first, last in runs(at, gap=1):
+            os.pwrite(self._fd(), rows[first:last].data, int(at[first]) * self._row_bytes)
+
+    def keep(self, positions: Positions) -> None:
+        """Leave only these rows (ascending), renumbered from 0. In memory only."""
+        assert self._memory is not None
+        for start in range(0, len(positions), READ_ROWS):
+            part = positions[start : start + READ_ROWS]
+            self._memory[start : start + len(part)] = self._memory[part]  # never overtakes: positions[i] >= i
+        self._memory = self._memory[: len(positions)]
+        self.shape = (len(positions), self.shape[1])
 
     def read(self, block: Block) -> Matrix:
         """float32 (len(block), d), not to be written to."""
@@ -73,9 +115,7 @@ class Rows:
             if block in self._kept:
                 self._kept.move_to_end(block)
                 return self._kept[block]
-        assert self._file is not None
-        data = os.pread(self._file.fileno(), len(block) * self._row_bytes, block.start * self._row_bytes)
-        rows = np.frombuffer(data, dtype=np.float32).reshape(len(block), self.shape[1])
+        rows = self._pread(block.start, block.stop)
         with self._lock:
             if block not in self._kept:
                 self._kept[block] = rows
@@ -84,10 +124,100 @@ class Rows:
                     self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
         return rows
 
+    def gather(self, positions: Positions) -> Matrix:
+        """float32 (p, d): the rows at `positions`, ascending."""
+        if self._memory is not None:
+            return self._memory[positions]
+        out = np.empty((len(positions), self.shape[1]), dtype=np.float32)
+        for first, last in runs(positions, gap=GAP_ROWS):
+            start = int(positions[first])
+            out[first:last] = self._pread(start, int(positions[last - 1]) + 1)[positions[first:last] - start]
+        return out
 
-def runs(sorted_positions: Positions) -> Iterator[tuple[int, int]]:
-    """(first, last + 1) of every stretch of consecutive positions."""
-    if not len(sorted_positions):
-        return
-    cuts = np.flatnonzero(np.diff(sorted_positions) != 1) + 1
-    yield from pairwise([0, *cuts.tolist(), len(sorted_positions)])
+    def _pread(self, start: int, stop: int) -> Matrix:
+        out = np.empty((stop - start, self.shape[1]), dtype=np.float32)
+        view = memoryview(out.data).cast("B")
+        done = 0
+        while done < len(view):  # one call moves at most 2 GB
+            done += os.preadv(self._fd(), [view[done:]], start * self._row_bytes + done)
+        return out
+
+    def _fd(self) -> int:
+        assert self._file is not None
+        return self._file.fileno()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The vectors to be joined: rows `kept` (ascending positions) of a source, prepared for a metric.
+
+    `memory` holds them already where they fit the budget; otherwise every pass reads the source again.
+    """
+
+    source: Source
+    kept: Positions
+    metric: Metric
+    memory: Rows | None
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def parts(self) -> Iterator[tuple[int, Matrix]]:
+        """(number of the first row, float32 (b, d)) of consecutive rows, all of them, of fixed batches."""
+        if self.memory is not None:
+            for start in range(0, len(self.kept), READ_ROWS):
+                yield start, self.memory.read(Block(start, min(start + READ_ROWS, len(self.kept))))
+            return
+        # The source's batches are as its files are; equal batches keep rounding the same as in memory.
+        start, waiting, count = 0, [], 0
+        for matrix in self._kept():
+            waiting.append(matrix)
+            count += len(matrix)
+            while count >= READ_ROWS:
+                together = np.concatenate(waiting)
+                yield start, together[:READ_ROWS]
+                start, waiting, count = start + READ_ROWS, [together[READ_ROWS:]], count - READ_ROWS
+        if count:
+            yield start, np.concatenate(waiting)
+
+    def _kept(self) -> Iterator[Matrix]:
+        seen = 0
+        for ids, matrix in self.source.batches(rows=READ_ROWS):
+            first, last = np.searchsorted(self.kept, [seen, seen + len(ids)])
+            yield self.metric.prepare(matrix[self.kept[first:last] - seen])
+            seen += len(ids)
+
+    def take(self, rows: Positions) -> Matrix:
+        """float32 (len(rows), d): rows by number, ascending, in one pass."""
+        if self.memory is not None:
+            return self.memory.gather(rows)
+        found = []
+        for start, matrix in self.parts():
+            first, last = np.searchsorted(rows, [start, start + len(matrix)])
+            found.append(matrix[rows[first:last] - start])
+        return np.concatenate(found)
+
+    def rows(self, *, place: Positions | None, budget: int, folder: Path | None) -> Rows:
+        """All rows for random access: row i at `place[i]`. Where they are in memory they stay in place."""
+        if self.memory is not None:
+            return self.memory
+        rows: Rows | None = None
+        for start, matrix in self.parts():
+            if rows is None:
+                rows = Rows((len(self.kept), matrix.shape[1]), budget=budget, folder=folder)
+            numbers = np.arange(start, start + len(matrix))
+            rows.put(numbers if place is None else place[numbers], matrix)
+        assert rows is not None
+        return rows
+
+
+def fits(shape: tuple[int, int], *, budget: int) -> bool:
+    """Whether a float32 array of that shape may be held in memory."""
+    return 4 * shape[0] * shape[1] <= budget
+
+
+def runs(positions: Positions, *, gap: int) -> Iterator[tuple[int, int]]:
+    """(first, last + 1) of every stretch of ascending positions that are at most `gap` apart."""
+    if len(positions):
+        cuts = np.flatnonzero(np.diff(positions) > gap) + 1
+        yield from pairwise([0, *cuts.tolist(), len(positions)])
