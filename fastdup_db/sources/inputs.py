@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from fastdup_db import errors
@@ -134,10 +134,9 @@ def _walked(path: str, *, options: ListingOptions, split: str = "") -> Iterator[
 
 
 def _of_list_file(path: str, *, options: ListingOptions) -> Iterator[Candidate]:
-    folder = os.path.dirname(path)
     if next(listfile.rows(path), None) is None:
         raise BadInput(f"list file {path!r} holds no names; it wants one path a row")
-    return _of_list((listfile.resolve(row, folder=folder) for row in listfile.rows(path)), options=options)
+    return _of_list(_rows(path), options=options)
 
 
 def _of_list(names: Iterable[str], *, options: ListingOptions, split: str = "") -> Iterator[Candidate]:
@@ -156,7 +155,21 @@ def _of_list(names: Iterable[str], *, options: ListingOptions, split: str = "") 
 
 
 def _of_yaml(path: str, *, options: ListingOptions) -> Iterator[Candidate]:
-    raise BadInput(f"{path!r}: yaml inputs are not supported yet")
+    """The splits of a YOLO dataset, one after the other: train, val, test."""
+    from fastdup_db.sources.yolo import read_yaml
+
+    places = [(place, split) for split, places in read_yaml(path).splits.items() for place in places]
+    return chain.from_iterable(_of_list(_entries(p), options=options, split=split) for p, split in places)
+
+
+def _entries(place: str) -> Iterator[str]:
+    """The rows of a list file; any other path is itself."""
+    return iter([place]) if _is_folder(place) or kinds.kind_of(place) != kinds.LIST else _rows(place)
+
+
+def _rows(list_file: str) -> Iterator[str]:
+    folder = os.path.dirname(list_file)
+    return (listfile.resolve(row, folder=folder) for row in listfile.rows(list_file))
 
 
 def _of_remote(uri: str, *, options: ListingOptions) -> Iterator[Candidate]:
