@@ -141,7 +141,7 @@ def test_a_cut_archive_gives_what_is_left_and_one_error(tmp_path: Path, packing:
     found = read_all(archive)
     assert found.pop(str(archive)) == errors.CORRUPT_CONTAINER
     good = [Path(name).name for name, value in found.items() if value == content[Path(name).name]]
-    assert 15 <= len(good) <= 20
+    assert 15 <= len(good) <= 25
     rest = [value for name, value in found.items() if Path(name).name not in good]
     assert len(rest) <= 1  # the one that was cut: a part of its bytes, or a code
     assert all(v == errors.CORRUPT_CONTAINER or content["0.jpg"][:2] == v[:2] for v in rest)

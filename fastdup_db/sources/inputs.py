@@ -218,7 +218,11 @@ def _references(candidate: Candidate, *, options: ListingOptions) -> Iterator[Re
 
         yield from archives.references(files.stored(candidate.path))
     else:
-        raise BadInput(f"{candidate.path}: videos are not supported yet")
+        from fastdup_db.sources import video
+
+        yield from video.references(
+            files.stored(candidate.path), fps=options.video_fps, keyframes_only=options.video_keyframes_only
+        )
 
 
 def _check_work_dir(input_dir: object, work_dir: str) -> None:

@@ -58,6 +58,12 @@ def _archive(group: Group, io_threads: int | None) -> Iterator[tuple[Reference, 
     return members.loads(group)
 
 
+def _video(group: Group, io_threads: int | None) -> Iterator[tuple[Reference, Load]]:
+    from fastdup_db.sources import video
+
+    return video.loads(group)
+
+
 def _raise(code: str, filename: str) -> bytes:
     raise ImageError(code, f"{filename}: {code}")
 
@@ -66,4 +72,5 @@ _READERS: dict[str, Callable[[Group, int | None], Iterator[tuple[Reference, Load
     "failed": _failed,
     "file": _files,
     "archive": _archive,
+    "video": _video,
 }
