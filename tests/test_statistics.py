@@ -159,6 +159,11 @@ def test_images_of_more_than_sixteen_million_pixels_are_counted_exactly() -> Non
     assert statistics(image).mean == pytest.approx(3 * 255 / 4200**2, rel=1e-12)
 
 
+def test_large_even_images_of_sixteen_bits_have_no_deviation() -> None:
+    found = statistics(np.full((2100, 2100), 65533, np.uint16))
+    assert found.stdv == pytest.approx(0, abs=1e-4) and found.mean == pytest.approx(65533 / 257)
+
+
 def test_columns() -> None:
     assert STAT_COLUMNS == ("unique", "blur", "mean", "min", "max", "stdv", "contrast") == Statistics._fields
     assert AdvancedStatistics._fields == STAT_COLUMNS + ADVANCED_COLUMNS

@@ -7,6 +7,7 @@ stretched to full contrast, the mean of RGBA, blur of the blue channel, all on a
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import cv2
@@ -21,7 +22,15 @@ EDGE_THRESHOLDS = (50, 150)
 """Canny's two thresholds, those of fastdup."""
 
 _EXACT_COUNT = 1 << 24  # OpenCV returns histogram counts as float32, exact up to here
-_LEVELS_8 = np.arange(256, dtype=np.float64)
+
+
+def _powers(levels: int) -> np.ndarray:
+    """(levels, 2): every value and its square, to take a histogram's moments with."""
+    values = np.arange(levels, dtype=np.float64)
+    return np.stack([values, values * values], axis=1)
+
+
+_POWERS_8 = _powers(256)
 
 
 class Statistics(NamedTuple):
@@ -87,15 +96,13 @@ def statistics(image: np.ndarray, *, advanced: bool = False) -> Statistics | Adv
     """
     pixels = image.shape[0] * image.shape[1]
     counts = _histograms(image)
-    levels = _LEVELS_8 if image.dtype == np.uint8 else np.arange(counts.shape[1], dtype=np.float64)
-    unit = 1.0 if image.dtype == np.uint8 else 257.0
-    # sums of integers below 2^53 are exact in float64; the variance is taken of exact integers
-    sums = [int(s) for s in counts @ levels]
-    squares = [int(s) for s in counts @ (levels * levels)]
-    means = [s / pixels / unit for s in sums]
-    deviations = [max(pixels * q - s * s, 0) ** 0.5 / pixels / unit for s, q in zip(sums, squares, strict=True)]
+    powers, unit = (_POWERS_8, 1.0) if image.dtype == np.uint8 else (_powers(65536), 257.0)
+    # integers: sums of bytes stay below 2^53, where float64 is exact, so that nothing cancels in the variance
+    moments = [(int(s), int(q)) for s, q in (counts @ powers).tolist()]
+    means = [s / pixels / unit for s, _ in moments]
+    deviations = [math.sqrt(max(pixels * q - s * s, 0)) / pixels / unit for s, q in moments]
     found = np.flatnonzero(counts.any(axis=0))
-    low, high = float(found[0]) / unit, float(found[-1]) / unit
+    low, high = int(found[0]) / unit, int(found[-1]) / unit
     gray = gray_sample(image)
     basic = Statistics(
         unique=len(found) if unit == 1.0 else len(np.unique(np.rint(found / unit))),
