@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Literal
 
 from fastdup_db.errors import one_of
+from fastdup_db.models.download import RemoteFile
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the bundled files lie."""
 
-Layout = Literal["NHWC_U8", "NCHW_F32", "NHWC_F32"]
-"""What the file's input is: raw pixels, or normalised float in either order of axes."""
+Layout = Literal["NHWC_U8", "NCHW_U8", "NCHW_F32", "NHWC_F32", "NCHW_F16", "NHWC_F16"]
+"""What the file's input is: raw pixels or normalised float, in either order of axes."""
+
+Pooling = Literal["cls", "mean"]
+"""One vector of an output that has one per token: the first, or their average."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +26,7 @@ class ModelSpec:
     name: str
     file: Path
     dim: int
-    """Length of the embedding."""
+    """Length of the embedding; 0 is what the file gives."""
     height: int = 224
     width: int = 224
     layout: Layout = "NCHW_F32"
@@ -34,6 +38,10 @@ class ModelSpec:
     """How a picture is brought to height×width; see `imaging.resize`."""
     output: str | None = None
     """Name of the file's output that is the embedding; None is its first."""
+    pooling: Pooling | None = None
+    """How an output of (n, tokens, dim) becomes (n, dim); a feature map is averaged over its places."""
+    remote: RemoteFile | None = None
+    """Where `file` is downloaded from on first use; None is a file that is here."""
     statistics: Path | None = None
     """`.npz` with `mean` and `variance` (dim,) of diverse photographs' embeddings, which adapting shrinks towards."""
     licence: str = ""
@@ -41,6 +49,8 @@ class ModelSpec:
     """Where the weights come from."""
     sha256: str = ""
     """Of `file`; empty is not checked."""
+    note: str = ""
+    """What to know before relying on it."""
 
 
 _LITE0 = {

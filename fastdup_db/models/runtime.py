@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastdup_db.errors import ModelUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import onnxruntime as ort
 
@@ -32,24 +32,32 @@ def execution_providers() -> list[str]:
 
 
 def open_session(
-    model: Path | bytes, *, intra_op_threads: int = 1, providers: Sequence[str] | None = None
+    model: Path, *, providers: Sequence[str] | None = None, free_axes: Mapping[str, int] | None = None
 ) -> ort.InferenceSession:
-    """A session for an `.onnx` or `.ort` file, or its bytes.
+    """A session for an `.onnx` or `.ort` file.
 
-    One thread per call by default: parallelism comes from calling it in many threads. `session.get_providers()` says
-    what it runs on. Raises `ModelUnavailable` for a file that is absent or that onnxruntime refuses.
+    One thread per call: parallelism comes from calling it in many threads. `free_axes` fixes symbolic axes by their
+    names; `session.get_providers()` says what it runs on. Raises `ModelUnavailable` for a file that is absent or that
+    onnxruntime refuses.
     """
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = intra_op_threads
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors; the warnings are about graph optimisations nobody can act on
-    name = "the model" if isinstance(model, bytes) else str(model)
-    if isinstance(model, Path) and not model.is_file():
+    for name, size in (free_axes or {}).items():
+        options.add_free_dimension_override_by_name(name, size)
+    if not model.is_file():
         raise ModelUnavailable(f"{model}: there is no such model file")
-    source = model if isinstance(model, bytes) else str(model)
     try:
-        return ort.InferenceSession(source, options, providers=list(providers or execution_providers()))
-    except Exception as exc:  # onnxruntime raises a dozen classes that share no other base
-        raise ModelUnavailable(f"{name}: onnxruntime cannot load it: {exc}") from exc
+        return ort.InferenceSession(str(model), options, providers=list(providers or execution_providers()))
+    except refusals() as exc:
+        raise ModelUnavailable(f"{model}: onnxruntime cannot load it: {exc}") from exc
+
+
+def refusals() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises for a model or an input that it cannot use; the classes share no base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    return tuple(c for c in vars(state).values() if isinstance(c, type) and issubclass(c, Exception))
