@@ -110,7 +110,10 @@ def whole_frame(packed: Packed, first: np.ndarray, second: np.ndarray) -> tuple[
     shape = candidates.reshape(*candidates.shape[:2], -1)[:, :, 1:], other.reshape(len(other), 1, -1)[:, :, 1:]
     alike = (shape[0] * shape[1]).sum(axis=2)  # the lengths are the same for all eight
     which = np.round(alike / (np.abs(alike).max(axis=1, keepdims=True) + 1e-9), 6).argmax(axis=1)
-    bits = [c > np.median(c.reshape(len(c), -1), axis=1)[:, None, None] for c in (candidates[np.arange(len(which)), which], other[:, 0])]
+    bits = [
+        c > np.median(c.reshape(len(c), -1), axis=1)[:, None, None]
+        for c in (candidates[np.arange(len(which)), which], other[:, 0])
+    ]
     return which, (bits[0] != bits[1]).sum(axis=(1, 2))
 
 

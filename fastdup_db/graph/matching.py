@@ -99,7 +99,9 @@ def match(packed: Packed, first: np.ndarray, second: np.ndarray, *, mirror: bool
     good = mutual & (packed.weight[first] > 0) & np.isfinite(best)
     good &= best + own < RATIO * RATIO * (runner_up + own)
     weight = np.where(
-        good, np.minimum(packed.weight[first], np.take_along_axis(packed.weight[second], nearest, axis=1)), np.float32(0)
+        good,
+        np.minimum(packed.weight[first], np.take_along_axis(packed.weight[second], nearest, axis=1)),
+        np.float32(0),
     )
     order = np.argsort(np.where(good, best + own, np.inf), axis=1, kind="stable")[:, :MATCHES]
     partner = np.take_along_axis(nearest, order, axis=1)
@@ -126,7 +128,8 @@ def agree(matches: Matches) -> Agreement:
     turn = q[rows, winner].astype(np.complex128)
     shift = w[rows, winner] - turn * z[rows, winner]
     start = np.stack(
-        (np.stack((turn.real, -turn.imag, shift.real), axis=1), np.stack((turn.imag, turn.real, shift.imag), axis=1)), axis=1
+        (np.stack((turn.real, -turn.imag, shift.real), axis=1), np.stack((turn.imag, turn.real, shift.imag), axis=1)),
+        axis=1,
     )
     start[votes.max(axis=1) <= 0] = np.eye(2, 3)
     loyal = _aligned(q, q[rows, winner][:, None])

@@ -24,6 +24,7 @@ class Packed:
         zero where padded. Sums of weights count places.
     frame: float32 (c, 2), width and height of the frame in its pixels.
     image: float32 (c, 2), width and height of the image.
+    colour: float32 (c, 3), mean red, green and blue.
     mip: float32 (c, 64·64 + 32·32), the thumbnail followed by itself at half size.
     """
 
@@ -34,6 +35,7 @@ class Packed:
     weight: np.ndarray
     frame: np.ndarray
     image: np.ndarray
+    colour: np.ndarray
     mip: np.ndarray
 
 
@@ -48,6 +50,7 @@ def pack(features: Sequence[kp.Keypoints]) -> Packed:
         weight=np.zeros((c, k), np.float32),
         frame=np.array([f.frame for f in features], np.float32).reshape(c, 2),
         image=np.array([(f.width, f.height) for f in features], np.float32).reshape(c, 2),
+        colour=np.array([f.colour for f in features], np.float32).reshape(c, 3),
         mip=_mip(np.array([f.thumbnail for f in features], np.float32).reshape(c, kp.THUMBNAIL, kp.THUMBNAIL)),
     )
     for row, one in enumerate(features):

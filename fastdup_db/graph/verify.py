@@ -1,104 +1,128 @@
-"""Is this the same picture? Candidate pairs checked by keypoints and pixels, with the transform found."""
+"""Is this the same picture? Candidate pairs checked by keypoints and pixels, with the transform found.
+
+table = verify_pairs(pairs, lambda ids: [features[i] for i in ids])
+"""
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future
 
 import numpy as np
+import pyarrow as pa
 
-from fastdup_db.graph import likeness as pixels
-from fastdup_db.graph import matching
-from fastdup_db.graph.packing import Packed, pack
+from fastdup_db.graph import verdict
+from fastdup_db.graph.evidence import gather
+from fastdup_db.graph.join import cores, workers
+from fastdup_db.graph.packing import pack
 from fastdup_db.imaging.keypoints import Keypoints
 
 CHUNK = 32
-"""Pairs matched at once: 10 MB of working memory a thread. The same at any thread count, so results are too."""
+"""Pairs matched at once: some 20 MB of working memory a thread. The same at any thread count, so results are too."""
 
 KeypointsOf = Callable[[np.ndarray], Sequence[Keypoints]]
-"""int64 (c,) ids → their keypoints, in that order. Called from one thread."""
+"""int64 (c,) distinct ids → their keypoints, in that order. Called from the calling thread only."""
+
+SCHEMA = pa.schema(
+    [
+        ("from_id", pa.int64()),
+        ("to_id", pa.int64()),
+        ("similarity", pa.float64()),
+        ("inliers", pa.int32()),
+        ("inlier_share", pa.float32()),
+        ("structure", pa.float32()),
+        ("overlap", pa.float32()),
+        ("hash_distance", pa.int32()),
+        ("score", pa.float64()),
+        ("is_duplicate", pa.bool_()),
+        ("kind", pa.string()),
+        ("reason", pa.string()),
+        ("mirror", pa.bool_()),
+        ("rotation", pa.float64()),
+        ("scale", pa.float64()),
+        ("crop_x", pa.float64()),
+        ("crop_y", pa.float64()),
+        ("crop_width", pa.float64()),
+        ("crop_height", pa.float64()),
+        ("transform", pa.list_(pa.float64())),
+    ]
+)
+"""One row a pair, in the order given.
+
+inliers: places whose match agrees with the transform. inlier_share: of all places matched. structure: mean correlation
+of the blocks of the overlapping pixels. overlap: share of the more zoomed-in view that lies in the other.
+hash_distance: differing bits of 64 of the perceptual hashes, best flip or turn. score: 0 to 1; is_duplicate from
+`verdict.DUPLICATE_SCORE`. kind: null where no duplicate.
+transform: 8 numbers a b c d e f g h: a pixel (x, y) of `from` lies at (ax + by + c, dx + ey + f) / (gx + hy + 1) of `to`,
+pixels from the upper left edge; null where no duplicate, as are mirror, rotation (degrees clockwise, after the mirror),
+scale and crop (the part of `from` that `to` shows, in pixels).
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What was found about `q` pairs, before the verdict. Arrays of length q.
+def verify_pairs(
+    pairs: np.ndarray, keypoints_of: KeypointsOf, *, similarity: np.ndarray | None = None, threads: int | None = None
+) -> pa.Table:
+    """Every pair checked: a table of `SCHEMA`. pairs: int64 (p, 2) ids; similarity: float (p,), carried along.
 
-    transform: float64 (q, 3, 3), fractions of the first frame from its centre → the second's; mirror included.
-    mirror: bool. inliers, matches: float32, places that agree, places matched. hash_distance: bits of 64.
-    likeness: of the pixels under the transform.
+    Needs some 1 ms a pair on one core; all cores by default. The result does not depend on `threads`.
     """
-
-    transform: np.ndarray
-    mirror: np.ndarray
-    inliers: np.ndarray
-    matches: np.ndarray
-    hash_distance: np.ndarray
-    likeness: pixels.Likeness
+    chunks = verified_chunks(pairs, keypoints_of, similarity=similarity, threads=threads)
+    return pa.Table.from_batches(chunks, schema=SCHEMA)
 
 
-def gather(packed: Packed, first: np.ndarray, second: np.ndarray) -> Evidence:
-    """The best of three views of each pair: by keypoints, by keypoints in the mirror, and whole frame on whole frame."""
-    which, distance = pixels.whole_frame(packed, first, second)
-    whole = _linear(pixels.DIHEDRAL[which])
-    whole_mirrored = np.linalg.det(whole[:, :2, :2]) < 0
-    views: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
-    supported, seen = np.zeros(len(first), np.float32), np.zeros(len(first), np.float32)
-    flip = np.diag([-1.0, 1.0, 1.0])
-    for mirror in (False, True):
-        matches = matching.match(packed, first, second, mirror=mirror)
-        found = matching.agree(matches)
-        transform = found.transform @ flip if mirror else found.transform
-        views.append((_to_fractions(packed, first, second, transform), np.full(len(first), mirror), found.inliers, found.matches))
-        same = whole_mirrored == mirror
-        in_frame = _to_frames(packed, first, second, whole)
-        if mirror:
-            in_frame = in_frame @ flip
-        supported = np.where(same, matching.supporters(matches, in_frame), supported)
-        seen = np.where(same, found.matches, seen)
-    views.append((whole, whole_mirrored, supported, seen))
-    looks = [pixels.likeness(packed, first, second, transform=view[0]) for view in views]
-    merit = np.stack(
-        [(1 + view[2]) * np.maximum(look.correlation, 0.01) for view, look in zip(views, looks, strict=True)]
-    )
-    best = np.round(merit, 5).argmax(axis=0)
-    rows = np.arange(len(first))
+def verified_chunks(
+    pairs: np.ndarray, keypoints_of: KeypointsOf, *, similarity: np.ndarray | None = None, threads: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The same in record batches of `CHUNK` pairs, in order; the features of 2 × threads batches are in memory."""
+    pairs = np.asarray(pairs, np.int64).reshape(-1, 2)
+    given = np.full(len(pairs), np.nan) if similarity is None else np.asarray(similarity, np.float64)
+    if given.shape != (len(pairs),):
+        raise ValueError(f"similarity has shape {given.shape}, expected ({len(pairs)},)")
+    waiting: deque[Future[pa.RecordBatch]] = deque()
+    with workers(threads) as pool:
+        for start in range(0, len(pairs), CHUNK):
+            chunk = pairs[start : start + CHUNK]
+            ids, rows = np.unique(chunk, return_inverse=True)
+            features = keypoints_of(ids)
+            waiting.append(pool.submit(_verified, chunk, rows.reshape(-1, 2), features, given[start : start + CHUNK]))
+            if len(waiting) >= 2 * cores(threads):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
-    def pick(columns: Sequence[np.ndarray]) -> np.ndarray:
-        return np.stack(columns)[best, rows]
 
-    return Evidence(
-        transform=pick([v[0] for v in views]),
-        mirror=pick([v[1] for v in views]),
-        inliers=pick([v[2] for v in views]),
-        matches=pick([v[3] for v in views]),
-        hash_distance=distance,
-        likeness=pixels.Likeness(
-            *(pick([getattr(look, name) for look in looks]) for name in pixels.Likeness.__dataclass_fields__)
+def _verified(
+    pairs: np.ndarray, rows: np.ndarray, features: Sequence[Keypoints], similarity: np.ndarray
+) -> pa.RecordBatch:
+    packed, first, second = pack(features), rows[:, 0], rows[:, 1]
+    evidence = gather(packed, first, second)
+    verdicts = verdict.judge(packed, first, second, evidence=evidence)
+    transform = verdict.in_pixels(packed, first, second, evidence.transform)
+    crop, _ = verdict.shown(packed, first, second, transform)
+    rotation, scale = verdict.turn_and_scale(transform)
+    no = ~verdicts.is_duplicate
+    kinds, reasons = np.array([*verdict.KINDS, ""], object), np.array(verdict.REASONS, object)
+    numbers = transform.reshape(-1, 9)[:, :8]
+    columns = [
+        pairs[:, 0],
+        pairs[:, 1],
+        pa.array(similarity, mask=np.isnan(similarity)),
+        np.rint(evidence.inliers).astype(np.int32),
+        (evidence.inliers / np.maximum(evidence.matches, 1)).astype(np.float32),
+        evidence.likeness.structure,
+        evidence.likeness.overlap,
+        evidence.hash_distance.astype(np.int32),
+        verdicts.score,
+        verdicts.is_duplicate,
+        pa.array(kinds[verdicts.kind], pa.string(), mask=no),
+        reasons[verdicts.reason],
+        *(pa.array(v, mask=no) for v in (evidence.mirror, rotation, scale, *crop.T)),
+        pa.array(
+            [None if skip else row for skip, row in zip(no, numbers.tolist(), strict=True)], pa.list_(pa.float64())
         ),
+    ]
+    return pa.RecordBatch.from_arrays(
+        [pa.array(c, field.type) if isinstance(c, np.ndarray) else c for c, field in zip(columns, SCHEMA, strict=True)],
+        schema=SCHEMA,
     )
-
-
-def _to_fractions(packed: Packed, first: np.ndarray, second: np.ndarray, transform: np.ndarray) -> np.ndarray:
-    """(q, 3, 3) between frames in pixels → between frames in fractions."""
-    return _scale(1 / packed.frame[second]) @ transform @ _scale(packed.frame[first])
-
-
-def _to_frames(packed: Packed, first: np.ndarray, second: np.ndarray, transform: np.ndarray) -> np.ndarray:
-    """The reverse of `_to_fractions`."""
-    return _scale(packed.frame[second]) @ transform @ _scale(1 / packed.frame[first])
-
-
-def _scale(sides: np.ndarray) -> np.ndarray:
-    out = np.zeros((len(sides), 3, 3))
-    out[:, 0, 0], out[:, 1, 1], out[:, 2, 2] = sides[:, 0], sides[:, 1], 1.0
-    return out
-
-
-def _linear(linear: np.ndarray) -> np.ndarray:
-    """Linear maps (q, 2, 2) as homogeneous ones (q, 3, 3)."""
-    out = np.zeros((len(linear), 3, 3))
-    out[:, :2, :2], out[:, 2, 2] = linear, 1.0
-    return out

@@ -41,7 +41,7 @@ _DESCRIPTOR_GAIN = 40.0  # square roots of SIFT's L1-normalised bins lie below 0
 _POSITION_STEPS = 256  # per pixel of the frame; a frame of 128 pixels fits uint16
 _SIZE_STEPS = 16  # per octave of keypoint size
 _ANGLE_STEPS = 256
-_HEADER = struct.Struct("<BBHIIff")
+_HEADER = struct.Struct("<B3BHIIff")
 _VERSION = 1
 
 _cells = np.arange(128).reshape(4, 4, 8)
@@ -54,6 +54,7 @@ class Keypoints:
     """What `extract` found in one image.
 
     width, height: pixels of the image itself.
+    colour: mean red, green and blue, 0 to 255; all that is kept of colour.
     frame: (width, height) of the reduced image, in its pixels, that positions are given in.
     position: uint16 (n, 2), x and y in 1/256 pixel of the frame, pixel centres at whole numbers.
     size: uint8 (n,), 16 times the binary logarithm of the keypoint's diameter in pixels of the frame.
@@ -64,6 +65,7 @@ class Keypoints:
 
     width: int
     height: int
+    colour: tuple[int, int, int]
     frame: tuple[float, float]
     position: np.ndarray
     size: np.ndarray
@@ -76,7 +78,7 @@ class Keypoints:
 
     def to_bytes(self) -> bytes:
         """`from_bytes` reads it back, on any machine: little-endian, with a version."""
-        head = _HEADER.pack(_VERSION, 0, len(self), self.width, self.height, *self.frame)
+        head = _HEADER.pack(_VERSION, *self.colour, len(self), self.width, self.height, *self.frame)
         columns = (self.position.astype("<u2"), self.size, self.angle, self.descriptor, self.thumbnail)
         return b"".join((head, *(column.tobytes() for column in columns)))
 
@@ -85,7 +87,7 @@ class Keypoints:
         """Raises ValueError when `data` is not what `to_bytes` writes."""
         if len(data) < _HEADER.size:
             raise ValueError(f"keypoints are cut short: {len(data)} bytes")
-        version, _, n, width, height, *frame = _HEADER.unpack_from(data)
+        version, red, green, blue, n, width, height, *frame = _HEADER.unpack_from(data)
         lengths = np.array([4 * n, n, n, DESCRIPTOR_BYTES * n, THUMBNAIL * THUMBNAIL])
         if version != _VERSION or len(data) != _HEADER.size + lengths.sum():
             raise ValueError(f"not keypoints of version {_VERSION}: version {version}, {len(data)} bytes")
@@ -96,6 +98,7 @@ class Keypoints:
         return cls(
             width=width,
             height=height,
+            colour=(red, green, blue),
             frame=(frame[0], frame[1]),
             position=position.view("<u2").reshape(n, 2),
             size=size,
@@ -129,6 +132,7 @@ def extract(image: np.ndarray, *, width: int = 0, height: int = 0) -> Keypoints:
     return Keypoints(
         width=width or columns,
         height=height or rows,
+        colour=_colour(image),
         frame=(float(frame[0]), float(frame[1])),
         position=position,
         size=np.clip(np.rint(_SIZE_STEPS * np.log2(np.maximum(size, 1.0))), 0, 255).astype(np.uint8),
@@ -160,6 +164,13 @@ def geometry(features: Keypoints) -> tuple[np.ndarray, np.ndarray]:
         (xy[:, 0] + 1j * xy[:, 1] - centre).astype(np.complex64),
         (length * np.exp(1j * turn)).astype(np.complex64),
     )
+
+
+def _colour(image: np.ndarray) -> tuple[int, int, int]:
+    import cv2
+
+    mean = [round(value) for value in cv2.mean(image)[: 1 if image.ndim == 2 else 3]]
+    return (mean[0], mean[-1], mean[-1]) if image.ndim == 2 else (mean[0], mean[1], mean[2])
 
 
 def _detect(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

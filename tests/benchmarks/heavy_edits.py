@@ -116,7 +116,9 @@ def captioned(image: Image, *, border: float = 0.12, caption: str = "www.example
     height, width = image.shape[:2]
     page = np.full((height, width, 3), (24, 32, 120), np.uint8)
     y, x = round(height * border), round(width * border)
-    page[y : height - 2 * y, x : width - x] = cv2.resize(image, (width - 2 * x, height - 3 * y), interpolation=cv2.INTER_AREA)
+    page[y : height - 2 * y, x : width - x] = cv2.resize(
+        image, (width - 2 * x, height - 3 * y), interpolation=cv2.INTER_AREA
+    )
     cv2.putText(page, caption, (x, height - y // 2), 0, height / 350, (255, 220, 0), 2)
     cv2.putText(page, "SALE -20%", (x + width // 3, y - y // 4), 0, height / 500, (255, 255, 255), 1)
     return page
