@@ -30,7 +30,7 @@ class Evidence:
 
 
 def gather(packed: Packed, first: np.ndarray, second: np.ndarray) -> Evidence:
-    """The best of three views of each pair: by keypoints, by keypoints in the mirror, and whole frame on whole frame."""
+    """The best of three views of each pair: by keypoints, by keypoints in the mirror, whole frame on whole frame."""
     which, distance = pixels.whole_frame(packed, first, second)
     whole = _linear(pixels.DIHEDRAL[which])
     whole_mirrored = np.linalg.det(whole[:, :2, :2]) < 0

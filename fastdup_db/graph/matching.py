@@ -1,8 +1,8 @@
 """Which keypoints of two images match, and the transform most of them agree on. Batches of pairs, no randomness.
 
-Every single match of two oriented keypoints proposes a similarity transform (place, turn, scale); the proposal that most
-matches agree with wins and is refined to an affine one by least squares: RANSAC with one-point samples, all of them
-tried (Philbin et al., "Object retrieval with large vocabularies and fast spatial matching", CVPR 2007). So the result
+Every single match of two oriented keypoints proposes a similarity transform (place, turn, scale); the proposal that
+most matches agree with wins and is refined by least squares: RANSAC with one-point samples, all of them tried (Philbin
+et al., "Object retrieval with large vocabularies and fast spatial matching", CVPR 2007). So the result
 has no seed and does not depend on threads; descriptors are whole numbers, so that their products are exact in float32.
 """
 
@@ -145,7 +145,7 @@ def supporters(matches: Matches, transform: np.ndarray) -> np.ndarray:
 def _refine(
     matches: Matches, *, start: np.ndarray, inlier: np.ndarray, loyal: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Affine, then projective least squares over the inliers, inliers anew after each. A degenerate fit stays as it was."""
+    """Affine, then projective least squares over the inliers, found anew after each. A degenerate fit is dropped."""
     x, y = matches.first.real.astype(np.float64), matches.first.imag.astype(np.float64)
     target = np.stack((matches.second.real, matches.second.imag), axis=2).astype(np.float64)
     source = np.stack((x, y, np.ones(x.shape)), axis=2)

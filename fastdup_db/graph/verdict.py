@@ -51,8 +51,8 @@ _SAME_SIZE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Arrays of length q. score: float64 in (0, 1). is_duplicate: bool. kind: index into `KINDS`, -1 where no duplicate.
-    reason: index into `REASONS`."""
+    """Arrays of length q. score: float64 in (0, 1). is_duplicate: bool. kind: index into `KINDS`, -1 where there
+    is none. reason: index into `REASONS`."""
 
     score: np.ndarray
     is_duplicate: np.ndarray

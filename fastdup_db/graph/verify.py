@@ -54,9 +54,9 @@ inliers: places whose match agrees with the transform. inlier_share: of all plac
 of the blocks of the overlapping pixels. overlap: share of the more zoomed-in view that lies in the other.
 hash_distance: differing bits of 64 of the perceptual hashes, best flip or turn. score: 0 to 1; is_duplicate from
 `verdict.DUPLICATE_SCORE`. kind: null where no duplicate.
-transform: 8 numbers a b c d e f g h: a pixel (x, y) of `from` lies at (ax + by + c, dx + ey + f) / (gx + hy + 1) of `to`,
-pixels from the upper left edge; null where no duplicate, as are mirror, rotation (degrees clockwise, after the mirror),
-scale and crop (the part of `from` that `to` shows, in pixels).
+transform: 8 numbers a b c d e f g h: a pixel (x, y) of `from` lies at (ax + by + c, dx + ey + f) / (gx + hy + 1) of
+`to`, pixels from the upper left edge; null where no duplicate, as are mirror, rotation (degrees clockwise, after the
+mirror), scale and crop (the part of `from` that `to` shows, in pixels).
 """
 
 

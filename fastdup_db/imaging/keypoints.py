@@ -4,11 +4,11 @@
     stored = features.to_bytes()         # about 10 KB
     same = Keypoints.from_bytes(stored)
 
-SIFT (Lowe 2004, patents expired) at 128 pixels. Measured on edited copies of 24 photographs (crops, flips, turns,
+SIFT (Lowe 2004; the patent has expired) at 128 pixels. Measured on edited copies of 24 photographs (crops, flips, turns,
 squeezes, compression, text), recall of true pairs above the second-largest score of 1,200 false ones: ORB with 300
-keypoints at 256 pixels 0.957, SIFT with 120 at 128 pixels 1.000 for about twice the time. Being relative to its own orientation, a SIFT
-descriptor of the mirrored image is a permutation of the descriptor (`MIRROR`), so mirrored copies cost nothing to
-store.
+keypoints at 256 pixels 0.957, SIFT with 120 at 128 pixels 1.000, for about twice the time. Being relative to its own
+orientation, the SIFT descriptor of the mirrored image is a permutation of the descriptor (`MIRROR`), so mirrored copies
+cost nothing to store.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 FRAME = 128
-"""Pixels of the longer side that keypoints are found at. 96 loses 0.4 % of the pairs by inliers alone, 160 gains none."""
+"""Pixels of the longer side that keypoints are found at. 96 loses 0.4 % of the pairs by inliers, 160 gains none."""
 
 MAX_KEYPOINTS = 120
 """Strongest keypoints kept. The median photograph has about 110 at this size."""
@@ -174,7 +174,7 @@ def _colour(image: np.ndarray) -> tuple[int, int, int]:
 
 
 def _detect(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """float32 (n, 4): x, y, size, angle in degrees; float32 (n, 128): SIFT; strongest first; ties may exceed MAX, then cut."""
+    """float32 (n, 4): x, y, size, angle in degrees; float32 (n, 128): SIFT; strongest first."""
     for contrast in (_CONTRAST, _FAINT_CONTRAST):
         keypoints, descriptor = _sift(contrast, threading.get_ident()).detectAndCompute(grey, None)
         if len(keypoints) >= FEW_KEYPOINTS:
@@ -192,7 +192,8 @@ def _sift(contrast: float, thread: int) -> Any:
     import cv2
 
     cv2.setNumThreads(1)  # images run in parallel, not the parts of one; and its order of results stays fixed
-    return cv2.SIFT_create(nfeatures=MAX_KEYPOINTS, nOctaveLayers=2, contrastThreshold=contrast)
+    create: Any = cv2.SIFT_create  # type: ignore[attr-defined]  # OpenCV 5 leaves it out of its stubs
+    return create(nfeatures=MAX_KEYPOINTS, nOctaveLayers=2, contrastThreshold=contrast)
 
 
 def _pack(descriptor: np.ndarray) -> np.ndarray:
