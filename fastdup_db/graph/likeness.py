@@ -141,7 +141,7 @@ def _blocks(a: np.ndarray, b: np.ndarray, *, inside: np.ndarray) -> tuple[np.nda
 
 
 def _bilinear(mip: np.ndarray, rows: np.ndarray, *, where: np.ndarray, fine: np.ndarray) -> np.ndarray:
-    """Samples at fractions `where` (q, 2, n) of the images `rows`: of the full thumbnail where `fine`, else the half."""
+    """Samples at fractions `where` (q, 2, n) of images `rows`: of the full thumbnail where `fine`, else the half."""
     side = np.where(fine, THUMBNAIL, SMALL)[:, None]
     start = (rows * mip.shape[1] + np.where(fine, 0, THUMBNAIL * THUMBNAIL))[:, None]
     x = np.clip((where[:, 0] + 0.5) * side - 0.5, 0, side - 1)

@@ -1,7 +1,7 @@
 """Heavy edits: copies that most people still call the same picture, and that vectors mostly lose.
 
 Each takes the photograph and another one (for what is laid over it), both RGB uint8, and is not random. Beside them,
-`shots` draws hard negatives: two pictures of one scene between which things have moved, which are no copies of each other.
+`shots` draws hard negatives: two pictures of one scene, things moved in between: no copies.
 """
 
 from __future__ import annotations
