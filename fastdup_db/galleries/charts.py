@@ -35,6 +35,7 @@ def bars(labels: pd.DataFrame, *, name: str) -> str:
     # a dollar sign would start a formula
     names = [_shorten(label).replace("$", r"\$") for label in labels["label"]]
     axes.barh(range(len(labels)), labels["images"], color=_BAR, height=0.72, linewidth=0)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_yticks(range(len(labels)), names)
     axes.invert_yaxis()
     axes.margins(y=0.02)
@@ -44,7 +45,7 @@ def bars(labels: pd.DataFrame, *, name: str) -> str:
 def _figure(name: str, *, height: float) -> tuple[Figure, Axes]:
     try:
         from matplotlib.figure import Figure
-        from matplotlib.ticker import EngFormatter, MaxNLocator
+        from matplotlib.ticker import FuncFormatter, MaxNLocator
     except ImportError as exc:
         raise MissingExtra("report()", "report") from exc
 
@@ -55,7 +56,7 @@ def _figure(name: str, *, height: float) -> tuple[Figure, Axes]:
     axes.spines["bottom"].set_color(_INK)
     axes.tick_params(colors=_INK, labelsize=8, length=0, pad=3)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
     return figure, axes
 
@@ -71,6 +72,13 @@ def _svg(figure: Figure, *, name: str) -> str:
     for colour, variable in _THEME.items():
         svg = svg.replace(colour, variable)
     return svg
+
+
+def _short(value: float) -> str:
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:g}{unit}"
+    return f"{value:g}"
 
 
 def _shorten(label: str) -> str:

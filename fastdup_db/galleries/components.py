@@ -59,6 +59,7 @@ def pick(
         threshold=threshold,
         min_items=min_items or 2,
         max_items=max_items or MAX_ITEMS,
+        stats=query.stats_view,
         metric=metric or "img_w",
         with_metric=metric is not None,
         ascending=ascending,

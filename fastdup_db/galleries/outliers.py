@@ -38,11 +38,12 @@ def pick(
         "annotations" if by_distance else query.columns.table_of(sort_by, argument="sort_by", also=["distance"])
     )
     scope = query.scope(label_col, slice, keywords=("diff", "same"))
-    tables: dict[str, Any] = {"source": "outliers"}
+    tables: dict[str, Any] = {"source": "outliers", "edges": "edges"}
     if external_df is not None:
-        tables = {"source": "external", "external": external.outliers(external_df, find_ids=query.find_ids)}
+        own = external.outliers(external_df, find_ids=query.find_ids)
+        tables = {"source": "external", "edges": "external", "external": own}
     if how == "all":
-        tables["edges"] = "edges" if external_df is None else "external"
+        del tables["edges"]
     frame = query.frame(
         "outliers" if how == "one" else "outliers_all",
         scope,

@@ -50,7 +50,12 @@ class Query:
     @cached_property
     def columns(self) -> Columns:
         """The columns of the annotations and of the statistics."""
-        return columns_of(self._controller.gallery_frame("columns"))
+        return columns_of(self._controller.gallery_frame("columns", stats=self.stats_view), stats_view=self.stats_view)
+
+    @cached_property
+    def stats_view(self) -> str:
+        """The view that holds the statistics, the advanced ones too where the run made them."""
+        return str(self._controller.gallery_frame("stats_view")["name"].iloc[0])
 
     def scope(self, label_col: str | None, slice: str | Sequence[str] | None, *, keywords: Sequence[str]) -> Scope:
         """Check label_col and slice. keywords: the slices with a meaning of their own in this gallery."""

@@ -93,21 +93,17 @@ def _sections(query: Query, count: int) -> Iterator[Page]:
 def _charts(controller: Controller, query: Query) -> Iterator[Chart]:
     for metric, caption in _CHARTS.items():
         if metric in query.columns.numbers:
-            bins = controller.gallery_frame("histogram", metric=metric, bins=_BINS)
-            if len(bins):
-                yield Chart(caption, Markup(charts.histogram(_visible(bins), name=metric)), _words(bins))
+            bins = controller.gallery_frame("histogram", stats=query.stats_view, metric=metric, bins=_BINS)
+            # a statistic with one value for all images has nothing to draw
+            if len(bins) and bins["high"].iloc[0] > bins["low"].iloc[0]:
+                yield Chart(caption, Markup(charts.histogram(bins, name=metric)), _words(bins))
     label = query.scope("label", None, keywords=()).label
     labels = controller.gallery_frame("labels", label_col=label) if label else pd.DataFrame({"label": []})
-    if len(labels):
+    if len(labels) and labels["images"].iloc[0] > 1:
         top = labels.head(_LABELS)
         rest = f", the {_LABELS} most frequent of {len(labels):,}" if len(labels) > _LABELS else ""
         words = ", ".join(f"{name}: {n:,}" for name, n in zip(top["label"], top["images"], strict=True))
         yield Chart(f"Images of each label{rest}", Markup(charts.bars(top, name="labels")), words)
-
-
-def _visible(bins: pd.DataFrame) -> pd.DataFrame:
-    """A statistic with one value only has bins of no width; they are drawn one unit wide."""
-    return bins if bins["high"].iloc[0] > bins["low"].iloc[0] else bins.head(1).assign(high=bins["low"].iloc[0] + 1)
 
 
 def _words(bins: pd.DataFrame) -> str:

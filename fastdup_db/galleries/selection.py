@@ -29,35 +29,38 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns of the annotations and of the statistics, and whether each holds numbers."""
+    """The columns of the annotations, and of the statistics without those: name -> whether it holds numbers."""
 
     annotations: dict[str, bool]
-    img_stats: dict[str, bool]
+    stats: dict[str, bool]
+    stats_view: str
 
     @property
     def numbers(self) -> list[str]:
         """The statistics."""
-        return [name for name, is_number in self.img_stats.items() if is_number and name != "index"]
+        return [name for name, is_number in self.stats.items() if is_number]
 
     def table_of(self, column: str, *, argument: str, also: Iterable[str] = ()) -> str:
-        """The table that holds a column; an annotation goes before a statistic of the same name. Refuses others."""
+        """The view that holds a column; an annotation goes before a statistic of the same name. Refuses others."""
         if column in self.annotations:
             return "annotations"
-        if column in self.img_stats:
-            return "img_stats"
-        raise one_of(argument, column, {*self.annotations, *self.img_stats, *also})
+        if column in self.stats:
+            return self.stats_view
+        raise one_of(argument, column, {*self.annotations, *self.stats, *also})
 
     def is_number(self, column: str) -> bool:
         """Whether a column holds numbers."""
-        return self.annotations.get(column, self.img_stats.get(column, False))
+        return self.annotations.get(column, self.stats.get(column, False))
 
 
-def columns_of(frame: pd.DataFrame) -> Columns:
+def columns_of(frame: pd.DataFrame, *, stats_view: str) -> Columns:
     """From a frame as `galleries/columns.sql` returns it."""
-    tables: dict[str, dict[str, bool]] = {"annotations": {}, "img_stats": {}}
+    tables: dict[str, dict[str, bool]] = {"annotations": {}, stats_view: {}}
     for table, name, is_number in zip(frame["table_name"], frame["column_name"], frame["is_number"], strict=True):
         tables[table][name] = bool(is_number)
-    return Columns(**tables)
+    annotations = tables["annotations"]
+    own = {name: is_number for name, is_number in tables[stats_view].items() if name not in annotations}
+    return Columns(annotations, own, stats_view)
 
 
 def label_column(columns: Columns, label_col: str | None) -> str | None:

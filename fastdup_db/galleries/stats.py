@@ -59,7 +59,7 @@ def pick(
     scope = query.scope(label_col, slice, keywords=())
     meaning = metric_of(metric)
     ascending = meaning.ascending if ascending is None else ascending
-    tables: dict[str, Any] = {"source": "img_stats"}
+    tables: dict[str, Any] = {"source": query.stats_view}
     if external_df is not None:
         tables = {"source": "external", "external": external.stats(external_df, find_ids=query.find_ids)}
     frame = query.frame(

@@ -96,6 +96,15 @@ def write(page: Page, *, frame: pd.DataFrame, controller: Controller, output: Ou
     return target
 
 
+def _rows(controller: Controller, ids: list[int]) -> pd.DataFrame:
+    """Every column of the annotations and of the statistics, one row per image."""
+    view = controller.gallery_frame("stats_view")["name"].iloc[0]
+    annotations, stats = (controller.gallery_frame("rows", view=name, ids=ids) for name in ("annotations", view))
+    own = [name for name in stats.columns if name == "index" or name not in annotations.columns]
+    # fd_index repeats index for the sake of fastdup's frames
+    return annotations.merge(stats[own], on="index", how="left").drop(columns="fd_index", errors="ignore")
+
+
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """A page with everything it needs to be drawn, by id; `rows` has one row per image with its id in `index`."""
@@ -111,7 +120,7 @@ def gather(page: Page, *, controller: Controller, output: Output, side: int | No
     """Find the images of a page, their names, rows and thumbnails. side: of the thumbnails, by their number if None."""
     ids = page.ids
     found = pics.from_frame(controller.gallery_frame("pictures", ids=ids))
-    rows = controller.gallery_frame("rows", ids=ids)
+    rows = _rows(controller, ids)
     if output.get_extra_col_func is not None:
         extra = {i: output.get_extra_col_func(p.filename) for i, p in found.items()}
         page = with_extra(page, name="extra", values=extra)

@@ -1,5 +1,6 @@
 -- The columns a gallery may sort by or take labels from: those of the annotations and of the statistics.
--- Returns table_name ('annotations' or 'img_stats'), column_name, is_number; in the order of the columns.
+-- Returns table_name ('annotations' or $stats), column_name, is_number; in the order of the columns.
+-- Parameters: $stats name of the view of the statistics.
 select
     table_name,
     column_name,
@@ -8,5 +9,5 @@ select
         'FLOAT', 'DOUBLE', 'BOOLEAN'
     ) or starts_with(data_type, 'DECIMAL') as is_number
 from duckdb_columns()
-where table_name in ('annotations', 'img_stats')
+where table_name in ('annotations', $stats)
 order by table_name, column_index

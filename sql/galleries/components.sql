@@ -1,31 +1,32 @@
 -- Groups of images: connected components (visual) or the images of one label, one row per group.
 -- Returns name (component id or label), num_images, mean_distance and min_distance (similarity of the neighbour edges
--- inside the group, null when it has none), metric (mean of the statistic over the images), ids (the first $max_items
+-- inside the group, in visual groups of those that hold it together; null when it has none), metric (mean of the statistic over the images), ids (the first $max_items
 -- images of the group, by metric when there is one, else by id), shown_labels (of these), labels and label_counts (lists, the most frequent
 -- first), total (groups before the limit).
 -- Parameters: $source table of components (id, component_id); $group_by 'visual' or 'label'; $label_col column of the
 -- annotations; $slice 'all', 'labels' (only images with one of $labels), 'same' (one label in the group) or 'diff'
 -- (several); $labels; $threshold keep images with an edge of at least this similarity inside the group, or null;
--- $min_items, $max_items images of a group: needed, shown; $metric column of img_stats, used if $with_metric;
--- $sort_by column of $sort_table ('annotations' or 'img_stats'), used if $order = 'column', else $order is one of
+-- $min_items, $max_items images of a group: needed, shown; $stats view of the statistics, $metric its column, used if
+-- $with_metric;
+-- $sort_by column of $sort_table (a view), used if $order = 'column', else $order is one of
 -- 'comp_size', 'distance', 'area', 'metric', 'component_id'; $sort_by_reduction 'mean' or 'sum', of numbers
 -- (of texts the first in the alphabet counts); $ascending; $limit number of groups.
 with annotated as (
-    select index as id, is_valid, columns(lambda c: c = $label_col)::varchar as label
+    select "index" as id, is_valid, columns(lambda c: c = $label_col)::varchar as label
     from annotations
 ),
 metrics as (
-    select index as id, img_w::double * img_h as area, columns(lambda c: c = $metric)::double as metric
-    from img_stats
+    select "index" as id, img_w::double * img_h as area, columns(lambda c: c = $metric)::double as metric
+    from query_table($stats)
 ),
 keys as (
-    select index as id, columns(lambda c: c = $sort_by)::varchar as value
+    select "index" as id, columns(lambda c: c = $sort_by)::varchar as value
     from query_table($sort_table)
 ),
 grouped as (
     select c.id, c.component_id::varchar as name, c.component_id as number, a.label
-    from query_table($source) c
-    left join annotated a on a.id = c.id
+    from query_table($source) as c
+    left join annotated as a on a.id = c.id
     where $group_by = 'visual'
     union all
     select id, label as name, 0 as number, label
@@ -39,10 +40,14 @@ sliced as (
 ),
 inside as (
     select a.name, e.from_id, e.to_id, e.similarity
-    from edges e
-    join sliced a on a.id = e.from_id
-    join sliced b on b.id = e.to_id and b.name = a.name
-    where e.similarity >= coalesce(cast($threshold as double), e.similarity)
+    from edges as e
+    join sliced as a on a.id = e.from_id
+    join sliced as b on b.id = e.to_id and b.name = a.name
+    where e.similarity >= coalesce(
+        cast($threshold as double),
+        case when $group_by = 'visual' then (select cc_threshold from current_run) end,
+        e.similarity
+    )
 ),
 linked as (
     select distinct id from (
@@ -66,9 +71,9 @@ members as (
                 case when $with_metric then (case when $ascending then m.metric else -m.metric end) end nulls last,
                 s.id
         ) as place
-    from sliced s
-    left join metrics m on m.id = s.id
-    left join keys k on k.id = s.id
+    from sliced as s
+    left join metrics as m on m.id = s.id
+    left join keys as k on k.id = s.id
     where $threshold is null or s.id in (select id from linked)
 ),
 counted as (
@@ -125,9 +130,9 @@ ranked as (
             else g.value_number
         end as sort_number,
         case when $order = 'column' then g.value_text end as sort_text
-    from groups g
-    left join similarities s on s.name = g.name
-    left join counted c on c.name = g.name
+    from groups as g
+    left join similarities as s on s.name = g.name
+    left join counted as c on c.name = g.name
     where
         g.num_images >= $min_items
         and case $slice

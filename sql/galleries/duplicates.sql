@@ -4,7 +4,7 @@
 -- $slice 'all', 'labels' (one of the two has one of $labels), 'same' or 'diff' (equal or different labels);
 -- $labels; $threshold lowest similarity or null; $ascending least similar first; $limit number of pairs.
 with labels as (
-    select index as id, columns(lambda c: c = $label_col)::varchar as label
+    select "index" as id, columns(lambda c: c = $label_col)::varchar as label
     from annotations
 ),
 pairs as (
@@ -14,9 +14,9 @@ pairs as (
     group by least("from", "to"), greatest("from", "to")
 )
 select p.from_id, p.to_id, p.distance, a.label as label_from, b.label as label_to, count(*) over () as total
-from pairs p
-left join labels a on a.id = p.from_id
-left join labels b on b.id = p.to_id
+from pairs as p
+left join labels as a on a.id = p.from_id
+left join labels as b on b.id = p.to_id
 where
     case $slice
         when 'labels' then

@@ -2,10 +2,10 @@
 -- Returns bin (from 1), low and high (its limits), images (in it); one row per bin, empty ones included, ordered by bin.
 -- The last bin also holds everything above: it ends at the 99.5th percentile, so that a few extremes do not squeeze
 -- the rest into one bar.
--- Parameters: $metric column of img_stats; $bins number of bins.
+-- Parameters: $stats view of the statistics; $metric its column; $bins number of bins.
 with metrics as (
     select columns(lambda c: c = $metric)::double as value
-    from img_stats
+    from query_table($stats)
 ),
 bounds as (
     select min(value) as low, quantile_disc(value, 0.995) as high
@@ -29,7 +29,7 @@ select
     b.low + n.bin * (b.high - b.low) / $bins as high,
     coalesce(c.images, 0) as images
 from (select unnest(range(1, $bins + 1)) as bin) n
-cross join bounds b
-left join counts c on c.bin = n.bin
+cross join bounds as b
+left join counts as c on c.bin = n.bin
 where b.low is not null
 order by n.bin

@@ -2,7 +2,7 @@
 -- Returns label (text), images. Images without a label are left out.
 -- Parameters: $label_col the column of the annotations that holds the label.
 with labels as (
-    select index as id, columns(lambda c: c = $label_col)::varchar as label
+    select "index" as id, columns(lambda c: c = $label_col)::varchar as label
     from annotations
     where is_valid
 )

@@ -1,22 +1,24 @@
--- Images that are far from one of their neighbours at least (how='one'), one row each.
--- Returns outlier, nearest (the neighbour it was measured against), distance (similarity, 1 = identical), label,
--- label_nearest, total (outliers before the limit).
--- Parameters: $source table of outliers (outlier, nearest, distance); $label_col column of the annotations;
--- $slice 'all', 'labels' (the outlier has one of $labels), 'same' or 'diff' (its label equals that of nearest or not);
--- $labels; $sort_table 'annotations' or 'img_stats' and $sort_by its column, or $sort_by_distance;
+-- Images that are far from at least one of their neighbours (how='one'), one row each; others may be close.
+-- Far means: as far as the nearest neighbour of an outlier.
+-- Returns outlier, nearest (its farthest neighbour), distance (similarity to it, 1 = identical), label, label_nearest,
+-- total (outliers before the limit).
+-- Parameters: $edges table of neighbours (from_id, to_id, similarity); $source table of outliers (distance);
+-- $label_col column of the annotations; $slice 'all', 'labels' (the outlier has one of $labels), 'same' or 'diff' (its
+-- label equals that of nearest or not); $labels; $sort_table view and $sort_by its column, or $sort_by_distance;
 -- $ascending; $limit number of outliers.
 with labels as (
-    select index as id, columns(lambda c: c = $label_col)::varchar as label
+    select "index" as id, columns(lambda c: c = $label_col)::varchar as label
     from annotations
 ),
 keys as (
-    select index as id, columns(lambda c: c = $sort_by)::varchar as value
+    select "index" as id, columns(lambda c: c = $sort_by)::varchar as value
     from query_table($sort_table)
 ),
 farthest as (
-    select outlier, arg_min(nearest, (distance, nearest)) as nearest, min(distance) as distance
-    from query_table($source)
-    group by outlier
+    select from_id as outlier, arg_min(to_id, (similarity, to_id)) as nearest, min(similarity) as distance
+    from query_table($edges)
+    where similarity <= (select max(distance) from query_table($source))
+    group by from_id
 ),
 ranked as (
     select
@@ -27,10 +29,10 @@ ranked as (
         b.label as label_nearest,
         case when $sort_by_distance then f.distance else try_cast(k.value as double) end as number,
         case when not $sort_by_distance then k.value end as text
-    from farthest f
-    left join labels a on a.id = f.outlier
-    left join labels b on b.id = f.nearest
-    left join keys k on k.id = f.outlier
+    from farthest as f
+    left join labels as a on a.id = f.outlier
+    left join labels as b on b.id = f.nearest
+    left join keys as k on k.id = f.outlier
 )
 select outlier, nearest, distance, label, label_nearest, count(*) over () as total
 from ranked

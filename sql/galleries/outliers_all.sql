@@ -1,37 +1,35 @@
--- Images that are far from all other images (how='all'): even their nearest neighbour is as far as an outlier's.
--- Returns and parameters as galleries/outliers, with nearest the truly nearest neighbour and distance its similarity;
--- $edges table of neighbours (from_id, to_id, similarity).
+-- Images that are far from all other images (how='all'): their nearest neighbour is far. One row each.
+-- Returns outlier, nearest (its nearest neighbour), distance (similarity to it, 1 = identical), label, label_nearest,
+-- total (outliers before the limit).
+-- Parameters: $source table of outliers (outlier, nearest, distance); $label_col column of the annotations;
+-- $slice 'all', 'labels' (the outlier has one of $labels), 'same' or 'diff' (its label equals that of nearest or not);
+-- $labels; $sort_table view and $sort_by its column, or $sort_by_distance; $ascending; $limit number of outliers.
 with labels as (
-    select index as id, columns(lambda c: c = $label_col)::varchar as label
+    select "index" as id, columns(lambda c: c = $label_col)::varchar as label
     from annotations
 ),
 keys as (
-    select index as id, columns(lambda c: c = $sort_by)::varchar as value
+    select "index" as id, columns(lambda c: c = $sort_by)::varchar as value
     from query_table($sort_table)
 ),
-cut as (
-    select max(distance) as distance
+nearest_ones as (
+    select outlier, arg_max(nearest, (distance, -nearest)) as nearest, max(distance) as distance
     from query_table($source)
-),
-nearest as (
-    select from_id as outlier, arg_max(to_id, (similarity, -to_id)) as nearest, max(similarity) as distance
-    from query_table($edges)
-    group by from_id
+    group by outlier
 ),
 ranked as (
     select
-        n.outlier,
-        n.nearest,
-        n.distance,
+        f.outlier,
+        f.nearest,
+        f.distance,
         a.label,
         b.label as label_nearest,
-        case when $sort_by_distance then n.distance else try_cast(k.value as double) end as number,
+        case when $sort_by_distance then f.distance else try_cast(k.value as double) end as number,
         case when not $sort_by_distance then k.value end as text
-    from nearest n
-    join cut on n.distance <= cut.distance
-    left join labels a on a.id = n.outlier
-    left join labels b on b.id = n.nearest
-    left join keys k on k.id = n.outlier
+    from nearest_ones as f
+    left join labels as a on a.id = f.outlier
+    left join labels as b on b.id = f.nearest
+    left join keys as k on k.id = f.outlier
 )
 select outlier, nearest, distance, label, label_nearest, count(*) over () as total
 from ranked

@@ -16,8 +16,8 @@ select
     coalesce(b.width, i.width) as width,
     coalesce(b.height, i.height) as height,
     b.x1, b.y1, b.x2, b.y2, b.x3, b.y3, b.x4, b.y4
-from instances i
-join listing l on l.image_id = i.image_id
-left join boxes b on b.id = i.id
+from instances as i
+join listing as l on l.image_id = i.image_id
+left join boxes as b on b.id = i.id
 where i.id in (select unnest(cast($ids as bigint[])))
 order by i.id

@@ -7,7 +7,7 @@
 -- (those with a score); $labels; $threshold lowest similarity or null; $by_score order by score, else by the
 -- similarity of the most similar neighbour; $ascending; $limit number of queries; $max_items neighbours shown of each.
 with labels as (
-    select index as id, columns(lambda c: c = $label_col)::varchar as label
+    select "index" as id, columns(lambda c: c = $label_col)::varchar as label
     from annotations
 ),
 pairs as (
@@ -18,9 +18,9 @@ pairs as (
 ),
 labelled as (
     select p.from_id, p.to_id, p.distance, a.label as label_from, b.label as label_to
-    from pairs p
-    left join labels a on a.id = p.from_id
-    left join labels b on b.id = p.to_id
+    from pairs as p
+    left join labels as a on a.id = p.from_id
+    left join labels as b on b.id = p.to_id
 ),
 queries as (
     select
@@ -56,8 +56,8 @@ chosen as (
 )
 select
     c.position, l.from_id, l.to_id, l.distance, l.label_from, l.label_to, c.score, c.neighbors, c.total
-from chosen c
-join labelled l on l.from_id = c.from_id
+from chosen as c
+join labelled as l on l.from_id = c.from_id
 where c.position <= $limit
 qualify row_number() over (partition by l.from_id order by l.distance desc, l.to_id) <= $max_items
 order by c.position, l.distance desc, l.to_id
