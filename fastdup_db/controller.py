@@ -197,6 +197,71 @@ class FastdupController:
                 frame = pd.concat([frame.iloc[:, :at], advanced, frame.iloc[:, at:]], axis=1)
             return self._crops(frame, load_crops)
 
+    def verify(
+        self,
+        scope: str = "auto",
+        *,
+        k: int | None = None,
+        lower: float | None = None,
+        upper: float | None = None,
+        threads: int | None = None,
+        progress: bool = True,
+    ) -> pd.DataFrame:
+        """Check by keypoints and pixels which neighbours are one picture; the images are read again where needed.
+
+        Args:
+            scope: 'auto' leaves pairs that the vectors are sure of unchecked, 'all' looks at every candidate.
+            k: neighbours of each image that are candidates, 20 by default: more than copies of one picture.
+            lower, upper: similarities between which pairs are checked, by default those that hold 98 % of edited
+                copies and beyond which no false pair was seen.
+
+        Returns:
+            `duplicates()`. What was checked before is not checked again; a killed check goes on where it was.
+        """
+        from fastdup_db.pipeline import verifying
+
+        with duck.connect(self._work_dir, read_only=False) as db:
+            self._last_run(db)
+            verifying.check_again(
+                db, self._work_dir, scope=scope, k=k, lower=lower, upper=upper, threads=threads, progress=progress
+            )
+        return self.duplicates()
+
+    def duplicates(
+        self,
+        data: bool = True,
+        split: Split = None,
+        include_unannotated: bool = False,
+        load_crops: bool = False,
+        *,
+        kind: str | None = None,
+    ) -> pd.DataFrame:
+        """Pairs that `verify()` or `run(verify=...)` found to be one picture, surest first, each once.
+
+        Args:
+            kind: only 'exact', 'resized', 'recompressed', 'cropped', 'mirrored', 'rotated' or 'edited' copies.
+
+        Returns:
+            `from, to` (int64 ids), `distance` (similarity of the vectors), `score` (0 to 1), `kind`, `reason`,
+            `inliers, inlier_share`, `mirror`, `rotation` (degrees clockwise), `scale`, `crop_x, crop_y, crop_width,
+            crop_height` (the part of `from` that `to` shows, in pixels), `transform` (8 numbers, see
+            `fastdup_db.graph.verify`) and, with `data`, the columns of `annotations` of both sides.
+        """
+        from fastdup_db.graph.verdict import KINDS
+
+        if kind is not None and kind not in KINDS:
+            raise one_of("kind", kind, KINDS)
+        with self._database() as db:
+            self._last_run(db)
+            _choose(db, split=split, include_unannotated=include_unannotated)
+            return self._crops(db.frame(f"verify/{'duplicates' if data else 'duplicate_ids'}", kind=kind), load_crops)
+
+    def duplicate_groups(self) -> pd.DataFrame:
+        """One row per group of copies of one picture, largest first: `component_id, count, files, files_ids`."""
+        with self._database() as db:
+            self._last_run(db)
+            return db.frame("verify/groups")
+
     def connected_components(
         self,
         data: bool = True,

@@ -25,11 +25,11 @@ def run(tasks: Iterable[Task], spec: WorkSpec, *, threads: int | None = None) ->
 
     count = threads or cores()
     worker = Worker(spec)
-    opened = _opened(tasks)
+    chunks = opened(tasks)
     waiting: deque[Future[BatchResult]] = deque()
     with ThreadPoolExecutor(count, thread_name_prefix="fastdup") as pool:
         try:
-            while chunk := list(islice(opened, CHUNK)):
+            while chunk := list(islice(chunks, CHUNK)):
                 waiting.append(pool.submit(worker.process, chunk))
                 if len(waiting) >= 2 * count:
                     yield waiting.popleft().result()
@@ -46,7 +46,8 @@ def cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _opened(tasks: Iterable[Task]) -> Iterator[tuple[Task, Load]]:
+def opened(tasks: Iterable[Task]) -> Iterator[tuple[Task, Load]]:
+    """Each task, in order, with the function that reads its image."""
     ahead: deque[Task] = deque()
 
     def references() -> Iterator[Reference]:

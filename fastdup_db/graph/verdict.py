@@ -80,7 +80,7 @@ def judge(packed: Packed, first: np.ndarray, second: np.ndarray, *, evidence: Ev
     plain = np.minimum((packed.weight[first] > 0).sum(axis=1), (packed.weight[second] > 0).sum(axis=1)) < FEW
     plain_alike = _plain_alike(packed, first, second, evidence)
     logit = np.where(plain, np.where(plain_alike, 3.0, -3.0), logit)
-    identical = _identical(packed, first, second)
+    identical = _identical(packed, first, second) & ~plain  # nothing but equal bytes can say so of plain pictures
     score = np.where(identical, 1.0, 1 / (1 + np.exp(-logit)))
     duplicate = score >= DUPLICATE_SCORE
     reason = np.select(

@@ -17,9 +17,9 @@ from fastdup_db import sources
 from fastdup_db.engines import open_engine
 from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadArgument, BadInput
-from fastdup_db.pipeline import annotating, extract, given, listing, neighbors
+from fastdup_db.pipeline import annotating, extract, given, listing, neighbors, verifying
 from fastdup_db.pipeline.request import RunRequest
-from fastdup_db.pipeline.spec import CROPS, work_spec
+from fastdup_db.pipeline.spec import CROPS, LANCE_FOLDER, work_spec
 from fastdup_db.sources import ListingOptions
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
@@ -27,7 +27,6 @@ from fastdup_db.store.lance import EMBEDDINGS, VECTORS, VectorTable
 
 log = logging.getLogger(__name__)
 
-LANCE_FOLDER = "lance"
 _OWN = (duck.FILE_NAME, f"{duck.FILE_NAME}.wal", LANCE_FOLDER, CROPS, "galleries", "atrain_crops.csv")
 """What a fresh run removes from the work_dir, the database first: it is what says that the rest is there."""
 
@@ -51,6 +50,9 @@ def run(request: RunRequest) -> None:
         if request.config.run_mode != 1 and not request.config.run_stats_only:
             vectors = table(request.work_dir, VECTORS)
             neighbors.find(db, request, run_id=run_id, embeddings=embeddings, vectors=vectors)
+            if request.config.verify != "off":
+                options = verifying.options_of(request)
+                verifying.check(db, vectors=vectors, folder=request.work_dir, options=options)
         _publish(db, request, run_id=run_id)
 
 
@@ -195,7 +197,7 @@ def _merge(db: Database, *, run_id: int, embeddings: VectorTable) -> None:
         db.execute("ingest/update_layout")
         ids = db.arrow("ingest/dirty_ids").column("id").to_numpy()
         version = embeddings.delete(ids) if len(ids) and embeddings.exists() else embeddings.version
-        for name in ("stats", "advanced_stats", "instances", "images", "boxes"):
+        for name in ("verified", "keypoints", "stats", "advanced_stats", "instances", "images", "boxes"):
             db.execute(f"ingest/delete_dirty_{name}")
         db.execute("ingest/insert_boxes")
         db.execute("run/set_listed", run_id=run_id, embeddings_version=version)
@@ -230,6 +232,7 @@ def _publish(db: Database, request: RunRequest, *, run_id: int) -> None:
         elif request.mode == "detect":
             db.execute("annotations/replace_from_detections")
         db.script("views/views")
+        db.script("views/verified_views")
         if "label" in set(db.frame("annotations/columns")["column_name"]):
             db.script("views/label_views")
         else:

@@ -1,0 +1,199 @@
+"""Near-duplicates checked: candidates from the search vectors, keypoints from the images, verdicts to the database.
+
+Every stage commits as it goes: killed, it goes on with the candidates that have no verdict.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from fastdup_db.config import RunConfig
+from fastdup_db.engines import features
+from fastdup_db.engines.task import Boxes, Task
+from fastdup_db.errors import BadArgument, NotRun, one_of
+from fastdup_db.graph import adapt, knn, verify
+from fastdup_db.imaging.crops import NO_MARGIN, Margin
+from fastdup_db.imaging.keypoints import Keypoints
+from fastdup_db.pipeline.listing import references
+from fastdup_db.pipeline.request import RunRequest
+from fastdup_db.pipeline.spec import LANCE_FOLDER, work_spec
+from fastdup_db.store.duck import Database
+from fastdup_db.store.lance import VECTORS, VectorTable
+
+log = logging.getLogger(__name__)
+
+SCOPES = ("auto", "all")
+
+NEIGHBORS = 20
+"""Neighbours of each image that are looked at: a picture with 15 copies has them all among 20."""
+
+LOWER, UPPER = 0.8, 0.97
+"""Similarities of adapted vectors: cosines 0.2 and 0.88 of them. Above the lower lie 98 % of the pairs of edited
+copies, and as many false ones; above the upper no false pair was seen."""
+
+LOWER_PLAIN, UPPER_PLAIN = 0.6, 0.98
+"""The same for vectors that are searched as they are, whose cosines of unlike images lie higher."""
+
+COMMIT_KEYPOINTS = 1024
+COMMIT_PAIRS = 2048
+"""Rows of one transaction: what a kill loses, and 45 MB of features at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to check.
+
+    scope: 'auto' leaves pairs above `upper` unchecked, 'all' checks every candidate. k: neighbours looked at.
+    lower, upper: similarities; None for the defaults above. boxes: instances are parts of images. margin: around boxes.
+    """
+
+    scope: str = "auto"
+    k: int = NEIGHBORS
+    lower: float | None = None
+    upper: float | None = None
+    boxes: bool = False
+    margin: Margin = NO_MARGIN
+    threads: int | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.scope not in SCOPES:
+            raise one_of("verify", self.scope, SCOPES)
+        if self.k < 1:
+            raise BadArgument(f"k={self.k!r}; allowed: a whole number of at least 1")
+        for name, value in (("lower", self.lower), ("upper", self.upper)):
+            if value is not None and not 0 <= value <= 1:
+                raise BadArgument(f"{name}={value!r}; allowed: a similarity from 0 to 1")
+
+
+def check(db: Database, *, vectors: VectorTable, folder: Path, options: Options) -> None:
+    """Find candidates, read what is missing, store a verdict for each. `folder`: for scratch files of the join."""
+    last = db.row("run/current") or {}
+    if not vectors.exists():
+        raise NotRun("there are no neighbours to verify yet; call run() without run_mode=1 or run_stats_only first")
+    transform = adapt.Transform.from_bytes(last["transform"]) if last.get("transform") else None
+    lower, upper = (LOWER, UPPER) if transform else (LOWER_PLAIN, UPPER_PLAIN)
+    lower = lower if options.lower is None else options.lower
+    upper = upper if options.upper is None else options.upper
+    graph = knn.neighbors(
+        vectors,
+        k=options.k,
+        metric=last["distance"],
+        calibration=transform.c2 if transform else 0.0,
+        threads=options.threads,
+        folder=folder,
+    )
+    with db.transaction():
+        db.execute("verify/create_incoming_candidates")
+        for table in graph.tables(rows=100_000):
+            db.execute("verify/insert_incoming_candidates", incoming=table, lower=lower)
+        db.execute("verify/replace_candidates")
+        db.execute("verify/delete_unchecked")
+        db.execute("verify/insert_equal", boxes=options.boxes)
+        if options.scope == "auto":
+            db.execute("verify/insert_similar", upper=upper)
+    _read(db, options)
+    with db.transaction():
+        db.execute("verify/insert_unreadable")
+    _judge(db, options)
+    counts = db.row("verify/counts")
+    log.info("verified: %s", counts)
+
+
+def options_of(request: RunRequest, **changes: Any) -> Options:
+    """How the near-duplicates of a run are checked; `changes` to that by name, None for none."""
+    config = request.config
+    settings = {
+        "scope": "auto" if config.verify == "off" else config.verify,
+        "k": config.verify_k or NEIGHBORS,
+        "boxes": request.mode in ("boxes", "detect", "global"),
+        "margin": NO_MARGIN if request.mode == "global" else work_spec(request).margin,
+        "threads": config.num_threads,
+        "progress": config.progress,
+    }
+    return Options(**{**settings, **{name: value for name, value in changes.items() if value is not None}})
+
+
+def check_again(db: Database, work_dir: Path, **changes: Any) -> None:
+    """The check on a finished run of the work_dir; `changes` are fields of `Options`."""
+    last = db.row("run/current") or {}
+    config = RunConfig(**json.loads(last["config"]))
+    request = RunRequest(work_dir, config, boxes=last["data_type"] == "boxes")
+    vectors = VectorTable(work_dir / LANCE_FOLDER, name=VECTORS[0], column=VECTORS[1])
+    db.script("views/verified_views")
+    check(db, vectors=vectors, folder=work_dir, options=options_of(request, **changes))
+
+
+def _read(db: Database, options: Options) -> None:
+    """Keypoints of every instance of a pending candidate, committed as they come."""
+    total = int(db.value("verify/pending_instances_count"))
+    gathered: list[pa.Table] = []
+    with _bar(total, "keypoints", options) as bar:
+        for table in features.run(_tasks(db, options), margin=options.margin, threads=options.threads):
+            gathered.append(table)
+            bar.update(table.num_rows)
+            if sum(t.num_rows for t in gathered) >= COMMIT_KEYPOINTS:
+                db.execute("verify/insert_keypoints", incoming=pa.concat_tables(gathered))
+                gathered = []
+        if gathered:
+            db.execute("verify/insert_keypoints", incoming=pa.concat_tables(gathered))
+
+
+def _tasks(db: Database, options: Options) -> Iterator[Task]:
+    """One task per image of which keypoints are missing; an image whose boxes fall into two batches is read twice."""
+    for batch in db.stream("verify/pending_instances", rows=4096):
+        if not batch.num_rows:
+            continue
+        image_ids = batch.column("image_id").to_numpy()
+        starts = np.flatnonzero(np.r_[True, image_ids[1:] != image_ids[:-1]])
+        ends = np.r_[starts[1:], len(image_ids)]
+        located = dict(references(batch))
+        ids = batch.column("id").to_numpy()
+        rectangles = _columns(batch, ("col_x", "row_y", "width", "height"))
+        corners = _columns(batch, ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4"))
+        for start, end in zip(starts, ends, strict=True):
+            image_id = int(image_ids[start])
+            boxes = Boxes(ids[start:end], rectangles[start:end], corners[start:end]) if options.boxes else None
+            yield Task(image_id, located[image_id], boxes)
+
+
+def _columns(batch: pa.RecordBatch, names: Sequence[str]) -> np.ndarray:
+    return np.stack([batch.column(name).to_numpy(zero_copy_only=False).astype(float) for name in names], axis=1)
+
+
+def _judge(db: Database, options: Options) -> None:
+    """A verdict for every pending candidate, in order, committed block by block."""
+    total = int(db.value("verify/pending_pairs_count"))
+    with _bar(total, "pairs", options) as bar:
+        for batch in db.stream("verify/pending_pairs", rows=COMMIT_PAIRS):
+            for start in range(0, batch.num_rows, COMMIT_PAIRS):
+                block = batch.slice(start, COMMIT_PAIRS)
+                pairs = np.stack([block.column(name).to_numpy() for name in ("from_id", "to_id")], axis=1)
+                known = _features(db, np.unique(pairs))
+                table = verify.verify_pairs(
+                    pairs,
+                    lambda ids, known=known: [Keypoints.from_bytes(known[i]) for i in ids.tolist()],  # type: ignore[misc]
+                    similarity=block.column("similarity").to_numpy(),
+                    threads=options.threads,
+                )
+                db.execute("verify/insert_verified", incoming=table)
+                bar.update(block.num_rows)
+
+
+def _features(db: Database, ids: np.ndarray) -> dict[int, bytes]:
+    table = db.arrow("verify/keypoints_of", wanted=pa.table({"id": pa.array(ids, pa.int64())}))
+    return dict(zip(table.column("id").to_pylist(), table.column("features").to_pylist(), strict=True))
+
+
+def _bar(total: int, unit: str, options: Options) -> tqdm[Any]:
+    return tqdm(total=total, unit=unit, disable=not options.progress or None, file=sys.stderr)
