@@ -22,6 +22,7 @@ from fastdup_db.engines import features
 from fastdup_db.engines.task import Boxes, Task
 from fastdup_db.errors import BadArgument, NotRun, one_of
 from fastdup_db.graph import adapt, knn, verify
+from fastdup_db.graph.metrics import metric as metric_named
 from fastdup_db.imaging.crops import NO_MARGIN, Margin
 from fastdup_db.imaging.keypoints import Keypoints
 from fastdup_db.pipeline.listing import references
@@ -37,12 +38,12 @@ SCOPES = ("auto", "all")
 NEIGHBORS = 20
 """Neighbours of each image that are looked at: a picture with 15 copies has them all among 20."""
 
-LOWER, UPPER = 0.8, 0.97
-"""Similarities of adapted vectors: cosines 0.2 and 0.88 of them. Above the lower lie 98 % of the pairs of edited
-copies, and as many false ones; above the upper no false pair was seen."""
+LOWER, UPPER = 0.2, 0.88
+"""Cosines of adapted vectors. Above the lower lie 98 % of the pairs of edited copies, and as many false ones; above
+the upper no false pair was seen."""
 
 LOWER_PLAIN, UPPER_PLAIN = 0.6, 0.98
-"""The same for vectors that are searched as they are, whose cosines of unlike images lie higher."""
+"""The same for vectors that are searched as they are: the cosines of unlike images lie higher."""
 
 COMMIT_KEYPOINTS = 1024
 COMMIT_PAIRS = 2048
@@ -82,14 +83,13 @@ def check(db: Database, *, vectors: VectorTable, folder: Path, options: Options)
     if not vectors.exists():
         raise NotRun("there are no neighbours to verify yet; call run() without run_mode=1 or run_stats_only first")
     transform = adapt.Transform.from_bytes(last["transform"]) if last.get("transform") else None
-    lower, upper = (LOWER, UPPER) if transform else (LOWER_PLAIN, UPPER_PLAIN)
-    lower = lower if options.lower is None else options.lower
-    upper = upper if options.upper is None else options.upper
+    calibration = transform.c2 if transform else 0.0
+    lower, upper = _lines(options, metric=last["distance"], calibration=calibration)
     graph = knn.neighbors(
         vectors,
         k=options.k,
         metric=last["distance"],
-        calibration=transform.c2 if transform else 0.0,
+        calibration=calibration,
         threads=options.threads,
         folder=folder,
     )
@@ -108,6 +108,19 @@ def check(db: Database, *, vectors: VectorTable, folder: Path, options: Options)
     _judge(db, options)
     counts = db.row("verify/counts")
     log.info("verified: %s", counts)
+
+
+def _lines(options: Options, *, metric: str, calibration: float) -> tuple[float, float]:
+    """The similarities between which pairs are checked. Metrics without a natural scale leave it to k alone."""
+    if metric == "cosine":
+        cosines = (LOWER, UPPER) if calibration else (LOWER_PLAIN, UPPER_PLAIN)
+        lower, upper = (float(v) for v in metric_named(metric, calibration=calibration).similarity(np.array(cosines)))
+    else:
+        lower, upper = 0.0, 1.0
+    return (
+        lower if options.lower is None else options.lower,
+        upper if options.upper is None else options.upper,
+    )
 
 
 def options_of(request: RunRequest, **changes: Any) -> Options:
