@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ FORMS = (
     "a DataFrame with a 'filename' column, a list of file names, a .csv, .parquet or COCO .json path, or a COCO dict"
 )
 
-Annotations = pd.DataFrame | Sequence[str] | str | Path | Mapping[str, Any]
+Annotations: TypeAlias = pd.DataFrame | Sequence[str] | str | Path | Mapping[str, Any]
 
 
 def read(annotations: Annotations | None) -> pd.DataFrame | None:

@@ -117,11 +117,18 @@ class RunConfig:
         return json.dumps(asdict(self), sort_keys=True, default=str)
 
     @property
+    def model_name(self) -> str:
+        """What `models` opens: a name of the catalogue, or a path."""
+        return self.model_path or ("high_accuracy" if self.high_accuracy else "default")
+
+    @property
     def has_margins(self) -> bool:
         """Whether a multiplicative margin was asked for."""
         return bool(self.augmentation_horiz or self.augmentation_vert)
 
     def _check(self) -> None:
+        if self.model_path and self.high_accuracy:
+            raise BadArgument("high_accuracy is a variant of the default model; give it or model_path, not both")
         _member("data_type", self.data_type, DATA_TYPES)
         _member("distance", self.distance, METRICS)
         _member("engine", self.engine, ENGINES)

@@ -26,6 +26,8 @@ def run_request(
 ) -> RunRequest:
     """The request of one run. Raises `BadArgument` or `BadInput`, with nothing read but names and nothing written."""
     frame = annotation_forms.read(annotations)
+    if frame is None and embeddings is None and config.data_type != "image" and _is_yolo(input_dir):
+        frame = _yolo_boxes(input_dir)
     boxes = frame is not None and annotation_forms.has_boxes(frame) and config.data_type != "image"
     if config.data_type == "bbox" and not boxes and not config.bounding_box:
         raise BadArgument(
@@ -53,6 +55,18 @@ def run_request(
     )
     _check_input(request)
     return request
+
+
+def _is_yolo(input_dir: Any) -> bool:
+    return isinstance(input_dir, str | os.PathLike) and os.fspath(input_dir).lower().endswith((".yaml", ".yml"))
+
+
+def _yolo_boxes(input_dir: Any) -> Any:
+    """The boxes of a YOLO dataset as annotations; None where it has no label files: then it is a list of images."""
+    from fastdup_db.sources.yolo import yolo_annotations
+
+    frame = yolo_annotations(_input(input_dir))[1]  # type: ignore[arg-type]
+    return annotation_forms.read(frame) if len(frame) else None
 
 
 def _check_input(request: RunRequest) -> None:

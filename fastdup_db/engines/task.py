@@ -36,12 +36,11 @@ class WorkSpec:
 
     `mode`: 'image' (the instance is the image), 'boxes' (the boxes of the task), 'detect' (what `detector` finds),
     'global' (the one box `global_box` of every image). `margin` goes around boxes and detections.
-    `model` None is the bundled default.
+    `model`: a name of the catalogue, or a path.
     """
 
     mode: str = "image"
-    model: str | None = None
-    high_accuracy: bool = False
+    model: str = "default"
     model_input: tuple[tuple[str, object], ...] = ()
     dimension: int | None = None
     embed: bool = True

@@ -140,8 +140,7 @@ class Worker:
 
 def embedder(spec: WorkSpec) -> Embedder:
     """The model a spec names: a catalog name, a path, or the bundled default."""
-    name = spec.model or ("high_accuracy" if spec.high_accuracy else "default")
-    return open_embedder(name, dim=spec.dimension, **dict(spec.model_input))
+    return open_embedder(spec.model, dim=spec.dimension, **dict(spec.model_input))
 
 
 def _size(task: Task, data: bytes | np.ndarray) -> int:

@@ -31,17 +31,12 @@ def store_boxes(db: Database, frame: pd.DataFrame) -> None:
 
 def store_rows(db: Database, frame: pd.DataFrame, *, boxes: bool) -> None:
     """Replace `user_annotations` by the rows of `frame`, all columns but `filename` kept with their types."""
-    kept = frame.drop(columns="filename")
     try:
-        incoming = pa.Table.from_pandas(kept, preserve_index=False)
+        incoming = pa.Table.from_pandas(frame.rename(columns={"filename": "annotation_filename"}), preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as exc:
         raise BadArgument(f"annotations hold a column of mixed types: {exc}") from exc
     incoming = incoming.append_column("annotation_row", pa.array(range(len(frame)), pa.int64()))
-    if boxes:
-        db.execute("annotations/replace_for_boxes", incoming=incoming)
-    else:
-        incoming = incoming.append_column("annotation_filename", pa.array(frame["filename"], pa.string()))
-        db.execute("annotations/replace_for_images", incoming=incoming)
+    db.execute(f"annotations/replace_for_{'boxes' if boxes else 'images'}", incoming=incoming)
 
 
 def store_layout(db: Database) -> None:

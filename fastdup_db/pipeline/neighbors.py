@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fastdup_db.graph import adapt, knn
+from fastdup_db.models import catalog
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
@@ -54,19 +55,22 @@ def find(db: Database, request: RunRequest, *, run_id: int, embeddings: VectorTa
 
 def _transform(db: Database, request: RunRequest, *, embeddings: VectorTable) -> adapt.Transform | None:
     """The collection's transform: that of the last run unless the collection has grown much, else fitted anew."""
-    wanted = request.embeddings is None if request.config.adapt is None else request.config.adapt
+    spec = None if request.embeddings is not None else catalog.BUNDLED.get(request.config.model_name)
+    wanted = request.config.adapt
+    if wanted is None:
+        wanted = spec is not None and spec.statistics is not None
     if not wanted or request.config.distance != "cosine":
         return None
     last = db.row("run/current") or {}
     stored = adapt.Transform.from_bytes(last["transform"]) if last.get("transform") else None
     n = len(embeddings)
-    if stored is not None and not adapt.refit_needed(stored, n):
+    if stored is not None and not adapt.refit_needed(stored, n_now=n):
         return stored
-    moments = adapt.Moments(embeddings.dim)
+    moments = adapt.Moments(dim=embeddings.dim)
     for _, matrix in embeddings.batches(rows=READ_ROWS):
         moments.add(matrix)
     log.info("fitting the transform to %d embeddings%s", n, " anew: the collection has grown" if stored else "")
-    return adapt.fit(moments, generic=adapt.generic(embeddings.dim))
+    return adapt.fit(moments, adapt.Generic.load(spec.statistics) if spec and spec.statistics else None)
 
 
 def _searched(embeddings: VectorTable, transform: adapt.Transform | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:

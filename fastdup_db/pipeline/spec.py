@@ -22,8 +22,7 @@ def work_spec(request: RunRequest) -> WorkSpec:
     horiz, vert = config.augmentation_horiz, config.augmentation_vert
     return WorkSpec(
         mode=mode,
-        model=config.model_path,
-        high_accuracy=config.high_accuracy,
+        model=config.model_name,
         model_input=tuple(sorted((config.model_input or {}).items())),
         dimension=config.d,
         embed=not config.run_stats_only,

@@ -47,9 +47,9 @@ class Database:
         return self._connection.sql(sql, params=bound).to_arrow_table()
 
     def frame(self, name: str, **parameters: Any) -> pd.DataFrame:
-        """Run one statement, all rows as a DataFrame."""
+        """Run one statement, all rows as a DataFrame; SQL lists come as Python lists."""
         sql, bound = self._prepared(name, parameters)
-        return self._connection.sql(sql, params=bound).df()
+        return _frame(self._connection.sql(sql, params=bound))
 
     def value(self, name: str, **parameters: Any) -> Any:
         """The first column of the first row, None when there is no row."""
@@ -84,7 +84,7 @@ class Database:
         """A user's own SQL, as a DataFrame."""
         try:
             relation = self._connection.sql(sql, params=parameters or {})
-            return pd.DataFrame() if relation is None else relation.df()
+            return pd.DataFrame() if relation is None else _frame(relation)
         except duckdb.Error as exc:
             raise BadArgument(f"DuckDB refused the query: {exc}") from exc
 
@@ -113,6 +113,14 @@ class Database:
             else:
                 bound[key] = value
         return queries.text(name), bound
+
+
+def _frame(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
+    frame = relation.df()
+    for name, kind in zip(relation.columns, relation.types, strict=True):
+        if kind.id == "list":
+            frame[name] = frame[name].map(lambda values: values.tolist(), na_action="ignore")
+    return frame
 
 
 @contextmanager

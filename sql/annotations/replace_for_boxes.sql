@@ -1,4 +1,4 @@
--- The user's columns per box, from the Arrow table `incoming` (annotation_row, columns). A box listed twice pairs
+-- The user's columns per box, from the Arrow table `incoming` (annotation_row, annotation_filename, columns). A box listed twice pairs
 -- off by occurrence, so that no row is joined twice.
 create or replace table user_annotations as
 with stored as (
@@ -8,7 +8,7 @@ with stored as (
     from boxes as b
     join listing as l on l.image_id = b.image_id
 )
-select stored.id, incoming.* exclude (annotation_row)
+select stored.id, incoming.* exclude (annotation_row, annotation_filename)
 from incoming
 join staged_boxes as s on s.box_row = incoming.annotation_row
 join stored

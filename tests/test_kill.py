@@ -1,0 +1,98 @@
+"""A run killed at any moment goes on where it was, and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+import fastdup_db
+from fastdup_db import demo
+
+IMAGES = 96
+TABLES = ("listing", "images", "instances", "stats", "edges", "components")
+
+# kills itself with SIGKILL at the n-th passage of a place in the stream
+SCRIPT = """
+import os, signal, sys
+import fastdup_db
+from fastdup_db.pipeline import extract, neighbors, run
+from fastdup_db.store.duck import Database
+
+work_dir, images, place, passage = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+extract.COMMIT_INSTANCES = 16
+seen = 0
+
+def kill_at(name, statement):
+    global seen
+    if name == statement:
+        seen += 1
+        if seen == passage:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def traced(method):
+    original = getattr(Database, method)
+    def wrapper(self, name, **parameters):
+        if place.startswith("before:"):
+            kill_at(name, place.removeprefix("before:"))
+        result = original(self, name, **parameters)
+        if place.startswith("after:"):
+            kill_at(name, place.removeprefix("after:"))
+        return result
+    setattr(Database, method, wrapper)
+
+traced("execute")
+fastdup_db.create(work_dir, images).run(progress=False, num_threads=2)
+"""
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("kill") / "images"
+    folder.mkdir()
+    for number in range(IMAGES):
+        cv2.imwrite(str(folder / f"{number:03d}.jpg"), demo.scene(number % 90))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(images, tmp_path_factory) -> fastdup_db.Fastdup:
+    fd = fastdup_db.create(tmp_path_factory.mktemp("whole"), images)
+    fd.run(progress=False)
+    return fd
+
+
+@pytest.mark.parametrize(
+    ("place", "passage"),
+    [
+        ("after:run/insert_run", 1),
+        ("before:run/set_listed", 1),
+        ("before:ingest/insert_images", 1),  # vectors of the first batch written, no marker
+        ("before:ingest/insert_images", 4),
+        ("before:run/set_embeddings_version", 3),  # inside the transaction
+        ("after:run/set_embeddings_version", 5),
+        ("before:neighbors/clear_edges", 1),  # search vectors written, no edges
+        ("after:components/rebuild", 1),
+        ("before:run/set_finished", 1),
+    ],
+)
+def test_a_killed_run_ends_like_a_whole_one(images, whole, tmp_path, place, passage):
+    work_dir = tmp_path / "work"
+    command = [sys.executable, "-c", SCRIPT, str(work_dir), str(images), place, str(passage)]
+    env = {**os.environ, "PYTHONPATH": str(Path(fastdup_db.__file__).parents[1])}
+    died = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    fd = fastdup_db.create(work_dir, images)
+    with pytest.raises(fastdup_db.NotRun, match="run"):
+        fd.similarity()
+    fd.run(progress=False)
+    for table in TABLES:
+        assert fd.sql(f"from {table} order by all").equals(whole.sql(f"from {table} order by all")), table
+    assert (fd.embeddings()[1] == whole.embeddings()[1]).all()
+    read = fd.sql("select sum(images) as n from batches")["n"].iloc[0]
+    assert read == IMAGES, "nothing lost, nothing read twice into the tables"
