@@ -147,7 +147,7 @@ def by_lists(monkeypatch: pytest.MonkeyPatch) -> None:
 def share_found(graph: KnnGraph, matrix: np.ndarray) -> float:
     """Share of true neighbours found, judged by score: one of several equally near ones is as good as another."""
     true = neighbors(arrays(matrix), k=graph.to_ids.shape[1], mode="Flat")
-    return float((graph.scores >= true.scores).mean())
+    return float((graph.scores >= true.scores[:, -1:]).mean())
 
 
 @pytest.mark.usefixtures("by_lists")
@@ -157,7 +157,7 @@ def test_lists_reach_the_recall_they_promise(name: str) -> None:
     graph = neighbors(arrays(matrix), k=3, metric=name, recall=0.95)
     exactly = neighbors(arrays(matrix), k=3, metric=name, mode="Flat")
     assert "lists" in graph.way and exactly.way == "exact"
-    assert (graph.scores >= exactly.scores).mean() >= 0.95 and graph.recall >= 0.95
+    assert (graph.scores >= exactly.scores[:, -1:]).mean() >= 0.95 and graph.recall >= 0.95
     assert graph.to_ids[[0, 2]].tolist()[0][:1] == [2] and graph.to_ids[1, 0] == 0  # planted
     assert (graph.to_ids != np.arange(6000)[:, None]).all()
     assert all(len(set(row)) == 3 for row in graph.to_ids[:500].tolist())

@@ -77,8 +77,8 @@ def self_join(
 ) -> None:
     """Offer to `nearest` every pair within each task's blocks (own, others), for both sides.
 
-    `read(block)` gives prepared rows; `ids` int64 (n,) are the ids of all rows. A pair of blocks must come once, in
-    one direction; a block against itself leaves out the diagonal.
+    `read(block)` gives prepared rows; `ids` int64 (n,) are the ids of all rows. A pair of blocks is needed in one
+    direction only; a block against itself leaves out the diagonal.
     """
 
     def work(task: tuple[Block, list[Block]]) -> None:
@@ -143,12 +143,11 @@ def offer(
     metric: Metric,
     nearest: Nearest,
     slack: float,
-    allowed: Callable[[Ids, Ids], npt.NDArray[np.bool_]] | None = None,
 ) -> None:
     """Offer the columns of `product` that may enter the k nearest of its rows, at their exact score.
 
     product float32 (m, n): closeness of `a` (m, d) and `b` (n, d). rows int64 (m,): the rows of `nearest` they are;
-    columns int64 (n,): where their ids stand in `ids`. allowed(rows, columns): which of the pairs found to offer.
+    columns int64 (n,): where their ids stand in `ids`.
     """
     # A bar that another thread is raising at this moment is read too low at worst: that lets more pairs through.
     bar = metric.closeness_of(nearest.scores[rows, -1])
@@ -162,9 +161,8 @@ def offer(
         bar[crowded] = _kth_largest(product[crowded], k=nearest.k)
         may = product[i, j] >= (bar - np.float32(slack))[i]
         i, j = i[may], j[may]
-    if allowed is not None and len(i):
-        may = allowed(rows[i], columns[j])
-        i, j = i[may], j[may]
+    new = ~nearest.known(rows[i], ids[columns[j]])
+    i, j = i[new], j[new]
     if len(i):
         nearest.offer(rows[i], ids[columns[j]], metric.score(a, b, i, j))
 

@@ -30,7 +30,7 @@ MEMORY_BUDGET = 4 << 30
 EXACT_ROWS = 20_000
 """Up to here the exact join is used."""
 EXACT_WORK = 0.4
-"""Lists that would compute more than this share of n^2 products are given up for the exact join, which computes 0.5."""
+"""Lists that would take more than this share of n^2 products are given up for the exact join, which takes 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +105,11 @@ def neighbors(
     way, reached, nearest = "exact", 1.0, None
     joined = ids[copies.first]
     if len(vectors) > EXACT_ROWS and mode != "Flat" and not measure.flat_only and recall < 1:
-        plan, lists, of = ivf.plan_join(vectors, k=k, recall=recall, threads=threads)
-        if plan.work < EXACT_WORK:
-            way, reached = f"{len(lists)} lists, {plan.probes} joined with each vector", plan.recall
+        plan = ivf.plan_join(vectors, k=k, recall=recall, threads=threads)
+        if plan.cost < EXACT_WORK * len(vectors):
+            way, reached = str(plan), plan.recall
             nearest = ivf.join(
-                vectors,
-                of=of,
-                lists=len(lists),
-                ids=joined,
-                k=k,
-                budget=memory_budget,
-                threads=threads,
-                folder=folder,
+                vectors, plan=plan, ids=joined, k=k, budget=memory_budget, threads=threads, folder=folder
             )
     if nearest is None:
         nearest = exact.join(vectors, ids=joined, k=k, budget=memory_budget, threads=threads, folder=folder)

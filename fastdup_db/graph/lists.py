@@ -61,14 +61,14 @@ class Lists:
         return np.concatenate(ranks) if ranks else np.empty(0, dtype=np.int64)
 
 
-def train(sample: Matrix, *, lists: int, unit: bool, threads: int | None = None) -> Lists:
+def train(sample: Matrix, *, lists: int, unit: bool, seed: int = SEED, threads: int | None = None) -> Lists:
     """About `lists` lists from a sample (m, d) of prepared vectors: k-means, crowded lists split, empty ones left out.
 
     unit: vectors and centroids have length 1 (spherical k-means), for cosine. With centroids left at their own length
     the shorter ones, of mixed lists, are near to everything.
     """
     with workers(threads) as pool:
-        centroids, of = _kmeans(sample, lists, unit=unit, pool=pool)
+        centroids, of = _kmeans(sample, lists, unit=unit, seed=seed, pool=pool)
         limit = max(2.0, CROWDED * len(sample) / max(lists, 1))
         parts = []
         for number, size in enumerate(np.bincount(of, minlength=len(centroids))):
@@ -78,15 +78,15 @@ def train(sample: Matrix, *, lists: int, unit: bool, threads: int | None = None)
                 parts.append(centroids[number : number + 1])
             else:
                 pieces = int(np.ceil(size / limit * CROWDED))
-                split, inside = _kmeans(sample[of == number], pieces, unit=unit, pool=pool)
+                split, inside = _kmeans(sample[of == number], pieces, unit=unit, seed=seed, pool=pool)
                 parts.append(split[np.bincount(inside, minlength=len(split)) > 0])
     found = np.concatenate(parts)
     return Lists(found[_tour(found)])
 
 
-def _kmeans(sample: Matrix, count: int, *, unit: bool, pool: ThreadPoolExecutor) -> tuple[Matrix, Numbers]:
+def _kmeans(sample: Matrix, count: int, *, unit: bool, seed: int, pool: ThreadPoolExecutor) -> tuple[Matrix, Numbers]:
     """(centroids (count, d), the list of each sample row): Lloyd's algorithm from random rows."""
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     count = min(count, len(sample))
     centroids = sample[np.sort(rng.choice(len(sample), count, replace=False))].copy()
     for step in range(ITERATIONS):

@@ -84,6 +84,10 @@ class Rows:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the scratch file back."""
         self._kept.clear()
         if self._file is not None:
             self._file.close()
