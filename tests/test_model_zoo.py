@@ -134,7 +134,7 @@ def test_layout_size_type_and_batch_are_read_from_the_graph(
     answer = COLOURS[:, np.arange(6) % 3] if kind == "U8" else expected(6, *IMAGENET)
     for count in (1, 2, 3):
         found = embedder.embed(pictures[:count])
-        assert found == pytest.approx(answer[:count], abs=0.02 if kind == "F16" else 1e-4)
+        assert found == pytest.approx(answer[:count], abs=0.02 if kind == "F16" else 1e-3)
     assert embedder.embed(pictures[:0]).shape == (0, 6)
 
 
