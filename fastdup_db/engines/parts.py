@@ -39,7 +39,9 @@ def parts_of(
     if spec.mode == "boxes":
         yield from _boxes(image, task, spec, error_code=error_code)
     elif spec.mode == "detect":
-        if image is not None and detect is not None:
+        if image is None:
+            yield Part(None, error_code)  # else a broken image would be nowhere: it has no box to stand for it
+        elif detect is not None:
             yield from _detected(image, task, spec, detect=detect)
     elif spec.mode == "global" and image is not None and spec.global_box is not None:
         height, width = image.shape[:2]
@@ -69,13 +71,15 @@ def _boxes(image: np.ndarray | None, task: Task, spec: WorkSpec, *, error_code: 
 
 
 def _detected(image: np.ndarray, task: Task, spec: WorkSpec, *, detect: Detect) -> Iterator[Part]:
+    """What the detector found; specks under the size of a usable box are nothing to compare and nobody's mistake."""
     found = detect(decode.flatten(image))
     pixels = crops.crops(image, boxes=found.rectangles, margin=spec.margin)
     for rectangle, confidence, label, part in zip(
         found.rectangles, found.confidences, found.labels, pixels, strict=True
     ):
-        box = tuple(float(v) for v in rectangle)
-        yield _part(task, spec, id=None, box=box, pixels=part, label=label, confidence=float(confidence))
+        if part is not None:
+            box = tuple(float(v) for v in rectangle)
+            yield _part(task, spec, id=None, box=box, pixels=part, label=label, confidence=float(confidence))
 
 
 def _part(

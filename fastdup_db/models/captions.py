@@ -86,7 +86,7 @@ class Captioner:
         vqa_prompt: str | None = None,
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name, self.source = _source(model_name, vqa_prompt)
+        self.source = source(model_name, vqa_prompt)
         try:
             import torch
             import transformers
@@ -120,19 +120,22 @@ class Captioner:
         return [s.strip().removeprefix(self._prompt or "").strip() for s in sentences]
 
 
-def _source(model_name: str, vqa_prompt: str | None) -> tuple[str, str]:
-    """The reserved name or path asked for, and where transformers finds it."""
+def source(model_name: str, vqa_prompt: str | None = None) -> str:
+    """Where transformers finds the model: a hub id or an absolute folder.
+
+    Raises `BadArgument` for an unknown name, and for a question answering model without a question.
+    """
     if model_name == "automatic" and vqa_prompt:
         model_name = "vqa"
     spec = CAPTION_MODELS.get(model_name)
     if spec is not None:
         if spec.needs_prompt and not vqa_prompt:
             raise BadArgument(f"model_name={model_name!r} answers a question: give it as vqa_prompt")
-        return model_name, spec.hub_id
-    if Path(model_name).is_dir():
-        return model_name, str(Path(model_name))
+        return spec.hub_id
+    if Path(model_name).expanduser().is_dir():
+        return str(Path(model_name).expanduser().resolve())
     if model_name.count("/") == 1 and not model_name.startswith(("/", ".", "~")):
-        return model_name, model_name
+        return model_name
     raise one_of("model_name", model_name, [*CAPTION_MODELS, "a folder", "a hub id such as 'org/name'"])
 
 

@@ -27,7 +27,8 @@ from fastdup_db.store.lance import EMBEDDINGS, VECTORS, VectorTable
 
 log = logging.getLogger(__name__)
 
-_OWN = (duck.FILE_NAME, f"{duck.FILE_NAME}.wal", LANCE_FOLDER, CROPS, "galleries", "atrain_crops.csv")
+CROPS_CSV = "atrain_crops.csv"
+_OWN = (duck.FILE_NAME, f"{duck.FILE_NAME}.wal", LANCE_FOLDER, CROPS, "galleries", CROPS_CSV)
 """What a fresh run removes from the work_dir, the database first: it is what says that the rest is there."""
 
 
@@ -35,6 +36,7 @@ def run(request: RunRequest) -> None:
     """Do the run. Raises `BadArgument`/`BadInput` before anything is written where the request cannot be met."""
     spec = work_spec(request)
     dimension = _dimension(request, spec)
+    _check_detector(spec)
     request.work_dir.mkdir(parents=True, exist_ok=True)
     if _starts_afresh(request):
         _clear(request.work_dir)
@@ -46,7 +48,7 @@ def run(request: RunRequest) -> None:
         if request.config.run_mode != 2:
             _extract(db, request, spec, run_id=run_id, embeddings=embeddings, dimension=dimension)
         if not db.value("run/valid_count"):
-            raise BadInput(_nothing_valid(db))
+            raise BadInput(_nothing_valid(db, request))
         if request.config.run_mode != 1 and not request.config.run_stats_only:
             vectors = table(request.work_dir, VECTORS)
             neighbors.find(db, request, run_id=run_id, embeddings=embeddings, vectors=vectors)
@@ -88,6 +90,14 @@ def _dimension(request: RunRequest, spec: WorkSpec) -> int:
     from fastdup_db.engines.worker import embedder
 
     return embedder(spec).dim
+
+
+def _check_detector(spec: WorkSpec) -> None:
+    """Raises before anything is written where the detector is unknown or its weights cannot be had."""
+    if spec.detector is not None:
+        from fastdup_db.detectors import open_detector
+
+        open_detector(spec.detector)
 
 
 def _starts_afresh(request: RunRequest) -> bool:
@@ -197,7 +207,7 @@ def _merge(db: Database, *, run_id: int, embeddings: VectorTable) -> None:
         db.execute("ingest/update_layout")
         ids = db.arrow("ingest/dirty_ids").column("id").to_numpy()
         version = embeddings.delete(ids) if len(ids) and embeddings.exists() else embeddings.version
-        for name in ("verified", "keypoints", "stats", "advanced_stats", "instances", "images", "boxes"):
+        for name in ("verified", "keypoints", "stats", "advanced_stats", "captions", "instances", "images", "boxes"):
             db.execute(f"ingest/delete_dirty_{name}")
         db.execute("ingest/insert_boxes")
         db.execute("run/set_listed", run_id=run_id, embeddings_version=version)
@@ -218,7 +228,9 @@ def _extract(
         extract.store_results(db, results, vectors=embeddings, run_id=run_id, dimension=dimension, bar=bar)
 
 
-def _nothing_valid(db: Database) -> str:
+def _nothing_valid(db: Database, request: RunRequest) -> str:
+    if request.mode == "detect" and (images := db.value("run/valid_image_count")):
+        return f"bounding_box={request.config.bounding_box!r} found nothing in any of {images} images"
     codes = db.frame("run/error_codes")
     said = ", ".join(f"{n} {code}" for code, n in zip(codes["error_code"], codes["images"], strict=True))
     return f"the input holds no valid image ({said or 'nothing found'})"
@@ -231,10 +243,17 @@ def _publish(db: Database, request: RunRequest, *, run_id: int) -> None:
             db.execute("annotations/add_crop_filenames")
         elif request.mode == "detect":
             db.execute("annotations/replace_from_detections")
-        db.script("views/views")
-        db.script("views/verified_views")
-        if "label" in set(db.frame("annotations/columns")["column_name"]):
-            db.script("views/label_views")
-        else:
-            db.script("views/no_label_views")
+        publish_views(db)
         db.execute("run/set_finished", run_id=run_id)
+    if request.mode == "detect":
+        db.frame("annotations/detections").to_csv(request.work_dir / CROPS_CSV, index=False)
+
+
+def publish_views(db: Database) -> None:
+    """Make the views anew: their columns follow those of the annotations and whether there are captions."""
+    columns = set(db.frame("annotations/columns")["column_name"])
+    captioned = "caption" not in columns and db.value("captions/count")
+    db.script("views/caption_views" if captioned else "views/no_caption_views")
+    db.script("views/views")
+    db.script("views/verified_views")
+    db.script("views/label_views" if "label" in columns else "views/no_label_views")

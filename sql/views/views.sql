@@ -10,6 +10,7 @@ create or replace view facts as
 select
     l.filename,
     u.* exclude (id),
+    c.* exclude (id),
     i.id as "index",
     i.error_code,
     i.error_code = 'VALID' as is_valid,
@@ -17,7 +18,8 @@ select
     u.id is not null or not (select has_annotations from current_run) as is_annotated
 from instances as i
 join listing as l on l.image_id = i.image_id
-left join user_annotations as u on u.id = i.id;
+left join user_annotations as u on u.id = i.id
+left join newest_captions as c on c.id = i.id;
 
 create or replace view annotations as
 select * exclude (is_annotated) from facts where is_annotated order by "index";
@@ -124,3 +126,13 @@ having count(*) > 1
 order by first_image_id;
 
 comment on view exact_duplicates is 'Files with the same bytes, one row per group';
+
+create or replace view images_without_detections as
+select m.image_id, l.filename
+from images as m
+join listing as l on l.image_id = m.image_id
+anti join instances as i on i.image_id = m.image_id
+where m.error_code = 'VALID' and (select data_type from current_run) = 'detect'
+order by m.image_id;
+
+comment on view images_without_detections is 'Images in which the detector of bounding_box=... found nothing';

@@ -1,0 +1,2 @@
+-- Images that could be read but in which the detector found nothing; no rows where no detector ran.
+select * from images_without_detections

@@ -1,0 +1,2 @@
+-- How many captions are stored.
+select count(*) from captions
