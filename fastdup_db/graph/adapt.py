@@ -45,6 +45,9 @@ C2 = 2.5
 """Calibration: similarity = (cosine + c²)/(1 + c²), as if each unit vector had one more component c. Maps cosine 0.65
 to similarity 0.9, where at least 99.9 % of the pairs are true near-duplicates, and keeps the ranking."""
 
+ROUNDING = 1e-9
+"""Total variance of unit vectors below which they are all the same."""
+
 GROWTH = 2.0
 """Growth or loss, as a factor, after which the collection's statistics are taken anew."""
 
@@ -155,13 +158,15 @@ def fit(moments: Moments, generic: Generic | None = None) -> Transform:
     own_mean, own = moments.mean_and_covariance()
     dim = len(own_mean)
     if generic is None:
-        generic = Generic(np.zeros(dim), np.full(dim, np.trace(own) / dim or 1.0))
+        spread = float(np.trace(own))
+        # of copies of one vector only rounding is left, of either sign
+        generic = Generic(np.zeros(dim), np.full(dim, (spread if spread > ROUNDING else 1.0) / dim))
     shrinkage = max(MIN_SHRINKAGE, dim / (moments.n + dim))
     covariance = (1 - shrinkage) * own
     covariance[np.diag_indices(dim)] += shrinkage * generic.variance
     values, vectors = np.linalg.eigh(covariance)
     values = values.clip(min=0) + RIDGE * values.mean()
-    breadth = np.trace(own) / generic.variance.sum()
+    breadth = max(float(np.trace(own)), 0.0) / generic.variance.sum()
     weight = moments.n / (moments.n + MEAN_WEIGHT) * breadth / (breadth + NARROW)
     mean = weight * own_mean + (1 - weight) * generic.mean
     return Transform(
