@@ -1,13 +1,16 @@
-"""An iterator that is worked on before it is asked."""
+"""Iterators that are worked on before they are asked."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 _END = object()
 
@@ -49,3 +52,19 @@ def ahead(items: Iterable[T], *, depth: int) -> Iterator[T]:
         thread.join()
     if failure:
         raise failure[0]
+
+
+def mapped(work: Callable[[S], T], items: Iterable[S], *, threads: int) -> Iterator[T]:
+    """`map` by several threads, in order, a bounded number of items ahead; the first exception ends it."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[T]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) >= 4 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from fastdup_db import errors
+from fastdup_db.errors import FastdupError
 from fastdup_db.sources import containers, files
 from fastdup_db.sources.kinds import IMAGE, JUNK_FOLDER, is_junk, kind_of
 from fastdup_db.sources.reference import Reference
@@ -50,6 +51,8 @@ def references(container: str) -> Iterator[Reference]:
             listed = _zip_members(file) if head[:2] == b"PK" else _tar_members(_decompressed(file, head), version)
             for reference in listed:
                 yield _named(reference, container=container, name=name, seen=seen)
+    except FastdupError:
+        raise
     except (*BROKEN, OSError, ValueError) as exc:
         yield Reference(name, error_code=containers.code_of(exc))
 

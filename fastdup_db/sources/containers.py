@@ -29,7 +29,9 @@ def open_container(container: str) -> Iterator[tuple[BinaryIO, str]]:
 def open_binary(container: str) -> tuple[BinaryIO, str]:
     """`open_container` for a caller who closes the file himself."""
     if is_remote(container):
-        raise OSError("buckets are not supported yet")
+        from fastdup_db.sources import objects
+
+        return objects.open_object(container)
     path = files.opened_by(container)
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):  # asked before opening: a pipe would wait for its writer
@@ -42,6 +44,10 @@ def read_at(container: str, offset: int, length: int) -> bytes:
 
     Raises `ImageError`: missing or unreadable.
     """
+    if is_remote(container):
+        from fastdup_db.sources import objects
+
+        return objects.read_at(container, offset, length)
     try:
         descriptor = os.open(files.opened_by(container), os.O_RDONLY)
         try:

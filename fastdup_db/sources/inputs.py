@@ -6,13 +6,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, groupby, islice, tee
 from pathlib import Path
 
 from fastdup_db import errors
 from fastdup_db.errors import BadInput
 from fastdup_db.sources import files, kinds, listfile
-from fastdup_db.sources.folder import walk
+from fastdup_db.sources.ahead import mapped
+from fastdup_db.sources.folder import WALKED, walk
 from fastdup_db.sources.layout import label_and_split
 from fastdup_db.sources.options import ListingOptions
 from fastdup_db.sources.reference import Reference
@@ -23,6 +24,9 @@ ALLOWED = (
     "a folder, a list of files and folders, a text or csv list file, one image, an archive "
     "(tar, tar.gz, tgz, zip), a video, a YOLO yaml, s3://bucket/prefix or minio://alias/bucket/prefix"
 )
+
+
+IO_THREADS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ def check_input(
 
     Raises `BadInput`, saying what is allowed: no input, a missing or unreadable one, one without a single known
     file, plain images mixed with archives or videos, a work_dir that is a file or the input itself.
-    For a bucket only the first page of names is asked for; its errors are `RemoteError`.
+    Of a bucket only the first thousand names are asked for; a server that refuses or is away raises `RemoteError`.
     """
     options = options or ListingOptions()
     if work_dir is not None:
@@ -143,7 +147,7 @@ def _of_list(names: Iterable[str], *, options: ListingOptions, split: str = "") 
     """Entries of a list. What the user named is taken whatever its extension; a folder is walked."""
     for name in names:
         if kinds.is_remote(name):
-            yield from _of_remote(name, options=options)
+            yield from _of_remote_entry(name, options=options, split=split)
         elif _is_folder(name):
             try:
                 yield from _walked(name, options=options, split=split)
@@ -172,8 +176,36 @@ def _rows(list_file: str) -> Iterator[str]:
     return (listfile.resolve(row, folder=folder) for row in listfile.rows(list_file))
 
 
-def _of_remote(uri: str, *, options: ListingOptions) -> Iterator[Candidate]:
-    raise BadInput(f"{uri!r}: buckets are not supported yet")
+def _of_remote(uri: str, *, options: ListingOptions, split: str = "") -> Iterator[Candidate]:
+    """A prefix taken as a folder, or one object: an image, archive, video, list file. A list file is downloaded."""
+    from fastdup_db.sources import objects
+
+    kind = kinds.kind_of(uri)
+    if kind == kinds.YAML:
+        raise BadInput(f"{uri}: a YOLO yaml in a bucket is not supported; copy it and its labels first")
+    if kind == kinds.LIST:
+        rows = listfile.rows(uri, text=objects.read(uri).decode("utf-8-sig", "surrogateescape"))
+        folder = uri.rpartition("/")[0]
+        names = (row.strip() if kinds.is_remote(row.strip()) else f"{folder}/{row.strip()}" for row in rows)
+        return _of_list(names, options=options, split=split)
+    if kind != kinds.OTHER and objects.exists(uri):
+        return iter([Candidate(uri, kind, root=uri.rpartition("/")[0], split=split)])
+    found = ((r, kinds.kind_of(r.filename)) for r in objects.listed(uri))
+    return (
+        Candidate(r.filename, kind, root=uri, split=split, known=r if kind == kinds.IMAGE else None)
+        for r, kind in found
+        if kind in WALKED
+    )
+
+
+def _of_remote_entry(uri: str, *, options: ListingOptions, split: str) -> Iterator[Candidate]:
+    """An entry of a list: an object by its known extension, asked about later and many at once; else a prefix."""
+    kind = kinds.kind_of(uri)
+    if kind != kinds.OTHER:
+        return iter([Candidate(uri, kind if kind in WALKED else kinds.IMAGE, split=split)])
+    under = _of_remote(uri, options=options, split=split)
+    first = next(under, None)
+    return iter([Candidate(uri, kinds.IMAGE, split=split)]) if first is None else chain([first], under)
 
 
 def _guarded(found: Iterator[Candidate], *, options: ListingOptions) -> Iterator[Candidate]:
@@ -195,8 +227,8 @@ def _guarded(found: Iterator[Candidate], *, options: ListingOptions) -> Iterator
 
 
 def _expanded(found: Iterator[Candidate], *, options: ListingOptions) -> Iterator[Reference]:
-    for candidate in found:
-        for reference in _references(candidate, options=options):
+    for candidate, references in _each(found, options=options):
+        for reference in references:
             label, split = reference.label, candidate.split
             if options.label_from_folder:
                 label, found_split = label_and_split(
@@ -204,6 +236,23 @@ def _expanded(found: Iterator[Candidate], *, options: ListingOptions) -> Iterato
                 )
                 split = split or found_split
             yield replace(reference, label=label, split=split) if label or split else reference
+
+
+def _each(found: Iterator[Candidate], *, options: ListingOptions) -> Iterator[tuple[Candidate, Iterable[Reference]]]:
+    """Candidates with their references; single objects of buckets are asked about many at a time."""
+    for single, group in groupby(found, key=_is_single_object):
+        if single:
+            from fastdup_db.sources import objects
+
+            candidates, uris = tee(group)
+            asked = mapped(objects.reference, (c.path for c in uris), threads=IO_THREADS)
+            yield from ((candidate, (reference,)) for candidate, reference in zip(candidates, asked, strict=True))
+        else:
+            yield from ((candidate, _references(candidate, options=options)) for candidate in group)
+
+
+def _is_single_object(candidate: Candidate) -> bool:
+    return candidate.kind == kinds.IMAGE and candidate.known is None and kinds.is_remote(candidate.path)
 
 
 def _references(candidate: Candidate, *, options: ListingOptions) -> Iterator[Reference]:

@@ -16,6 +16,8 @@ from fastdup_db import errors
 from fastdup_db.errors import ImageError
 from fastdup_db.sources import archives, containers, files
 from fastdup_db.sources.ahead import ahead
+from fastdup_db.sources.kinds import is_remote
+from fastdup_db.sources.prefetch import prefetched
 from fastdup_db.sources.reference import Load, Reference
 
 ReadAt = Callable[[str, int, int], bytes]
@@ -26,11 +28,11 @@ _HEADER_SLACK = 2048
 """Enough for a zip member's header with its name in nearly every archive; read again when it was not."""
 
 
-def loads(references: Iterator[Reference]) -> Iterator[tuple[Reference, Load]]:
-    """Pairs for consecutive members of one local archive.
+def loads(references: Iterator[Reference], *, io_threads: int | None = None) -> Iterator[tuple[Reference, Load]]:
+    """Pairs for consecutive members of one archive.
 
-    Tars and zips: the function reads at the member's offset, in any thread and any order. Compressed tars are
-    read here, forward, as the iterator advances.
+    Tars and zips: the function reads at the member's offset, in any thread and any order; in a bucket these reads are
+    made ahead by `io_threads` threads. Compressed tars are read forward, a few members ahead of the caller.
     """
     first = next(references)
     packing = packing_of(first.container)
@@ -38,8 +40,10 @@ def loads(references: Iterator[Reference]) -> Iterator[tuple[Reference, Load]]:
     if packing == "stream":
         yield from ahead(((r, _now(partial(read_from_stream, r))) for r in members), depth=_DEPTH)
     else:
-        read = read_zip if packing == "zip" else read_tar
-        yield from ((r, partial(read, r)) for r in members)
+        remote = is_remote(first.container)
+        read = read_tar if packing == "tar" else _read_zip_at_once if remote else read_zip
+        pairs = ((r, partial(read, r)) for r in members)
+        yield from prefetched(pairs, threads=io_threads) if remote else pairs
 
 
 def packing_of(container: str) -> str:
@@ -78,6 +82,21 @@ def read_zip(reference: Reference, *, read_at: ReadAt = containers.read_at) -> b
     if reference.version.startswith("crc32:") and f"crc32:{zlib.crc32(data):08x}" != reference.version:
         raise _corrupt(reference, "wrong checksum")
     return _not_empty(data, reference)
+
+
+def _read_zip_at_once(reference: Reference) -> bytes:
+    """`read_zip` with one request for header and data: at worst a deflated stream is little longer than its content."""
+    start = max(0, reference.offset)
+    size = checked_size(reference)
+    window = containers.read_at(reference.container, start, size + size // 1000 + 3 * _HEADER_SLACK)
+
+    def read_at(container: str, offset: int, length: int) -> bytes:
+        begin = offset - start
+        if begin >= 0 and begin + length <= len(window):
+            return window[begin : begin + length]
+        return containers.read_at(container, offset, length)
+
+    return read_zip(reference, read_at=read_at)
 
 
 def _inflated(reference: Reference, where: int, size: int, method: int, read_at: ReadAt) -> bytes:

@@ -22,7 +22,8 @@ def payloads(references: Iterable[Reference], *, io_threads: int | None = None) 
     The way is chosen by the reference alone, so stored references can be read again by any process. Local files and
     members of tars and zips are read inside the function, by the thread that calls it; objects of a bucket are
     fetched ahead by `io_threads` threads; compressed tars and videos are read in order as the iterator advances.
-    Memory is bounded by the pairs that the caller holds. The function raises `ImageError` with the row's code.
+    Memory is bounded by the pairs that the caller holds. The function raises `ImageError` with the row's code, or
+    `RemoteError` when a bucket's server refuses or stays away altogether: that concerns the run, not one image.
     """
     for way, group in groupby(references, key=_way):
         yield from _READERS[way[0]](group, io_threads)
@@ -55,7 +56,14 @@ def _failed(group: Group, io_threads: int | None) -> Iterator[tuple[Reference, L
 def _archive(group: Group, io_threads: int | None) -> Iterator[tuple[Reference, Load]]:
     from fastdup_db.sources import members
 
-    return members.loads(group)
+    return members.loads(group, io_threads=io_threads)
+
+
+def _objects(group: Group, io_threads: int | None) -> Iterator[tuple[Reference, Load]]:
+    from fastdup_db.sources import objects
+    from fastdup_db.sources.prefetch import prefetched
+
+    return prefetched(((r, partial(objects.read, r.filename)) for r in group), threads=io_threads)
 
 
 def _video(group: Group, io_threads: int | None) -> Iterator[tuple[Reference, Load]]:
@@ -71,6 +79,7 @@ def _raise(code: str, filename: str) -> bytes:
 _READERS: dict[str, Callable[[Group, int | None], Iterator[tuple[Reference, Load]]]] = {
     "failed": _failed,
     "file": _files,
+    "object": _objects,
     "archive": _archive,
     "video": _video,
 }

@@ -14,7 +14,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from fastdup_db import errors
-from fastdup_db.errors import ImageError
+from fastdup_db.errors import FastdupError, ImageError
 from fastdup_db.sources import containers, files
 from fastdup_db.sources.ahead import ahead
 from fastdup_db.sources.kinds import is_remote
@@ -49,6 +49,8 @@ def references(container: str, *, fps: float = 1.0, keyframes_only: bool = False
         with _Player(container) as player:
             version = player.version
             times, keys, failure = player.packets()
+    except FastdupError:
+        raise
     except (FFmpegError, OSError, ValueError, IndexError) as exc:
         failure = containers.code_of(exc)
     numbers = np.flatnonzero(keys) if keyframes_only else _sampled(times, fps=fps)

@@ -1,0 +1,216 @@
+"""Copies between buckets and folders: images down before a run, a work_dir up after it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from boto3.s3.transfer import TransferConfig
+
+from fastdup_db.errors import BadInput, ImageError, RemoteError
+from fastdup_db.sources import bucket, objects
+from fastdup_db.sources.ahead import mapped
+from fastdup_db.sources.folder import WALKED
+from fastdup_db.sources.kinds import kind_of
+from fastdup_db.sources.reference import Reference
+
+MANIFEST = ".fastdup_db_copied.jsonl"
+"""Lies in the folder copied to: one JSON object a copied file. What is not in it is the user's own."""
+_MTIME = "mtime-ns"
+_PART = ".fastdup_db_part"
+_THREADS = 16
+_MULTIPART_BYTES = 64 << 20
+_TRANSFER = TransferConfig(
+    multipart_threshold=_MULTIPART_BYTES, multipart_chunksize=_MULTIPART_BYTES, max_concurrency=4
+)
+
+Progress = Callable[[int], object]
+"""Called with the number of files done since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """One line of the manifest. path: relative to the folder; mtime_ns: as this module left it."""
+
+    uri: str
+    path: str
+    size: int
+    version: str
+    mtime_ns: int
+
+
+def sync_s3_to_local(
+    uri: str, *, folder: str | os.PathLike[str], threads: int | None = None, progress: Progress | None = None
+) -> Path:
+    """Copies every image, archive and video under a prefix into a folder and returns the manifest's path.
+
+    Only what is new or changed is fetched (by ETag, size and the local file's own mtime), each file under a temporary
+    name until it is whole, so a copy that was cut off goes on where it was. Files gone from the bucket stay.
+
+    Raises `BadInput` before it would overwrite a file that it did not copy itself, `RemoteError` when the bucket
+    refuses. Objects that vanish or are forbidden meanwhile are left out.
+    """
+    home = Path(folder).absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    manifest = home / MANIFEST
+    known = {entry.path: entry for entry in read_manifest(manifest)}
+    lock = threading.Lock()
+    base = bucket.parse(uri)
+    prefix = base.uri(base.key.rstrip("/") + "/" if base.key else "")
+
+    def fetch(reference: Reference) -> None:
+        inner = local_name(reference.filename.removeprefix(prefix))
+        target, entry = home / inner, known.get(inner)
+        if entry is not None and entry.version == reference.version and _untouched(target, entry):
+            return
+        if entry is None and target.exists():
+            raise BadInput(f"{target} exists and was not copied from {uri}; choose another folder")
+        copied = _download(reference, target, inner, append)
+        if copied is not None:
+            known[inner] = copied
+
+    def append(entry: Copied) -> None:
+        with lock, manifest.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(entry)) + "\n")
+
+    wanted = (r for r in objects.listed(uri) if kind_of(r.filename) in WALKED)
+    for _ in mapped(fetch, wanted, threads=threads or _THREADS):
+        if progress is not None:
+            progress(1)
+    manifest.touch()
+    return manifest
+
+
+def delete_copied(manifest: str | os.PathLike[str], *, kinds: Collection[str] = WALKED) -> int:
+    """Deletes what `sync_s3_to_local` copied and nobody changed since; returns how many files.
+
+    kinds: of `kinds.IMAGE`, `kinds.ARCHIVE`, `kinds.VIDEO`. Folders left empty go too; the user's own files never do.
+    """
+    manifest = Path(manifest)
+    home = manifest.parent
+    kept, deleted = [], 0
+    for entry in {e.path: e for e in read_manifest(manifest)}.values():
+        target = home / entry.path
+        if kind_of(entry.path) not in kinds or not _untouched(target, entry):
+            kept.append(entry)
+            continue
+        target.unlink()
+        deleted += 1
+        for parent in target.parents:
+            if parent == home or any(parent.iterdir()):
+                break
+            parent.rmdir()
+    kept = [entry for entry in kept if (home / entry.path).exists()]
+    if kept:
+        manifest.write_text("".join(json.dumps(asdict(e)) + "\n" for e in kept), encoding="utf-8")
+    else:
+        manifest.unlink(missing_ok=True)
+    return deleted
+
+
+def read_manifest(manifest: str | os.PathLike[str]) -> Iterator[Copied]:
+    """The entries of a manifest, later ones superseding earlier ones of the same path; a cut last line is ignored."""
+    try:
+        lines = Path(manifest).read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        return
+    for line in lines[:-1]:  # what follows the last newline was never finished
+        yield Copied(**json.loads(line))
+
+
+def s3_folder_exists_and_not_empty(path: str) -> bool:
+    """True when at least one object lies under `s3://bucket/prefix` or `minio://alias/bucket/prefix`.
+
+    Raises `BadInput` (no such bucket, no such form of path) or `RemoteError` (refused, no answer).
+    """
+    return objects.folder_exists(path)
+
+
+def upload_folder(
+    local: str | os.PathLike[str], *, uri: str, threads: int | None = None, progress: Progress | None = None
+) -> list[str]:
+    """Copies a folder's files under a prefix and returns the names of those that had changed, sorted.
+
+    A file is left alone when an object of its size is there with its MD5, or, where the ETag is none (objects sent
+    in parts), with its modification time. Large files go in parts. Nothing is deleted in the bucket.
+    Raises `BadInput` (no such folder or bucket) or `RemoteError`.
+    """
+    home = Path(local)
+    if not home.is_dir():
+        raise BadInput(f"{home} is no folder")
+    base = bucket.parse(uri)
+    prefix = base.key.rstrip("/") + "/" if base.key else ""
+    there = {r.filename: r for r in objects.listed(uri)}
+    paths = sorted(p for p in home.rglob("*") if p.is_file())
+
+    def send(path: Path) -> str | None:
+        name = path.relative_to(home).as_posix()
+        key = prefix + name
+        if _is_there(path, there.get(base.uri(key))):
+            return None
+        client = bucket.client(base)
+        stamp = {"Metadata": {_MTIME: str(path.stat().st_mtime_ns)}}
+        try:
+            bucket.call(
+                base.uri(key),
+                lambda: client.upload_file(str(path), base.bucket, key, ExtraArgs=stamp, Config=_TRANSFER),
+            )
+        except ImageError as exc:
+            raise RemoteError(f"{base.uri(key)}: the server refuses to store it") from exc
+        return name
+
+    changed = []
+    for name in mapped(send, paths, threads=threads or 4):
+        if name is not None:
+            changed.append(name)
+        if progress is not None:
+            progress(1)
+    return changed
+
+
+def _download(reference: Reference, target: Path, inner: str, append: Callable[[Copied], None]) -> Copied | None:
+    location = bucket.parse(reference.filename)
+    part = target.with_name(f"{hashlib.sha1(target.name.encode()).hexdigest()}{_PART}")  # a long name stays legal
+    client = bucket.client(location)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        bucket.call(
+            reference.filename,
+            lambda: client.download_file(location.bucket, location.key, str(part), Config=_TRANSFER),
+        )
+        status = part.stat()
+        copied = Copied(reference.filename, inner, status.st_size, reference.version, status.st_mtime_ns)
+        append(copied)  # first, so that a file in its place is always known as ours
+        os.replace(part, target)
+    except ImageError:
+        return None
+    finally:
+        part.unlink(missing_ok=True)
+    return copied
+
+
+def _untouched(target: Path, entry: Copied) -> bool:
+    try:
+        status = target.stat()
+    except OSError:
+        return False
+    return status.st_size == entry.size and status.st_mtime_ns == entry.mtime_ns
+
+
+def local_name(inner: str) -> str:
+    """A key as a relative path that stays inside the folder: `..`, `.` and empty parts are spelt out."""
+    return "/".join({"": "%", ".": "%2E", "..": "%2E%2E"}.get(part, part) for part in inner.split("/"))
+
+
+def _is_there(path: Path, remote: Reference | None) -> bool:
+    if remote is None or remote.file_size != path.stat().st_size:
+        return False
+    if "-" in remote.version:  # the ETag of an object sent in parts is no MD5
+        return objects.metadata(remote.filename).get(_MTIME) == str(path.stat().st_mtime_ns)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest() == remote.version
