@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -47,10 +48,12 @@ class Rig:
         self._lock = threading.Lock()
         self._boxes = set(facts["boxes"]["id"]) if "boxes" in facts else set()
         store(work_dir, facts)
+        # kept open: opening takes longer than these queries do
+        self._open = ExitStack()
+        self._db = self._open.enter_context(duck.connect(work_dir))
 
     def gallery_frame(self, name: str, **parameters: Any) -> pd.DataFrame:
-        with duck.connect(self.work_dir) as db:
-            return db.frame(f"galleries/{name}", **parameters)
+        return self._db.frame(f"galleries/{name}", **parameters)
 
     def open_images(self, ids: list[int], *, crops: bool = True) -> Iterator[np.ndarray | None]:
         for i in ids:

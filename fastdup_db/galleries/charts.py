@@ -7,6 +7,7 @@ text, in the page's own font.
 from __future__ import annotations
 
 import io
+import warnings
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -65,7 +66,9 @@ def _svg(figure: Figure, *, name: str) -> str:
     from matplotlib import rc_context
 
     buffer = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):  # salted: the same bytes on every run
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
+        # salted: the same bytes on every run. A glyph that matplotlib's font lacks is drawn by the browser's
+        warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]

@@ -130,13 +130,15 @@ def _drawn(
         return Drawn(name=names[i], path=picture.filename)
     whole = boxes or not picture.corners
     local = picture.local
+    # a link to a file that is not there would only make the browser complain
+    full = local.as_uri() if whole and local is not None and local.is_absolute() and local.is_file() else ""
     return Drawn(
         name=names[i],
         path=picture.filename,
         src=source(thumbnail),
         width=thumbnail.width,
         height=thumbnail.height,
-        full=local.as_uri() if whole and local is not None and local.is_absolute() else "",
+        full=full,
         points=" ".join(f"{x:g},{y:g}" for x, y in picture.corners) if boxes else "",
     )
 

@@ -1,0 +1,296 @@
+"""The pages in a real headless Chromium: they load in silence, stay on this machine, and do what their controls say."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import galleries_rig as rig
+import numpy as np
+import pandas as pd
+import pytest
+
+from fastdup_db.galleries.visualizer import FastdupVisualizer
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+# without the background flags Chromium itself looks for its maker's servers
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Open]:
+    """Opens a file; at the end no page may have complained, asked another machine, or shown an alert."""
+    complaints: list[str] = []
+    contexts = []
+
+    def open_(path: Path, **options: Any) -> Any:
+        context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda request: _is_local(request.url) or complaints.append(f"request: {request.url}"))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def _is_local(url: str) -> bool:
+    return url.startswith(("file:", "data:", "blob:"))
+
+
+@pytest.fixture(scope="module")
+def vis(tmp_path_factory: pytest.TempPathFactory) -> FastdupVisualizer:
+    """The eight known images as real PNG files, so that the page can reach the originals; number 6 is gone."""
+    folder = tmp_path_factory.mktemp("browser")
+    facts = rig.facts(folder / "photos")
+    for i, name in enumerate(facts["listing"]["filename"]):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        if i != 6:
+            cv2.imwrite(name.replace(".jpg", ".png"), rig.drawn(i)[:, :, ::-1])
+    facts["listing"]["filename"] = facts["listing"]["filename"].str.replace(".jpg", ".png")
+    return FastdupVisualizer(rig.Rig(folder / "work", facts, missing=frozenset({6})))
+
+
+def shown(page: Any) -> list[str]:
+    """The keys of the visible cards, in the order they are laid out."""
+    return page.eval_on_selector_all(".card", "cards => cards.filter(c => c.offsetParent).map(c => c.id)")
+
+
+PAIRS = ["pair-0-1", "pair-2-3", "pair-1-2", "pair-4-6", "pair-0-2"]
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_every_page_opens_in_silence_and_fits(
+    vis: FastdupVisualizer, open_page: Open, scheme: str, width: int, tmp_path: Path
+) -> None:
+    galleries = [
+        vis.outliers_gallery(save_path=tmp_path),
+        vis.duplicates_gallery(save_path=tmp_path),
+        vis.similarity_gallery(save_path=tmp_path, slice="diff"),
+        vis.stats_gallery(save_path=tmp_path, metric="blur", lazy_load=True),
+        vis.component_gallery(save_path=tmp_path, metric="blur"),
+        vis.report(save_path=tmp_path),
+    ]
+    for path in galleries:
+        page = open_page(path, color_scheme=scheme, viewport={"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
+        red = page.evaluate("Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0])")
+        assert (red < 60) == (scheme == "dark")
+        broken = "Array.from(document.images).filter(i => i.complete && !i.naturalWidth).length"
+        assert page.evaluate(broken) == 0
+        unnamed = "b => b.filter(x => !(x.textContent.trim() || x.ariaLabel || x.title)).length"
+        assert page.eval_on_selector_all("button", unnamed) == 0
+        assert page.eval_on_selector_all("img:not([alt])", "i => i.length") == 0
+
+
+def test_filter(vis: FastdupVisualizer, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(vis.duplicates_gallery(save_path=tmp_path))
+    for words, keys in {
+        "": PAIRS,
+        "dog": ["pair-2-3", "pair-1-2", "pair-0-2"],
+        "DOG cat": ["pair-1-2", "pair-0-2"],
+        "dog -cat": ["pair-2-3"],
+        "distance>=0.95": PAIRS[:3],
+        "distance<0.95 bird": ["pair-4-6"],
+        "blur<60": ["pair-0-1", "pair-2-3", "pair-1-2"],
+        "split:test": ["pair-0-1", "pair-2-3", "pair-1-2", "pair-4-6"],
+        "from_label:dog": ["pair-2-3"],
+        "b/4.png": ["pair-4-6"],
+        "nothing-like-this": [],
+    }.items():
+        page.fill("#filter", words)
+        page.wait_for_timeout(20)
+        assert shown(page) == keys, words
+    assert page.is_visible("text=Nothing matches")
+    page.click("#clear")
+    assert shown(page) == PAIRS
+    page.keyboard.press("Escape")
+    page.click("h1")
+    page.keyboard.press("/")
+    page.keyboard.type("bird")
+    page.wait_for_timeout(20)
+    assert page.inner_text("#count") == "1 of 5 shown"
+    page.keyboard.press("Escape")
+    assert shown(page) == PAIRS
+
+
+def test_sort(vis: FastdupVisualizer, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(vis.duplicates_gallery(save_path=tmp_path))
+    page.select_option("#sort", "Distance")
+    assert shown(page) == PAIRS[::-1]
+    page.click("#direction")
+    assert shown(page) == PAIRS
+    page.click("#direction")
+    page.select_option("#sort", "From_Label")
+    assert shown(page)[0] == "pair-4-6"  # bird
+    page.select_option("#sort", "")
+    assert shown(page) == PAIRS
+    outliers = open_page(vis.outliers_gallery(save_path=tmp_path))
+    outliers.select_option("#sort", "Label")
+    assert shown(outliers) == ["image-4", "image-7"]  # no label comes last
+    outliers.click("#direction")
+    assert shown(outliers) == ["image-4", "image-7"]
+
+
+def test_compare_two_images(vis: FastdupVisualizer, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(vis.duplicates_gallery(save_path=tmp_path))
+    page.click("#pair-0-1 .shot >> nth=0")
+    assert page.locator(".pane").count() == 2
+    top = page.locator(".pane >> nth=1")
+    style = lambda name: top.evaluate(f"p => getComputedStyle(p).{name}")  # noqa: E731
+    page.keyboard.press("3")
+    assert "50%" in style("clipPath")
+    page.locator("#mixrange").fill("20")
+    assert "20%" in style("clipPath")
+    page.keyboard.press("5")
+    assert float(style("opacity")) == pytest.approx(0.2)
+    page.keyboard.press("6")
+    assert style("mixBlendMode") == "difference"
+    page.keyboard.press("4")
+    seen = set()
+    for _ in range(8):
+        seen.add(style("visibility"))
+        page.wait_for_timeout(200)
+    assert seen == {"visible", "hidden"}
+    page.keyboard.press("1")
+    assert page.locator(".pane").count() == 1
+    assert page.inner_text("#vplace") == "1 of 5"
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#vtitle") == "#2 and #3"
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#viewer")
+    assert page.evaluate("document.activeElement.id") == "pair-2-3"
+
+
+def test_all_columns_and_the_original(vis: FastdupVisualizer, open_page: Open, tmp_path: Path) -> None:
+    facts = rig.facts(tmp_path)
+    big = tmp_path / "big.png"
+    cv2.imwrite(str(big), np.full((900, 1300, 3), 90, np.uint8))
+    facts["listing"].loc[7, "filename"] = str(big)
+    own = FastdupVisualizer(rig.Rig(tmp_path / "work", facts))
+    page = open_page(own.outliers_gallery(save_path=tmp_path))
+    page.click("#image-7 .shot")
+    table = page.inner_text("#side")
+    assert str(big) in table.replace("\n", "")
+    for words in ("weight\t7", "split\ttrain", "blur\t1000", "error_code\tVALID", "label\t–"):
+        assert words in table
+    page.wait_for_function("document.querySelector('.pane img').naturalWidth === 1300")  # the thumbnail has 480
+    page.keyboard.press("c")
+    assert page.inner_text("#toast") == "Path copied"
+
+
+def test_a_missing_original_shows_its_placeholder(vis: FastdupVisualizer, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(vis.duplicates_gallery(save_path=tmp_path))
+    assert page.locator("#pair-4-6 .placeholder").is_visible()
+    page.click("#pair-4-6 .shot >> nth=1")
+    assert page.locator(".pane .placeholder").count() == 1
+
+
+def test_groups_are_walked_by_keyboard(vis: FastdupVisualizer, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(vis.component_gallery(save_path=tmp_path))
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "group-0"
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "group-4"
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    page.keyboard.press("]")
+    page.keyboard.press("]")
+    assert page.inner_text(".pane .tag") == "a/2.png"
+    assert page.locator(".strip button").count() == 4
+    page.keyboard.press("2")
+    assert page.locator(".pane .tag").all_inner_texts() == ["a/0.png", "a/2.png"]
+
+
+def test_theme_can_be_chosen(vis: FastdupVisualizer, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(vis.outliers_gallery(save_path=tmp_path), color_scheme="dark")
+    before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.keyboard.press("t")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.click("#theme")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == before
+
+
+def test_repeated_images_are_all_drawn(vis: FastdupVisualizer, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(vis.duplicates_gallery(save_path=tmp_path))
+    assert page.eval_on_selector_all(".shot img", "i => i.filter(x => x.src.startsWith('data:')).length") == 9
+
+
+def test_lazy_images_load_as_one_scrolls(open_page: Open, tmp_path: Path) -> None:
+    n = 240
+    facts = rig.facts(tmp_path)
+    facts["listing"] = rig.listing([f"/photos/{i}.jpg" for i in range(n)])
+    facts["images"] = pd.DataFrame({"image_id": range(n), "error_code": "VALID", "file_size": 1})
+    facts["instances"] = pd.DataFrame(
+        {"id": range(n), "image_id": range(n), "error_code": "VALID", "img_w": 9, "img_h": 9}
+    )
+    facts["user_annotations"] = pd.DataFrame({"id": range(n)})
+    facts["stats"] = pd.DataFrame({"id": range(n), "mean": np.arange(n) / n})
+    vis = FastdupVisualizer(rig.Rig(tmp_path / "work", facts))
+    page = open_page(vis.stats_gallery(num_images=n, lazy_load=True))
+    page.wait_for_timeout(200)
+    loaded = "Array.from(document.querySelectorAll('.shot img')).map(i => i.naturalWidth > 0)"
+    first = page.evaluate(loaded)
+    assert first[0]
+    assert not first[-1]
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    page.wait_for_function("Array.from(document.querySelectorAll('.shot img')).at(-1).naturalWidth > 0")
+
+
+def test_boxes_lie_where_the_pixels_are(open_page: Open, tmp_path: Path) -> None:
+    facts = rig.facts(tmp_path)
+    facts["boxes"] = pd.DataFrame(
+        {"id": [7], "image_id": [7], "col_x": [60], "row_y": [50], "width": [360], "height": [260]}
+    )
+    page = open_page(FastdupVisualizer(rig.Rig(tmp_path / "work", facts)).outliers_gallery(num_images=1))
+    # a bounding box also counts the stroke
+    box = page.locator("#image-7 polygon").bounding_box()
+    image = page.locator("#image-7 img").bounding_box()
+    scale = min(image["width"] / 480, image["height"] / 360)
+    left = image["x"] + (image["width"] - 480 * scale) / 2
+    top = image["y"] + (image["height"] - 360 * scale) / 2
+    assert box["x"] == pytest.approx(left + 60 * scale, abs=5)
+    assert box["y"] == pytest.approx(top + 50 * scale, abs=5)
+    assert box["width"] == pytest.approx(360 * scale, abs=9)
+
+
+def test_hostile_text_runs_nothing(open_page: Open, tmp_path: Path) -> None:
+    names = ["<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "'onload='alert(3)"] * 3
+    facts = rig.facts(tmp_path)
+    facts["listing"] = rig.listing([f"/photos/{i}{name}" for i, name in enumerate(names[:8])])
+    facts["user_annotations"] = pd.DataFrame({"id": range(8), "label": names[:8], names[0]: names[:8]})
+    page = open_page(FastdupVisualizer(rig.Rig(tmp_path / "work", facts)).duplicates_gallery())
+    page.click("#pair-0-1 .shot >> nth=0")
+    assert names[0] in page.inner_text("#side")
+    page.keyboard.press("Escape")
+    page.fill("#filter", names[1].lower())
+    page.wait_for_timeout(100)
+    assert page.locator("#viewer script, #cards script").count() == 0
