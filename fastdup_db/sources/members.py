@@ -15,7 +15,7 @@ from typing import BinaryIO
 from fastdup_db import errors
 from fastdup_db.errors import ImageError
 from fastdup_db.sources import archives, containers, files
-from fastdup_db.sources.ahead import ahead
+from fastdup_db.sources.ahead import mapped
 from fastdup_db.sources.kinds import is_remote
 from fastdup_db.sources.prefetch import prefetched
 from fastdup_db.sources.reference import Load, Reference
@@ -38,7 +38,7 @@ def loads(references: Iterator[Reference], *, io_threads: int | None = None) -> 
     packing = packing_of(first.container)
     members = chain([first], references)
     if packing == "stream":
-        yield from ahead(((r, _now(partial(read_from_stream, r))) for r in members), depth=_DEPTH)
+        yield from mapped(lambda r: (r, _now(partial(read_from_stream, r))), members, depth=_DEPTH)
     else:
         remote = is_remote(first.container)
         read = read_tar if packing == "tar" else _read_zip_at_once if remote else read_zip

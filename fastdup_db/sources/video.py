@@ -16,7 +16,7 @@ from av.error import FFmpegError
 from fastdup_db import errors
 from fastdup_db.errors import FastdupError, ImageError
 from fastdup_db.sources import containers, files
-from fastdup_db.sources.ahead import ahead
+from fastdup_db.sources.ahead import mapped
 from fastdup_db.sources.kinds import is_remote
 from fastdup_db.sources.reference import Load, Reference
 
@@ -76,23 +76,23 @@ def _sampled(times: np.ndarray, *, fps: float) -> np.ndarray:
 
 def loads(frames: Iterator[Reference]) -> Iterator[tuple[Reference, Load]]:
     """Pairs for consecutive frames of one video, which is decoded once, in order, a few frames ahead of the caller."""
-    return ahead(_decoded(frames), depth=_DEPTH)
-
-
-def _decoded(frames: Iterator[Reference]) -> Iterator[tuple[Reference, Load]]:
     player: _Player | None = None
+
+    def frame_of(reference: Reference) -> tuple[Reference, Load]:
+        nonlocal player
+        try:
+            player = player or _Player(reference.container)
+            frame = player.frame(reference.frame_ms, keyframe=reference.member == KEYFRAME)
+        except FastdupError as exc:
+            return reference, partial(_raise, exc)
+        except (FFmpegError, OSError, ValueError, IndexError) as exc:
+            return reference, partial(_raise, ImageError(containers.code_of(exc), f"{reference.filename}: {exc}"))
+        if frame is None:
+            return reference, partial(_raise, ImageError(errors.CORRUPT_IMAGE, f"{reference.filename}: not decodable"))
+        return reference, partial(_same, frame)
+
     try:
-        for reference in frames:
-            try:
-                player = player or _Player(reference.container)
-                frame = player.frame(reference.frame_ms, keyframe=reference.member == KEYFRAME)
-            except (FFmpegError, OSError, ValueError, IndexError) as exc:
-                yield reference, partial(_raise, containers.code_of(exc), f"{reference.filename}: {exc}")
-                continue
-            if frame is None:
-                yield reference, partial(_raise, errors.CORRUPT_IMAGE, f"{reference.filename}: cannot be decoded")
-            else:
-                yield reference, partial(_same, frame)
+        yield from mapped(frame_of, frames, depth=_DEPTH)
     finally:
         if player is not None:
             player.close()
@@ -214,5 +214,5 @@ def _same(frame: np.ndarray) -> np.ndarray:
     return frame
 
 
-def _raise(code: str, message: str) -> bytes:
-    raise ImageError(code, message)
+def _raise(error: FastdupError) -> bytes:
+    raise error
