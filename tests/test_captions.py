@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
-from fastdup_db.errors import BadArgument, MissingExtra, ModelUnavailable
+import fastdup_db
+from fastdup_db.errors import BadArgument, MissingExtra, ModelUnavailable, NotRun
 from fastdup_db.models.captions import CAPTION_MODELS, Captioner, caption_images
 
 SPECIAL = ["[PAD]", "[BOS]", "[EOS]", "[UNK]", "[CLS]", "[SEP]"]
@@ -19,7 +22,8 @@ WORDS = [*SPECIAL, "a", "cat", "dog", "on", "the", "mat", "what", "is", "this", 
 
 @pytest.fixture(scope="module")
 def transformers() -> Any:
-    pytest.importorskip("torch", reason="the extra `caption` is not installed")
+    torch = pytest.importorskip("torch", reason="the extra `caption` is not installed")
+    torch.set_num_threads(1)  # the models are tiny; threads that wait for each other are not
     module = pytest.importorskip("transformers", reason="the extra `caption` is not installed")
     module.set_seed(0)
     return module
@@ -192,6 +196,123 @@ def test_a_missing_extra_says_the_pip_command(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtra, match=r"pip install 'fastdup-db\[caption\]'"):
         Captioner("blip")
+
+
+@pytest.fixture
+def collection(tmp_path: Path, images: list[np.ndarray]) -> fastdup_db.Fastdup:
+    """A run over the five images and a broken one; the second is drawn anew in `test_a_changed…`."""
+    (tmp_path / "in").mkdir()
+    for number, image in enumerate(images):
+        cv2.imwrite(str(tmp_path / "in" / f"{number}.png"), image[..., ::-1])
+    (tmp_path / "in" / "broken.png").write_bytes(b"\x89PNG broken")
+    fd = fastdup_db.create(tmp_path / "out", tmp_path / "in")
+    fd.run(progress=False)
+    return fd
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images each batch that reaches the model has."""
+    sizes: list[int] = []
+    real = Captioner.caption
+
+    def caption(self: Captioner, pictures: Any) -> list[str]:
+        sizes.append(len(pictures))
+        return real(self, pictures)
+
+    monkeypatch.setattr(Captioner, "caption", caption)
+    return sizes
+
+
+def test_captions_are_stored_and_only_missing_ones_computed(
+    collection: fastdup_db.Fastdup,
+    captioning_model: Path,
+    classifier: Path,
+    images: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = counted(monkeypatch)
+    model = str(captioning_model)
+    some = collection.caption(model, subset=["1.png", "3.png"], progress=False)
+    assert [Path(name).name for name in some["filename"]] == ["1.png", "3.png"]
+    frame = collection.caption(model, batch_size=2, progress=False)
+    assert frame.columns.tolist() == ["filename", "caption"]
+    assert frame["caption"].tolist() == list(caption_images(images, model_name=model))
+    assert sizes[:3] == [2, 2, 1]  # the two asked for first, then the three others
+    before = len(sizes)
+    assert collection.caption(model, progress=False).equals(frame)
+    assert len(sizes) == before
+    assert collection.annotations()["caption"].tolist() == frame["caption"].tolist()
+    assert collection.caption(str(classifier), progress=False)["caption"].tolist() == ["20-29"] * 5
+    assert collection.annotations()["caption"].tolist() == ["20-29"] * 5
+    assert collection.sql("select count(*) as n from captions")["n"].tolist() == [10]
+
+
+def test_captions_outlive_an_update_and_go_with_a_changed_image(
+    collection: fastdup_db.Fastdup, classifier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection.caption(str(classifier), progress=False)
+    sizes = counted(monkeypatch)
+    changed = Path(str(collection.input_dir)) / "1.png"
+    cv2.imwrite(str(changed), np.zeros((60, 70, 3), np.uint8))
+    cv2.imwrite(str(changed.with_name("new.png")), np.full((60, 70, 3), 99, np.uint8))
+    collection.run(overwrite=False, progress=False)
+    frame = collection.annotations()
+    described = frame["caption"].notna().groupby(frame["filename"].map(lambda name: Path(name).name)).all()
+    assert described.to_dict() == {f"{n}.png": n != 1 for n in range(5)} | {"new.png": False}
+    assert collection.caption(str(classifier), progress=False)["caption"].tolist() == ["20-29"] * 6
+    assert sum(sizes) == 2
+
+
+def test_a_killed_caption_keeps_what_it_had_and_goes_on(
+    collection: fastdup_db.Fastdup, classifier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = Captioner.caption, []
+
+    def dies(self: Captioner, pictures: Any) -> list[str]:
+        calls.append(len(pictures))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(self, pictures)
+
+    monkeypatch.setattr(Captioner, "caption", dies)
+    with pytest.raises(KeyboardInterrupt):
+        collection.caption(str(classifier), batch_size=2, progress=False)
+    assert collection.sql("select count(*) as n from captions")["n"].tolist() == [2]
+    assert collection.caption(str(classifier), batch_size=2, progress=False)["caption"].tolist() == ["20-29"] * 5
+    assert calls == [2, 2, 2, 1]
+
+
+def test_an_image_that_is_gone_has_no_caption(collection: fastdup_db.Fastdup, classifier: Path) -> None:
+    (Path(str(collection.input_dir)) / "2.png").unlink()
+    frame = collection.caption(str(classifier), progress=False)
+    assert frame["caption"].isna().tolist() == [False, False, True, False, False]
+
+
+def test_boxes_are_described_one_by_one(
+    tmp_path: Path, images: list[np.ndarray], classifier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), images[4])
+    boxes = pd.DataFrame({"filename": "a.png", "col_x": [0, 5], "row_y": [3, 6], "width": [20, 30], "height": [15, 25]})
+    fd = fastdup_db.create(tmp_path / "out", tmp_path)
+    fd.run(annotations=boxes, progress=False)
+    seen: list[tuple[int, ...]] = []
+    real = Captioner.caption
+    monkeypatch.setattr(
+        Captioner, "caption", lambda self, pictures: (seen.extend(p.shape for p in pictures), real(self, pictures))[1]
+    )
+    assert fd.caption(str(classifier), progress=False)["caption"].tolist() == ["20-29"] * 2
+    assert seen == [(15, 20, 3), (25, 30, 3)]
+
+
+def test_caption_refuses_before_it_loads_a_model(collection: fastdup_db.Fastdup, tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match="model_name"):
+        collection.caption("no such model")
+    with pytest.raises(BadArgument, match="batch_size"):
+        collection.caption(batch_size=0)
+    with pytest.raises(BadArgument, match=r"'absent\.png'"):
+        collection.caption("blip", subset=["0.png", "absent.png"])
+    with pytest.raises(NotRun):
+        fastdup_db.create(tmp_path / "never").caption("blip")
 
 
 def test_importing_the_module_loads_neither_torch_nor_transformers() -> None:

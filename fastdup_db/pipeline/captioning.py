@@ -118,9 +118,10 @@ def _store(work_dir: Path, done: list[tuple[int, str]], asked: Mapping[str, str]
     if not done:
         return
     ids, sentences = zip(*done, strict=True)
-    incoming = pa.table({"id": pa.array(ids, pa.int64()), "caption": pa.array(sentences, pa.string())})
+    columns = {"id": pa.array(ids, pa.int64()), "caption": pa.array(sentences, pa.string())}
+    columns |= {name: pa.array([value] * len(done), pa.string()) for name, value in asked.items()}
     with duck.connect(work_dir, read_only=False) as db:
-        db.execute("captions/insert", incoming=incoming, **asked)
+        db.execute("captions/insert", incoming=pa.table(columns))
 
 
 def _pictures(missing: pa.Table) -> Iterator[tuple[int, np.ndarray]]:

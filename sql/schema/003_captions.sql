@@ -7,3 +7,7 @@ create table captions (
     caption varchar,
     created_at timestamp default current_timestamp
 );
+
+-- The captions that `annotations` shows; made anew by views/caption_views or views/no_caption_views.
+create view newest_captions as
+select id from captions where false;
