@@ -22,6 +22,7 @@ PREPARING = (
     "annotations/choose",
     "components/choose_stored",
     "components/choose_info",
+    "verify/create_incoming_candidates",
 )
 VALUES = {
     "splits": ["train"],
@@ -50,31 +51,27 @@ VALUES = {
 SOURCES = {"components": "components", "outliers": "outliers", "outliers_all": "outliers", "stats": "img_stats"}
 
 
+LIKE = {"ingest/stage_boxes": "staged_boxes", "verify/insert_incoming_candidates": "edges"}
+"""The table that `incoming` looks like, where the statement does not name it by `insert into … select *`."""
+
+
 def _incoming(db: duck.Database, name: str) -> dict[str, pa.Table]:
     """Empty Arrow tables of the shape a statement reads, where it reads one."""
-    target = re.search(r"insert into (\w+) by name select \* from incoming", queries.text(name))
-    if target:
-        return {"incoming": _empty(db, target[1])}
-    text = re.sub(r"--[^\n]*", "", queries.text(name))
-    shapes = {}
-    if re.search(r"\bincoming\b", text):
-        boxes = _empty(db, "staged_boxes")
-        shapes["incoming"] = (
-            boxes.drop_columns("occurrence")
-            if "stage_boxes" in name
-            else pa.table(
-                {
-                    "annotation_row": pa.array([], pa.int64()),
-                    "annotation_filename": pa.array([], pa.string()),
-                    "label": pa.array([], pa.string()),
-                }
-            )
-        )
-    if re.search(r"\bcandidates\b", text):
-        shapes["candidates"] = pa.table({"name_row": [0], "priority": [0], "filename": ["a"]})
-    if re.search(r"\bwanted\b", text) and "from wanted)" in text and "with" not in text:
-        shapes["wanted"] = pa.table({"filename": ["a"]})
-    return shapes
+    if name == "ingest/resolve_names":
+        return {"candidates": pa.table({"name_row": [0], "priority": [0], "filename": ["a"]})}
+    if name == "ingest/keep_staged":
+        return {"wanted": pa.table({"filename": ["a"]})}
+    if name == "verify/keypoints_of":
+        return {"wanted": pa.table({"id": [0]})}
+    if name.startswith("annotations/replace_for"):
+        named = pa.table({"annotation_row": [0], "annotation_filename": ["a"], "label": ["b"]})
+        return {"incoming": named}
+    target = re.search(r"insert into (\w+)", queries.text(name))
+    like = LIKE.get(name) or (target[1] if target else None)
+    if like and re.search(r"\bincoming\b", re.sub(r"--[^\n]*", "", queries.text(name))):
+        table = _empty(db, like)
+        return {"incoming": table.drop_columns("occurrence") if like == "staged_boxes" else table}
+    return {}
 
 
 def _empty(db: duck.Database, table: str) -> pa.Table:
@@ -84,12 +81,13 @@ def _empty(db: duck.Database, table: str) -> pa.Table:
 @pytest.fixture(scope="module")
 def fresh():
     with duck.scratch() as db:
-        db.script("views/macros")
+        for script in ("macros", "caption_views"):
+            db.script(f"views/{script}")
         db._connection.execute(
             "create or replace table user_annotations as select 0::bigint as id, 'a' as label, 'b' as split limit 0"
         ).fetchall()
-        db.script("views/views")
-        db.script("views/label_views")
+        for script in ("views", "label_views", "verified_views"):
+            db.script(f"views/{script}")
         for name in PREPARING:
             db.execute(name, **{p: VALUES.get(p, 0) for p in queries.parameters(name)})
         yield db
@@ -105,13 +103,19 @@ def test_statement_binds_and_is_documented(fresh: duck.Database, name: str):
         "the comment names a parameter that is not bound"
     )
     assert ";" not in re.sub(r"--[^\n]*", "", text), "one statement a file"
-    for key, table in _incoming(fresh, name).items():
+    tables = _incoming(fresh, name)
+    for key, table in tables.items():
         fresh.register(key, table)
     values = {p: VALUES.get(p, 0) for p in parameters}
     if name.startswith("galleries/"):
         values |= {"source": SOURCES.get(name.split("/")[1], "similarity")} if "source" in values else {}
         values |= {"sort_by": "blur"} if "sort_by" in values else {}
-    fresh._connection.execute(f"explain {text}", values).fetchall()
+    values |= {key: "img_stats" for key in ("stats", "view") if key in values}
+    try:
+        fresh._connection.execute(f"explain {text}", values).fetchall()
+    finally:
+        for key in tables:
+            fresh._connection.unregister(key)
 
 
 def test_rankings_have_an_order():

@@ -37,24 +37,24 @@ class Database:
 
     def execute(self, name: str, **parameters: Any) -> None:
         """Run one statement for its effect."""
-        sql, bound = self._prepared(name, parameters)
-        # read to the end: a connection with an unread result refuses further work
-        self._connection.execute(sql, bound).fetchall()
+        with self._prepared(name, parameters) as (sql, bound):
+            # read to the end: a connection with an unread result refuses further work
+            self._connection.execute(sql, bound).fetchall()
 
     def arrow(self, name: str, **parameters: Any) -> pa.Table:
         """Run one statement, all rows as an Arrow table."""
-        sql, bound = self._prepared(name, parameters)
-        return self._connection.sql(sql, params=bound).to_arrow_table()
+        with self._prepared(name, parameters) as (sql, bound):
+            return self._connection.sql(sql, params=bound).to_arrow_table()
 
     def frame(self, name: str, **parameters: Any) -> pd.DataFrame:
         """Run one statement, all rows as a DataFrame; SQL lists come as Python lists."""
-        sql, bound = self._prepared(name, parameters)
-        return _frame(self._connection.sql(sql, params=bound))
+        with self._prepared(name, parameters) as (sql, bound):
+            return _frame(self._connection.sql(sql, params=bound))
 
     def value(self, name: str, **parameters: Any) -> Any:
         """The first column of the first row, None when there is no row."""
-        sql, bound = self._prepared(name, parameters)
-        rows = self._connection.execute(sql, bound).fetchall()
+        with self._prepared(name, parameters) as (sql, bound):
+            rows = self._connection.execute(sql, bound).fetchall()
         return rows[0][0] if rows else None
 
     def row(self, name: str, **parameters: Any) -> dict[str, Any] | None:
@@ -69,8 +69,8 @@ class Database:
         """
         cursor = Database(self._connection.cursor())
         try:
-            sql, bound = cursor._prepared(name, parameters)
-            yield from cursor._connection.sql(sql, params=bound).to_arrow_reader(rows)
+            with cursor._prepared(name, parameters) as (sql, bound):
+                yield from cursor._connection.sql(sql, params=bound).to_arrow_reader(rows)
         finally:
             cursor._connection.close()
 
@@ -103,16 +103,20 @@ class Database:
         """Make an Arrow object readable as a table of this name for as long as the connection lives."""
         self._connection.register(name, tabular)
 
-    def _prepared(self, name: str, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """The statement's text and the parameters to bind; Arrow parameters are registered as tables."""
+    @contextmanager
+    def _prepared(self, name: str, parameters: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The statement's text and the values to bind; Arrow parameters are tables for the length of the block."""
         log.debug("sql %s %s", name, sorted(parameters))
-        bound = {}
-        for key, value in parameters.items():
-            if isinstance(value, _TABULAR):
-                self._connection.register(key, value)
-            else:
-                bound[key] = value
-        return queries.text(name), bound
+        tables = {key: value for key, value in parameters.items() if isinstance(value, _TABULAR)}
+        bound = {key: value for key, value in parameters.items() if key not in tables}
+        for key, table in tables.items():
+            self._connection.register(key, table)
+        try:
+            yield queries.text(name), bound
+        finally:
+            for key in tables:
+                # left behind, it would hide a table of this name from later statements
+                self._connection.unregister(key)
 
 
 def _frame(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:

@@ -21,6 +21,8 @@ select
 from verified as v
 where v.is_duplicate;
 
+comment on view verified_duplicates is 'The ids of verified duplicates, what was done to the copy, and why it counts as one';
+
 create or replace view duplicates as
 select d.*, f.*, t.*
 from verified_duplicates as d
