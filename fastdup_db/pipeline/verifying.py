@@ -45,6 +45,9 @@ the upper no false pair was seen."""
 LOWER_PLAIN, UPPER_PLAIN = 0.6, 0.98
 """The same for vectors that are searched as they are: the cosines of unlike images lie higher."""
 
+GROUP = 32
+"""Images of a group of copies within which every pair is looked at, neighbours or not: 496 pairs at most."""
+
 COMMIT_KEYPOINTS = 1024
 COMMIT_PAIRS = 2048
 """Rows of one transaction: what a kill loses, and 45 MB of features at most."""
@@ -93,6 +96,7 @@ def check(db: Database, *, vectors: VectorTable, folder: Path, options: Options)
         threads=options.threads,
         folder=folder,
     )
+    db.script("views/duplicate_groups")
     with db.transaction():
         db.execute("verify/create_incoming_candidates")
         for table in graph.tables(rows=100_000):
@@ -102,12 +106,17 @@ def check(db: Database, *, vectors: VectorTable, folder: Path, options: Options)
         db.execute("verify/insert_equal", boxes=options.boxes)
         if options.scope == "auto":
             db.execute("verify/insert_similar", upper=upper)
+    _settle(db, options)
+    db.execute("verify/insert_group_candidates", most=GROUP)
+    _settle(db, options)
+    log.info("verified: %s", db.row("verify/counts"))
+
+
+def _settle(db: Database, options: Options) -> None:
+    """A verdict for every candidate without one."""
     _read(db, options)
-    with db.transaction():
-        db.execute("verify/insert_unreadable")
+    db.execute("verify/insert_unreadable")
     _judge(db, options)
-    counts = db.row("verify/counts")
-    log.info("verified: %s", counts)
 
 
 def _lines(options: Options, *, metric: str, calibration: float) -> tuple[float, float]:
@@ -143,14 +152,16 @@ def check_again(db: Database, work_dir: Path, **changes: Any) -> None:
     config = RunConfig(**json.loads(last["config"]))
     request = RunRequest(work_dir, config, boxes=last["data_type"] == "boxes")
     vectors = VectorTable(work_dir / LANCE_FOLDER, name=VECTORS[0], column=VECTORS[1])
-    db.script("views/verified_views")
     check(db, vectors=vectors, folder=work_dir, options=options_of(request, **changes))
+    db.script("views/verified_views")
 
 
 def _read(db: Database, options: Options) -> None:
     """Keypoints of every instance of a pending candidate, committed as they come."""
     total = int(db.value("verify/pending_instances_count"))
     gathered: list[pa.Table] = []
+    if not total:
+        return
     with _bar(total, "keypoints", options) as bar:
         for table in features.run(_tasks(db, options), margin=options.margin, threads=options.threads):
             gathered.append(table)
@@ -187,6 +198,8 @@ def _columns(batch: pa.RecordBatch, names: Sequence[str]) -> np.ndarray:
 def _judge(db: Database, options: Options) -> None:
     """A verdict for every pending candidate, in order, committed block by block."""
     total = int(db.value("verify/pending_pairs_count"))
+    if not total:
+        return
     with _bar(total, "pairs", options) as bar:
         for batch in db.stream("verify/pending_pairs", rows=COMMIT_PAIRS):
             for start in range(0, batch.num_rows, COMMIT_PAIRS):
@@ -196,7 +209,7 @@ def _judge(db: Database, options: Options) -> None:
                 table = verify.verify_pairs(
                     pairs,
                     lambda ids, known=known: [Keypoints.from_bytes(known[i]) for i in ids.tolist()],  # type: ignore[misc]
-                    similarity=block.column("similarity").to_numpy(),
+                    similarity=block.column("similarity").to_numpy(zero_copy_only=False),
                     threads=options.threads,
                 )
                 db.execute("verify/insert_verified", incoming=table)

@@ -7,11 +7,12 @@ create table keypoints (
     features blob
 );
 
--- Pairs worth a check: neighbours above the lower line, each pair once.
+-- Pairs worth a check, each once: neighbours above the lower line, and pairs that copies of theirs connect, whose
+-- similarity is null.
 create table candidates (
     from_id bigint not null,
     to_id bigint not null,
-    similarity double not null
+    similarity double
 );
 
 -- One row per checked pair, from_id < to_id. The columns are explained in fastdup_db/graph/verify.py.
