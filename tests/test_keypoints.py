@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import scenes
 
 from fastdup_db.imaging import keypoints as kp
+from tests import scenes
 
 
 def test_the_same_image_gives_the_same_bytes() -> None:

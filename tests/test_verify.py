@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import scenes
-
-sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
-import edits
-import heavy_edits
 
 from fastdup_db.graph.verify import SCHEMA, verify_pairs
 from fastdup_db.imaging import keypoints as kp
+from tests import scenes
+from tests.benchmarks import edits, heavy_edits
 
 KIND_OF = {
     "original": "exact",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -10,14 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import scenes
-
-sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
-import edits
 
 import fastdup_db
 from fastdup_db.errors import BadArgument
 from fastdup_db.pipeline import verifying
+from tests import scenes
+from tests.benchmarks import edits
 
 MADE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "original": edits.unchanged,

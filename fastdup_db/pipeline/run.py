@@ -255,6 +255,5 @@ def publish_views(db: Database) -> None:
     captioned = "caption" not in columns and db.value("captions/count")
     db.script("views/caption_views" if captioned else "views/no_caption_views")
     db.script("views/views")
-    db.script("views/duplicate_groups")
     db.script("views/verified_views")
     db.script("views/label_views" if "label" in columns else "views/no_label_views")

@@ -96,7 +96,6 @@ def check(db: Database, *, vectors: VectorTable, folder: Path, options: Options)
         threads=options.threads,
         folder=folder,
     )
-    db.script("views/duplicate_groups")
     with db.transaction():
         db.execute("verify/create_incoming_candidates")
         for table in graph.tables(rows=100_000):
@@ -152,6 +151,7 @@ def check_again(db: Database, work_dir: Path, **changes: Any) -> None:
     config = RunConfig(**json.loads(last["config"]))
     request = RunRequest(work_dir, config, boxes=last["data_type"] == "boxes")
     vectors = VectorTable(work_dir / LANCE_FOLDER, name=VECTORS[0], column=VECTORS[1])
+    db.script("views/macros")
     check(db, vectors=vectors, folder=work_dir, options=options_of(request, **changes))
     db.script("views/verified_views")
 

@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, pairwise
 from pathlib import Path
 
-import edits
-import heavy_edits
 import numpy as np
 
 from fastdup_db.graph import adapt, knn
@@ -17,6 +15,7 @@ from fastdup_db.imaging import keypoints as kp
 from fastdup_db.imaging.resize import to_input
 from fastdup_db.models.catalog import model
 from fastdup_db.models.session import open_embedder
+from tests.benchmarks import edits, heavy_edits
 
 LOWER = 0.2
 """Adapted cosine of the least similar candidate."""

@@ -1,4 +1,4 @@
-"""Fits `fastdup_db.graph.verdict.COEFFICIENTS`: PYTHONPATH=.:tests python tests/benchmarks/fit_verification.py [count]
+"""Fits `fastdup_db.graph.verdict.COEFFICIENTS`: python -m tests.benchmarks.fit_verification [count]
 
 True pairs: edited and heavily edited copies of `count` photographs of `bsds500` and `coco128`, which no benchmark of
 verification uses. False pairs: candidates of other photographs, and `copies_rig.hard_pairs`, counted tenfold. Prints
@@ -11,16 +11,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-import copies_rig
-import edits
 import numpy as np
-from conftest import data_folder
 from scipy.optimize import minimize
 
 from fastdup_db.graph import verdict
 from fastdup_db.graph.evidence import gather
 from fastdup_db.graph.packing import pack
 from fastdup_db.imaging import keypoints as kp
+from tests.benchmarks import copies_rig, edits
+from tests.conftest import data_folder
 
 PENALTY = 1e-4
 """L2, on standardised columns."""
