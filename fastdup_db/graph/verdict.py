@@ -19,10 +19,10 @@ COEFFICIENTS = {
     "log_overlap": 1.09,
 }
 """Logistic regression by `python -m tests.benchmarks.fit_verification 160` on edited and heavily edited copies of 160
-photographs of `bsds500` and `coco128` (none of the benchmark's), against their nearest neighbours, drawn bursts, and different
-photographs inside the same frame or window or with the same inset or words. The vectors' similarity was tried as a
-sixth column: its weight was −0.5 over its whole range and it changed no recall, since a burst is as similar as a crop;
-it chooses the candidates."""
+photographs of `bsds500` and `coco128` (none of the benchmark's), against their nearest neighbours, drawn bursts, and
+different photographs inside the same frame or window or with the same inset or words. The vectors' similarity was tried
+as a sixth column: its weight was −0.5 over its whole range and it changed no recall, since a burst is as similar as a
+crop; it chooses the candidates."""
 
 DUPLICATE_SCORE = 0.9
 """Pairs from here on are duplicates. Of the fit's pairs, heavy edits against each other included: 0.916 of the true,
