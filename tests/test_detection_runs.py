@@ -132,6 +132,7 @@ def test_a_run_with_an_own_model_stores_its_vectors(photographs: Path, tmp_path:
     model = channel_means(tmp_path / "m.onnx", dim=9, shape=("n", 3, "h", "w"))
     fd = fastdup_db.create(tmp_path / "out", photographs)
     fd.run(model_path=str(model), model_input={"mean": 0, "std": 1, "input_size": 64}, progress=False)
+    assert fd.config["providers"].split(", ")[-1] == "CPUExecutionProvider"
     names, vectors = fd.embeddings()
     assert vectors.shape == (6, 9)
     first = cv2.imread(names[0])[..., ::-1].mean(axis=(0, 1)) / 255

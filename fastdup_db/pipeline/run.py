@@ -35,13 +35,14 @@ _OWN = (duck.FILE_NAME, f"{duck.FILE_NAME}.wal", LANCE_FOLDER, CROPS, "galleries
 def run(request: RunRequest) -> None:
     """Do the run. Raises `BadArgument`/`BadInput` before anything is written where the request cannot be met."""
     spec = work_spec(request)
-    dimension = _dimension(request, spec)
+    dimension, providers = _model(request, spec)
     _check_detector(spec)
     request.work_dir.mkdir(parents=True, exist_ok=True)
     if _starts_afresh(request):
         _clear(request.work_dir)
     with duck.connect(request.work_dir, read_only=False) as db:
         run_id = _begin(db, request)
+        db.execute("run/set_providers", run_id=run_id, providers=", ".join(providers))
         embeddings = table(request.work_dir, EMBEDDINGS)
         _restore(db, request.work_dir)
         _list(db, request, run_id=run_id, embeddings=embeddings)
@@ -81,15 +82,19 @@ def listing_options(request: RunRequest) -> ListingOptions:
     )
 
 
-def _dimension(request: RunRequest, spec: WorkSpec) -> int:
-    """The width of this run's embeddings. Raises before anything is written where the model cannot be had."""
+def _model(request: RunRequest, spec: WorkSpec) -> tuple[int, tuple[str, ...]]:
+    """The width of this run's embeddings and what its model runs on: onnxruntime's execution providers.
+
+    Raises before anything is written where the model cannot be had.
+    """
     if request.embeddings is not None:
-        return int(request.embeddings.shape[1])
+        return int(request.embeddings.shape[1]), ()
     if not spec.embed:
-        return 0
+        return 0, ()
     from fastdup_db.engines.worker import embedder
 
-    return embedder(spec).dim
+    loaded = embedder(spec)
+    return loaded.dim, loaded.providers
 
 
 def _check_detector(spec: WorkSpec) -> None:
