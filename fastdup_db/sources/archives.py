@@ -19,8 +19,11 @@ from fastdup_db.sources import containers, files
 from fastdup_db.sources.kinds import IMAGE, JUNK_FOLDER, is_junk, kind_of
 from fastdup_db.sources.reference import Reference
 
-BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error)
-"""What the standard readers raise on damaged archives; besides these they raise OSError and ValueError."""
+BROKEN = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error),
+    *(NotImplementedError, IndexError, OverflowError),
+)
+"""What the standard readers raise on damaged archives, found by fuzzing; besides these, OSError and ValueError."""
 
 LOCAL_HEADER = struct.Struct("<4sHHHHHLLLHH")
 """A zip member's own header (PKWARE APPNOTE 4.3.7): signature, version, flags, method, time, date, crc,
@@ -125,11 +128,11 @@ def _tar_members(file: BinaryIO, version: str) -> Iterator[Reference]:
 def _zip_members(file: BinaryIO) -> Iterator[Reference]:
     try:
         members = zipfile.ZipFile(file).infolist()
-    except zipfile.BadZipFile:  # no directory at the end: it was cut off. The members' own headers still tell
+    except (*BROKEN, ValueError):  # no directory at the end, or a damaged one: the members' own headers still tell
         yield from _zip_headers(file)
         raise
     for info in members:
-        if not info.is_dir() and _wanted(info.filename):
+        if _wanted(info.filename):
             yield Reference(
                 "",
                 member=info.filename,

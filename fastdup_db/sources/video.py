@@ -120,8 +120,10 @@ class _Player(AbstractContextManager["_Player"]):
             self._file.close()
             raise
         self._stream = self._container.streams.video[0]
-        if self._stream.width * self._stream.height > MAX_PIXELS:
-            raise ValueError(f"frames of {self._stream.width}×{self._stream.height}")
+        codec = self._stream.codec_context
+        if codec is None or codec.width * codec.height > MAX_PIXELS:
+            self.close()
+            raise ValueError("unknown codec" if codec is None else f"frames of {codec.width}×{codec.height}")
         self._stream.thread_type = "AUTO"
         self._start = self._stream.start_time or 0
         self._base = Fraction(self._stream.time_base or Fraction(1, 1000)) * 1000
