@@ -1,20 +1,59 @@
-"""Where the work runs: `local` (threads), `ray`."""
+"""Where the work runs: `local` (threads), `ray` (a cluster). The same tasks give the same rows everywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fastdup_db.config import RunConfig
     from fastdup_db.engines.task import BatchResult, Task, WorkSpec
 
-    Engine = Callable[[Iterable[Task], WorkSpec], Iterator[BatchResult]]
+WriteVectors = Callable[["np.ndarray", "np.ndarray"], list[str]]
+"""Writes (ids int64 (n,), float32 (n, d)), in any process, where the parent can commit them; says how to find them."""
 
 
-def open_engine(config: RunConfig) -> Engine:
-    """The engine a run asks for: a function from tasks and a `WorkSpec` to results in task order."""
+class Engine(Protocol):
+    """What runs the work of one run."""
+
+    name: str
+    cpu_seconds: float
+    """Processor time that other processes than this one have spent so far."""
+
+    def run(
+        self, tasks: Iterable[Task], spec: WorkSpec, *, total: int, write: WriteVectors | None = None
+    ) -> Iterator[BatchResult]:
+        """Results in task order. total: how many tasks there are. write: lets workers in other processes store their
+        vectors themselves; the results then name them in `fragments`. Workers of this process ignore it."""
+        ...
+
+    def shares(self, folder: Path) -> bool:
+        """Whether every worker sees this folder."""
+        ...
+
+    def list_join(self, shards: Any) -> Any:
+        """A function like `graph.ivf.join`, None for that one. shards: where rows may lie while they change hands."""
+        ...
+
+
+def check_engine(config: RunConfig) -> None:
+    """Raises `MissingExtra` or `BadArgument` where the engine asked for cannot be used; starts nothing."""
+    if config.engine == "ray":
+        from fastdup_db.engines import ray
+
+        ray.check(config)
+
+
+def open_engine(config: RunConfig) -> AbstractContextManager[Engine]:
+    """The engine a run asks for, for the length of a block."""
+    if config.engine == "ray":
+        from fastdup_db.engines import ray
+
+        return ray.connected(config)
     from fastdup_db.engines import local
 
-    return partial(local.run, threads=config.num_threads)
+    return local.here(threads=config.num_threads)

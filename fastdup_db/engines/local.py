@@ -6,25 +6,62 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fastdup_db import sources
 from fastdup_db.engines.task import BatchResult, Task, WorkSpec
 from fastdup_db.sources.reference import Load, Reference
 
+if TYPE_CHECKING:
+    from fastdup_db.engines.worker import Worker
+
 CHUNK = 16
 """Images per unit of work: enough to fill a batch of the network, few enough that threads end together."""
 
 
-def run(tasks: Iterable[Task], spec: WorkSpec, *, threads: int | None = None) -> Iterator[BatchResult]:
+@dataclass(slots=True)
+class Local:
+    """The engine of this machine's threads."""
+
+    threads: int | None = None
+    name: str = "local"
+    cpu_seconds: float = 0.0
+
+    def run(self, tasks: Iterable[Task], spec: WorkSpec, *, total: int, write: Any = None) -> Iterator[BatchResult]:
+        """Results in task order."""
+        return run(tasks, spec, threads=self.threads)
+
+    def shares(self, folder: Path) -> bool:
+        """Threads see what this process sees."""
+        return True
+
+    def list_join(self, shards: Any) -> None:
+        """The join of `graph` itself."""
+
+
+@contextmanager
+def here(*, threads: int | None = None) -> Iterator[Local]:
+    """The engine, as a block; there is nothing to start or stop."""
+    yield Local(threads)
+
+
+def run(
+    tasks: Iterable[Task], spec: WorkSpec, *, threads: int | None = None, worker: Worker | None = None
+) -> Iterator[BatchResult]:
     """Work through the tasks; results come in task order, whatever thread made them.
 
-    At most two chunks per thread are under way, so that memory does not grow with the collection.
+    At most two chunks per thread are under way, so that memory does not grow with the collection. worker: one made
+    of `spec` before, so that its model is not loaded again.
     """
-    from fastdup_db.engines.worker import Worker
-
     count = threads or cores()
-    worker = Worker(spec)
+    if worker is None:
+        from fastdup_db.engines.worker import Worker
+
+        worker = Worker(spec)
     chunks = opened(tasks)
     waiting: deque[Future[BatchResult]] = deque()
     with ThreadPoolExecutor(count, thread_name_prefix="fastdup") as pool:

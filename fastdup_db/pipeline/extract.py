@@ -64,6 +64,8 @@ def commit(db: Database, results: list[BatchResult], *, vectors: VectorTable, ru
     embeddings = np.concatenate([r.embeddings for r, _ in numbered])
     embedded = np.concatenate([ids[r.embedded] for r, ids in numbered])
     version = vectors.append(embedded, embeddings) if len(embedded) else vectors.version
+    if fragments := [f for r in results for f in r.fragments]:
+        version = vectors.append_written(fragments, dim=dimension)
     images = pa.concat_tables([r.images for r, _ in numbered])
     instances = pa.concat_tables([_with_ids(r.instances, ids, "id") for r, ids in numbered])
     with db.transaction():

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fastdup_db.engines import Engine
 from fastdup_db.graph import adapt, knn
 from fastdup_db.models import catalog
 from fastdup_db.pipeline.request import RunRequest
@@ -19,7 +20,9 @@ log = logging.getLogger(__name__)
 READ_ROWS = 16_384
 
 
-def find(db: Database, request: RunRequest, *, run_id: int, embeddings: VectorTable, vectors: VectorTable) -> None:
+def find(
+    db: Database, request: RunRequest, *, engine: Engine, run_id: int, embeddings: VectorTable, vectors: VectorTable
+) -> None:
     """Compute this run's graph from the stored embeddings and store edges and components in one transaction."""
     started = time.monotonic()
     config = request.config

@@ -8,16 +8,18 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
 
 import fastdup_db
 from fastdup_db import sources
-from fastdup_db.engines import open_engine
+from fastdup_db.engines import Engine, check_engine, open_engine
 from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadArgument, BadInput
 from fastdup_db.pipeline import annotating, extract, given, listing, neighbors, verifying
+from fastdup_db.pipeline.costs import Cost, Meter
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.spec import CROPS, LANCE_FOLDER, work_spec
 from fastdup_db.sources import ListingOptions
@@ -37,26 +39,28 @@ def run(request: RunRequest) -> None:
     spec = work_spec(request)
     dimension, providers = _model(request, spec)
     _check_detector(spec)
+    check_engine(request.config)
     request.work_dir.mkdir(parents=True, exist_ok=True)
     if _starts_afresh(request):
         _clear(request.work_dir)
-    with duck.connect(request.work_dir, read_only=False) as db:
+    meter = Meter()
+    with duck.connect(request.work_dir, read_only=False) as db, open_engine(request.config) as engine:
         run_id = _begin(db, request)
         db.execute("run/set_providers", run_id=run_id, providers=", ".join(providers))
         embeddings = table(request.work_dir, EMBEDDINGS)
         _restore(db, request.work_dir)
         _list(db, request, run_id=run_id, embeddings=embeddings)
         if request.config.run_mode != 2:
-            _extract(db, request, spec, run_id=run_id, embeddings=embeddings, dimension=dimension)
+            _extract(db, request, spec, engine=engine, run_id=run_id, embeddings=embeddings, dimension=dimension)
         if not db.value("run/valid_count"):
             raise BadInput(_nothing_valid(db, request))
         if request.config.run_mode != 1 and not request.config.run_stats_only:
             vectors = table(request.work_dir, VECTORS)
-            neighbors.find(db, request, run_id=run_id, embeddings=embeddings, vectors=vectors)
+            neighbors.find(db, request, engine=engine, run_id=run_id, embeddings=embeddings, vectors=vectors)
             if request.config.verify != "off":
                 options = verifying.options_of(request)
                 verifying.check(db, vectors=vectors, folder=request.work_dir, options=options)
-        _publish(db, request, run_id=run_id)
+        _publish(db, request, run_id=run_id, cost=meter.cost(engine))
 
 
 def table(work_dir: Path, which: tuple[str, str]) -> VectorTable:
@@ -219,7 +223,14 @@ def _merge(db: Database, *, run_id: int, embeddings: VectorTable) -> None:
 
 
 def _extract(
-    db: Database, request: RunRequest, spec: WorkSpec, *, run_id: int, embeddings: VectorTable, dimension: int
+    db: Database,
+    request: RunRequest,
+    spec: WorkSpec,
+    *,
+    engine: Engine,
+    run_id: int,
+    embeddings: VectorTable,
+    dimension: int,
 ) -> None:
     if spec.crops_dir is not None:
         Path(spec.crops_dir).mkdir(exist_ok=True)
@@ -228,7 +239,10 @@ def _extract(
     if request.embeddings is not None:
         results = given.results(tasks, embeddings=request.embeddings)
     else:
-        results = open_engine(request.config)(tasks, spec)
+        # Detected boxes are numbered here, so their vectors come here, too.
+        by_workers = spec.embed and spec.mode != "detect" and engine.shares(request.work_dir)
+        write = embeddings.writer(dim=dimension) if by_workers else None
+        results = engine.run(tasks, spec, total=pending, write=write)
     with tqdm(total=pending, unit="image", disable=not request.config.progress or None, file=sys.stderr) as bar:
         extract.store_results(db, results, vectors=embeddings, run_id=run_id, dimension=dimension, bar=bar)
 
@@ -241,15 +255,18 @@ def _nothing_valid(db: Database, request: RunRequest) -> str:
     return f"the input holds no valid image ({said or 'nothing found'})"
 
 
-def _publish(db: Database, request: RunRequest, *, run_id: int) -> None:
+def _publish(db: Database, request: RunRequest, *, run_id: int, cost: Cost) -> None:
     """Make the views and mark the run finished, in one transaction."""
+    images = int(db.value("run/images_read", run_id=run_id))
     with db.transaction():
         if request.mode == "boxes":
             db.execute("annotations/add_crop_filenames")
         elif request.mode == "detect":
             db.execute("annotations/replace_from_detections")
         publish_views(db)
+        db.execute("run/insert_cost", run_id=run_id, images=images, **asdict(cost))
         db.execute("run/set_finished", run_id=run_id)
+    log.info("%d images read; %s", images, cost)
     if request.mode == "detect":
         db.frame("annotations/detections").to_csv(request.work_dir / CROPS_CSV, index=False)
 

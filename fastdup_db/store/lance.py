@@ -12,8 +12,9 @@ A handle keeps no file open and no state: it can be pickled, and two processes c
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.dataset as pads
+from lance.fragment import FragmentMetadata, write_fragments
 
 from fastdup_db.errors import BadArgument, NotRun
 
@@ -113,6 +115,25 @@ class VectorTable:
         dataset = self.dataset()
         batch = _record(ids, matrix, schema=_schema(self.column, _dim(dataset, self.column)))
         dataset = lance.write_dataset(pa.table(batch), dataset, mode="append")
+        if len(dataset.fragment_ids()) >= HOUSEKEEPING_APPENDS:
+            return self.compact()
+        return int(dataset.version)
+
+    def writer(self, *, dim: int) -> FragmentWriter:
+        """What any process that sees `folder` can write vectors with, for `append_written` to add to the table."""
+        return FragmentWriter(str(self.path), self.column, dim)
+
+    def append_written(self, fragments: Sequence[str], *, dim: int) -> int:
+        """The version after adding what `writer` functions wrote, in one commit; creates the table as `append` does.
+
+        What a writer wrote and nobody commits is no part of the table; Lance removes such files after seven days.
+        """
+        parts = [FragmentMetadata.from_json(text) for text in fragments]
+        if not self.exists():
+            first = lance.LanceOperation.Overwrite(_schema(self.column, dim), parts)
+            return int(lance.LanceDataset.commit(str(self.path), first).version)
+        version = self.version
+        dataset = lance.LanceDataset.commit(str(self.path), lance.LanceOperation.Append(parts), read_version=version)
         if len(dataset.fragment_ids()) >= HOUSEKEEPING_APPENDS:
             return self.compact()
         return int(dataset.version)
@@ -257,6 +278,21 @@ def index_statistics(table: VectorTable) -> tuple[int, int]:
     parts = table.dataset().stats.index_stats(INDEX_NAME)["indices"]
     size = sum(f.stat().st_size for f in (table.path / "_indices").rglob("*") if f.is_file())
     return max((int(part.get("num_partitions", 1)) for part in parts), default=1), size
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentWriter:
+    """Writes vectors of a table as Lance fragments, in any process; `VectorTable.append_written` commits them."""
+
+    path: str
+    column: str
+    dim: int
+
+    def __call__(self, ids: Ids, matrix: Matrix) -> list[str]:
+        """The written fragments as JSON. ids: int64 (n,), matrix: float32 (n, dim)."""
+        schema = _schema(self.column, self.dim)
+        table = pa.table(_record(ids, matrix, schema=schema))
+        return [json.dumps(f.to_json()) for f in write_fragments(table, self.path, schema=schema)]
 
 
 def _schema(column: str, dim: int) -> pa.Schema:

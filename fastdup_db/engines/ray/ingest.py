@@ -1,0 +1,159 @@
+"""Images through an actor pool of Ray Data: units of tasks in, their rows out, in order.
+
+A unit is one block of the dataset: what a lost worker loses and another one does again. Ray Data restarts actors, tries
+units again and holds back workers that run ahead of the parent; nothing of that is done here.
+"""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from fastdup_db.engines import WriteVectors, local
+from fastdup_db.engines.task import BatchResult, Task, WorkSpec
+from fastdup_db.errors import FastdupError
+
+if TYPE_CHECKING:
+    from fastdup_db.engines.ray.session import Resources
+
+UNITS_PER_WORKER = 16
+"""A small collection is cut finely enough that workers end together."""
+MOST_PER_UNIT = 1024
+"""Images of a unit: some seconds of work, and a fragment of 2 MB where workers write the vectors."""
+MOST_IN_SEQUENCE = 8192
+"""A compressed tar or a video is read from its beginning: its images stay in one unit up to this many."""
+WINDOW_PER_WORKER = 64
+"""Units handed to the cluster at once: the pool is started again after these, and references wait in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One finished unit."""
+
+    results: list[BatchResult]
+    cpu_seconds: float
+
+
+def run(
+    tasks: Iterable[Task],
+    spec: WorkSpec,
+    *,
+    total: int,
+    write: WriteVectors | None,
+    workers: int,
+    resources: Resources,
+) -> Iterator[Done]:
+    """Every unit's results, in task order."""
+    import ray
+
+    stream = units(tasks, size=unit_size(total, workers=workers))
+    while window := [
+        pa.table({"unit": pa.array([u], pa.large_binary())}) for u in islice(stream, window_units(workers))
+    ]:
+        dataset = ray.data.from_arrow(window)
+        context = dataset.context
+        context.execution_options.preserve_order = True
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        threads = {"threads": resources.num_cpus}
+        asked: dict[str, Any] = {"num_cpus": resources.num_cpus}
+        asked |= {"num_gpus": resources.num_gpus} if resources.num_gpus else {}
+        asked |= {"memory": resources.memory} if resources.memory else {}
+        dataset = dataset.map_batches(
+            UnitWorker,
+            fn_constructor_args=(spec, write),
+            fn_constructor_kwargs=threads,
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=min(workers, len(window))),
+            **asked,
+        )
+        for batch in _batches(dataset):
+            for blob in batch.column("done"):
+                yield pickle.loads(blob.as_py())
+
+
+def _batches(dataset: Any) -> Iterator[pa.Table]:
+    """A worker's own error is raised as it was; all else that Ray could not mend is a failed run."""
+    import ray
+
+    try:
+        yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow")
+    except ray.exceptions.RayError as exc:
+        cause: BaseException | None = exc
+        while cause is not None and not isinstance(cause, FastdupError):
+            cause = cause.__cause__ or getattr(cause, "cause", None)
+        if cause is not None:
+            raise cause from exc
+        raise FastdupError(f"the Ray cluster gave up: {exc}; run again, it goes on at the last checkpoint") from exc
+
+
+class UnitWorker:
+    """An actor: one model, one unit of images after another."""
+
+    def __init__(self, spec: WorkSpec, write: WriteVectors | None, *, threads: int) -> None:
+        from fastdup_db.engines.worker import Worker
+
+        self._spec, self._write, self._threads = spec, write, threads
+        self._worker = Worker(spec)
+        self._counted = 0.0  # the first unit pays for loading
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Pickled `Done` for every pickled list of tasks."""
+        done = [pickle.dumps(self._one(pickle.loads(unit.as_py()))) for unit in batch.column("unit")]
+        return pa.table({"done": pa.array(done, pa.large_binary())})
+
+    def _one(self, tasks: list[Task]) -> Done:
+        results = list(local.run(tasks, self._spec, threads=self._threads, worker=self._worker))
+        if self._write is not None:
+            results = written(results, self._write)
+        before, self._counted = self._counted, time.process_time()
+        return Done(results, self._counted - before)
+
+
+def written(results: Sequence[BatchResult], write: WriteVectors) -> list[BatchResult]:
+    """The same results, their vectors stored: the first one names the fragments."""
+    ids = np.concatenate([r.instances.column("id").to_numpy()[r.embedded] for r in results])
+    if not len(ids):
+        return list(results)
+    fragments = tuple(write(ids, np.concatenate([r.embeddings for r in results])))
+    empty = [replace(r, embedded=r.embedded[:0], embeddings=r.embeddings[:0]) for r in results]
+    return [replace(empty[0], fragments=fragments), *empty[1:]]
+
+
+def unit_size(total: int, *, workers: int) -> int:
+    """Images of a unit: whole chunks of the local engine, so that the network sees the same batches."""
+    return min(max(total // (UNITS_PER_WORKER * workers) // local.CHUNK, 1) * local.CHUNK, MOST_PER_UNIT)
+
+
+def window_units(workers: int) -> int:
+    """Units handed over at once."""
+    return WINDOW_PER_WORKER * workers
+
+
+def units(tasks: Iterable[Task], *, size: int) -> Iterator[bytes]:
+    """Pickled lists of about `size` consecutive tasks; what is read in sequence stays together."""
+    unit: list[Task] = []
+    for task in tasks:
+        full = len(unit) >= size and not (_in_sequence(unit[-1], task) and len(unit) < MOST_IN_SEQUENCE)
+        if full:
+            yield pickle.dumps(unit)
+            unit = []
+        unit.append(task)
+    if unit:
+        yield pickle.dumps(unit)
+
+
+def _in_sequence(one: Task, other: Task) -> bool:
+    """Whether both lie in one container that has no index: a video, a compressed tar."""
+    here, there = one.reference, other.reference
+    if not here.container or here.container != there.container:
+        return False
+    return here.frame_ms >= 0 or (here.offset < 0 and not here.container.lower().endswith(".zip"))

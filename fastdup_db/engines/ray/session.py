@@ -1,0 +1,170 @@
+"""One run's stay on a cluster: connect, count what there is to work with, leave nothing running that was not before."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from fastdup_db.config import RunConfig
+from fastdup_db.engines import WriteVectors
+from fastdup_db.engines.local import cores
+from fastdup_db.engines.task import BatchResult, Task, WorkSpec
+from fastdup_db.errors import BadArgument, FastdupError, MissingExtra, one_of
+
+log = logging.getLogger(__name__)
+
+OBJECT_STORE_BYTES = 512 << 20
+"""Object store of a cluster that a run starts for itself: what lies there at once is a few results per worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a run takes of a cluster: `run(engine='ray', resources={...})`.
+
+    workers: processes that read and embed images; by default as many as the cluster has processors (or GPUs) for.
+    num_cpus, num_gpus, memory: what each of them gets: threads, GPUs, bytes that Ray sets aside.
+    object_store_memory: bytes of the object store of a cluster that the run starts for itself.
+    """
+
+    workers: int | None = None
+    num_cpus: int = 1
+    num_gpus: float = 0
+    memory: int | None = None
+    object_store_memory: int = OBJECT_STORE_BYTES
+
+    @classmethod
+    def of(cls, wanted: Mapping[str, Any] | None) -> Resources:
+        """Checked. Raises `BadArgument`."""
+        allowed = set(cls.__dataclass_fields__)
+        for name, value in (wanted or {}).items():
+            if name not in allowed:
+                raise one_of("resources", name, allowed)
+            least = 0 if name == "num_gpus" else 1
+            if isinstance(value, bool) or not isinstance(value, Real) or float(value) < least:
+                raise BadArgument(f"resources[{name!r}]={value!r}; allowed: a number of at least {least}")
+        whole = {n: v if n == "num_gpus" else int(v) for n, v in (wanted or {}).items()}
+        return cls(**whole)
+
+
+def check(config: RunConfig) -> None:
+    """Raises `MissingExtra` without Ray, `BadArgument` for resources that mean nothing. Starts nothing."""
+    Resources.of(config.resources)
+    if importlib.util.find_spec("ray") is None:
+        raise MissingExtra("engine='ray'", "ray")
+
+
+@dataclass(slots=True)
+class RayEngine:
+    """The engine of a cluster that this process is connected to."""
+
+    resources: Resources
+    workers: int
+    """Processes for images."""
+    slots: int
+    """Tasks of one processor that run at once."""
+    name: str = "ray"
+    cpu_seconds: float = 0.0
+
+    def run(
+        self, tasks: Iterable[Task], spec: WorkSpec, *, total: int, write: WriteVectors | None = None
+    ) -> Iterator[BatchResult]:
+        """Results in task order. A lost worker's unit of images is done again elsewhere."""
+        from fastdup_db.engines.ray import ingest
+
+        for done in ingest.run(tasks, spec, total=total, write=write, workers=self.workers, resources=self.resources):
+            self.cpu_seconds += done.cpu_seconds
+            yield from done.results
+
+    def shares(self, folder: Path) -> bool:
+        """Whether every node of the cluster sees a file that is written into `folder` now."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        see = ray.remote(num_cpus=0)(os.path.exists)
+        nodes = [n["NodeID"] for n in ray.nodes() if n["Alive"]]
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".fastdup-db-shared-") as probe:
+            answers = [
+                see.options(scheduling_strategy=NodeAffinitySchedulingStrategy(n, soft=True)).remote(probe.name)
+                for n in nodes
+            ]
+            return all(ray.get(answers))
+
+    def spent(self, seconds: float) -> None:
+        """Add processor time that a task reports."""
+        self.cpu_seconds += seconds
+
+    def list_join(self, shards: Any) -> None:
+        """The join of `graph` itself, on this machine."""
+
+
+@contextmanager
+def connected(config: RunConfig) -> Iterator[RayEngine]:
+    """Connected to `ray_address`, else to the cluster of this process or of `$RAY_ADDRESS`, else to one of its own.
+
+    A cluster of its own has this machine's cores (or `num_threads`), hears only this machine, reports to nobody and
+    ends with the block.
+    """
+    check(config)
+    import ray
+
+    wanted = Resources.of(config.resources)
+    joined = not ray.is_initialized()
+    if joined:
+        _init(config, wanted)
+    try:
+        there = ray.cluster_resources()
+        slots = max(1, int(there.get("CPU", 1)))
+        workers = wanted.workers or _room(there, wanted)
+        if not _room(there, wanted):
+            raise BadArgument(
+                f"a worker of {wanted.num_cpus} CPUs and {wanted.num_gpus:g} GPUs does not fit the cluster, "
+                f"which has {there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs"
+            )
+        log.info("ray: %d workers on %d nodes", workers, sum(n["Alive"] for n in ray.nodes()))
+        yield RayEngine(wanted, workers, slots)
+    finally:
+        if joined:
+            ray.shutdown()
+
+
+def _init(config: RunConfig, wanted: Resources) -> None:
+    import ray
+
+    # One bar on stderr: Ray's own lines, also those of its C++ core, stay in its session folder.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    address = config.ray_address or os.environ.get("RAY_ADDRESS")
+    if address:
+        try:
+            ray.init(address=address, **quiet)
+        except (ConnectionError, ValueError, RuntimeError) as exc:
+            raise FastdupError(f"no Ray cluster answers at {address}: {exc}; start one: ray start --head") from exc
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(
+        address="local",
+        num_cpus=config.num_threads or cores(),
+        object_store_memory=wanted.object_store_memory,
+        include_dashboard=False,
+        _node_ip_address="127.0.0.1",
+        **quiet,
+    )
+
+
+def _room(there: Mapping[str, float], wanted: Resources) -> int:
+    """How many workers fit into a cluster."""
+    fits = [there.get("CPU", 0) / wanted.num_cpus]
+    if wanted.num_gpus:
+        fits.append(there.get("GPU", 0) / wanted.num_gpus)
+    if wanted.memory:
+        fits.append(there.get("memory", 0) / wanted.memory)
+    return int(min(fits))

@@ -1,0 +1,139 @@
+"""The same run on a real Ray cluster: the same tables, whatever dies on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import fastdup_db
+from fastdup_db import demo
+from fastdup_db.config import RunConfig
+from fastdup_db.engines import check_engine
+from fastdup_db.errors import BadArgument, MissingExtra
+from tests import ray_rig
+
+TABLES = ("listing", "images", "instances", "stats", "advanced_stats", "edges", "components")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    pytest.importorskip("ray", reason="the extra [ray] is not installed")
+    with ray_rig.two_nodes() as address:
+        yield address
+
+
+def assert_same(one: fastdup_db.Fastdup, other: fastdup_db.Fastdup) -> None:
+    for table in TABLES:
+        rows = [fd.sql(f"from {table} order by all") for fd in (one, other)]
+        assert rows[0].equals(rows[1]), table
+    files, vectors = one.embeddings()
+    other_files, other_vectors = other.embeddings()
+    assert files == other_files and (vectors == other_vectors).all()
+
+
+def test_without_ray_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"fastdup-db\[ray\]"):
+        check_engine(RunConfig.from_arguments({"engine": "ray"}))
+
+
+@pytest.mark.parametrize(
+    ("resources", "said"), [({"gpus": 1}, "num_gpus"), ({"workers": 0}, "at least 1"), ({"num_cpus": "2"}, "a number")]
+)
+def test_resources_are_checked_before_anything_starts(resources, said):
+    with pytest.raises(BadArgument, match=said):
+        check_engine(RunConfig.from_arguments({"engine": "ray", "resources": resources}))
+
+
+@pytest.mark.slow
+def test_planted_problems_come_out_as_on_one_machine(cluster, tmp_path):
+    images = tmp_path / "images"
+    demo.draw(images)
+    here, there = (fastdup_db.create(tmp_path / engine, images) for engine in ("local", "ray"))
+    here.run(progress=False, run_advanced_stats=True)
+    there.run(progress=False, run_advanced_stats=True, engine="ray", ray_address=cluster)
+    assert_same(here, there)
+    assert all(finding.found for finding in demo.check(there))
+    cost = there.sql("from costs").iloc[0]
+    assert (cost["engine"], cost["images"]) == ("ray", there.num_instances(valid_only=False))
+    assert 0 < cost["cpu_hours"] * 3600 < 4 * cost["seconds"]
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_the_middle_changes_nothing(cluster, real_images, tmp_path):
+    source = real_images / "imagenet-sample"
+    here, there = (fastdup_db.create(tmp_path / engine, source) for engine in ("local", "ray"))
+    here.run(progress=False, num_images=400)
+    killed: list[int] = []
+    done = threading.Event()
+
+    def killer() -> None:
+        while not done.wait(0.2):
+            if (folder := tmp_path / "ray" / "lance" / "embeddings.lance" / "data").is_dir() and any(folder.iterdir()):
+                killed.extend(ray_rig.descendants("ray::MapWorker")[:1])
+                if killed:
+                    return ray_rig.kill(killed[0])
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    there.run(progress=False, num_images=400, engine="ray", ray_address=cluster)
+    done.set()
+    thread.join()
+    assert killed, "the run ended before a worker could be killed"
+    assert_same(here, there)
+
+
+DRIVER = """
+import os, signal, sys
+import fastdup_db
+from fastdup_db.pipeline import extract
+
+work_dir, images, address = sys.argv[1:]
+extract.COMMIT_INSTANCES = 100
+commits = 0
+commit = extract.commit
+
+def dying(*args, **kwargs):
+    global commits
+    commit(*args, **kwargs)
+    commits += 1
+    if commits == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+extract.commit = dying
+fastdup_db.create(work_dir, images).run(progress=False, num_images=400, engine="ray", ray_address=address)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_driver_goes_on_at_its_last_checkpoint(cluster, real_images, tmp_path):
+    source = real_images / "imagenet-sample"
+    env = {**os.environ, "PYTHONPATH": str(Path(fastdup_db.__file__).parents[1])}
+    command = [sys.executable, "-c", DRIVER, str(tmp_path / "ray"), str(source), cluster]
+    died = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    here, there = (fastdup_db.create(tmp_path / engine, source) for engine in ("local", "ray"))
+    here.run(progress=False, num_images=400)
+    there.run(progress=False, num_images=400, engine="ray", ray_address=cluster)
+    assert_same(here, there)
+    by_run = there.sql("select run_id, sum(images) as n from batches group by run_id order by run_id")["n"].tolist()
+    assert len(by_run) == 2 and by_run[0] >= 200 and sum(by_run) == 400, "nothing is read twice into the tables"
+
+
+@pytest.mark.slow
+def test_a_work_dir_that_workers_do_not_see_gets_its_vectors_all_the_same(cluster, tmp_path, monkeypatch):
+    from fastdup_db.engines.ray import RayEngine
+
+    monkeypatch.setattr(RayEngine, "shares", lambda self, folder: False)
+    images = tmp_path / "images"
+    demo.draw(images)
+    here, there = (fastdup_db.create(tmp_path / engine, images) for engine in ("local", "ray"))
+    here.run(progress=False)
+    there.run(progress=False, engine="ray", ray_address=cluster)
+    assert_same(here, there)
