@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from s3_server import s3, s3_server
+
+__all__ = ["s3", "s3_server"]  # fixtures, here so that all modules share one server
 
 
 def data_folder() -> Path | None:

@@ -12,10 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 KEY, SECRET = "testkey", "testsecret-that-no-log-may-hold"
 READER_KEY, READER_SECRET = "readerkey", "readersecret"
@@ -59,6 +56,8 @@ class Server:
             filer = f"127.0.0.1:{self.ports['filer']}.{self._grpc['filer']}"
             ports = [f"-port={self.ports['s3']}", f"-port.grpc={self._grpc['s3']}", "-port.iceberg=0", "-port.lance=0"]
             self._run("s3", ["s3", f"-filer={filer}", "-ip.bind=127.0.0.1", f"-config={self._config}", *ports])
+        from botocore.exceptions import BotoCoreError, ClientError
+
         client, deadline = self.client(), time.monotonic() + 60
         while True:
             with contextlib.suppress(BotoCoreError, ClientError):
@@ -87,6 +86,9 @@ class Server:
         self._processes.clear()
 
     def client(self) -> Any:
+        import boto3
+        from botocore.config import Config
+
         return boto3.client(
             "s3",
             endpoint_url=self.url,

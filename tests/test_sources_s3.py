@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from drawn import jpeg
-from s3_server import KEY, READER_KEY, READER_SECRET, SECRET, Server, s3, s3_server
+from s3_server import KEY, READER_KEY, READER_SECRET, SECRET, Server
 from test_sources_archives import CONTENT, pack, read_all
 from test_sources_video import film, number_of
 
@@ -21,8 +21,6 @@ from fastdup_db import errors
 from fastdup_db.errors import BadInput, ImageError, RemoteError
 from fastdup_db.sources import ListingOptions, bucket, check_input, copies, files, listing, load, objects, payloads
 from fastdup_db.sources.prefetch import prefetched
-
-__all__ = ["s3", "s3_server"]  # fixtures
 
 PHOTOS = {
     "in/a b.jpg": jpeg(1),

@@ -8,12 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from s3_server import Server, s3, s3_server
+from s3_server import Server
 
 import fastdup_db
 from fastdup_db.sources import listing, payloads
-
-__all__ = ["s3", "s3_server"]  # fixtures
 
 pytestmark = pytest.mark.bench
 TURNS = 3
