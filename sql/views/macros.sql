@@ -29,10 +29,13 @@ order by distance, outlier;
 
 comment on macro table outliers_at is 'This fraction (0 to 1) of all images, those least similar to their nearest neighbour';
 
--- Components on the fly: each pass of the recursion hands the lowest id one hop on.
+-- Components on the fly. Every row points at a lower member of its component, at first at itself. In each pass a row
+-- and the row it points at take over what a neighbour's pointer points at, and pointers are followed one step further:
+-- both ways lengths double, so that a chain of 100,000 takes some 20 passes and not 100,000 (FastSV: Zhang, Azad,
+-- Buluc, SIAM PP 2020). No row moves any more when all of a component point at its lowest id.
 create or replace macro components_at(min_similarity) as table
 with recursive
-links as (
+links as materialized (
     select from_id as a, to_id as b from edges where similarity >= min_similarity
     union
     select to_id, from_id from edges where similarity >= min_similarity
@@ -40,12 +43,23 @@ links as (
 labelled(id, component_id) using key (id) as (
     select distinct a, a from links
     union
-    select l.b, min(c.component_id)
-    from labelled as c
-    join links as l on l.a = c.id
-    join recurring.labelled as known on known.id = l.b
-    where c.component_id < known.component_id
-    group by l.b
+    select moves.id, min(moves.target)
+    from (
+        select unnest([mine.id, mine.component_id]) as id, further.component_id as target
+        from links as l
+        join recurring.labelled as mine on mine.id = l.a
+        join recurring.labelled as theirs on theirs.id = l.b
+        join recurring.labelled as further on further.id = theirs.component_id
+        where further.component_id < mine.component_id
+        union all
+        select mine.id, further.component_id
+        from recurring.labelled as mine
+        join recurring.labelled as further on further.id = mine.component_id
+        where further.component_id < mine.component_id
+    ) as moves
+    join recurring.labelled as known on known.id = moves.id
+    where moves.target < known.component_id
+    group by moves.id
 )
 select id, component_id from labelled order by id;
 
