@@ -8,7 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from fastdup_db.controller import FastdupController
+from fastdup_db import tidying
+from fastdup_db.cleaning import cleaner
+from fastdup_db.controller import FastdupController, Split
+from fastdup_db.errors import BadArgument
 
 
 class Fastdup(FastdupController):
@@ -65,6 +68,97 @@ class Fastdup(FastdupController):
                 progress=progress,
             )
         )
+
+    def dedup(
+        self,
+        keep: str = "best",
+        *,
+        groups: str = "components",
+        threshold: float | None = None,
+        split: Split = None,
+        include_unannotated: bool = False,
+    ) -> pd.DataFrame:
+        """Which image of every group of duplicates to keep, and which could go. Nothing is touched.
+
+            plan = fd.dedup()
+            fd.clean(plan)                      # says what would be done
+            fd.clean(plan, dry_run=False)       # moves what is not kept into a quarantine; fd.undo() brings it back
+
+        Args:
+            keep: 'best' (whole before cut short, then most pixels, least compressed, sharpest, oldest), 'first' (of the
+                listing), 'largest' (pixels), 'sharpest', 'least_compressed' (bits per pixel) or 'oldest' (EXIF date).
+                Each rule is a statement in `sql/dedup/`.
+            groups: 'components', 'duplicates' (only what `verify()` found to be one picture) or 'exact' (same bytes).
+            threshold: of the components, that of the run by default.
+            split: only within a split or several.
+
+        Returns:
+            `component_id, index, filename, keep` (bool), `keep_index, keep_filename`, `similarity` (to the kept image,
+            NaN where they are no neighbours), and what the rules look at: `img_w, img_h, pixels, file_size` (bytes),
+            `bits_per_pixel, sharpness, taken_at, truncated`. One row per member of a group, the kept one first.
+
+        Raises:
+            BadArgument: for a run on boxes, which are no files.
+        """
+        with self._database() as db:
+            if self._last_run(db)["data_type"] in ("boxes", "detect"):
+                raise BadArgument("dedup() chooses between images; this run is on boxes")
+            self._choose_components(db, split=split, include_unannotated=include_unannotated, threshold=threshold)
+            return tidying.keep_one(db, keep=keep, groups=groups)
+
+    def clean(
+        self,
+        plan: pd.DataFrame | Sequence[str],
+        *,
+        how: str = "quarantine",
+        folder: str | Path | None = None,
+        dry_run: bool = True,
+    ) -> pd.DataFrame:
+        """Take files of the collection away. Says only what it would do unless `dry_run=False`.
+
+        Args:
+            plan: a frame of `dedup()`, any frame with `filename` (rows with a true `keep` stay), or a list of names as
+                `annotations()` has them. A name that is not in the run's input is refused, and nothing is touched.
+            how: 'quarantine' moves them into `folder`, 'delete' removes them for good.
+            folder: of the quarantine, new; `quarantine/<number>` in the work_dir by default. Its manifest is on disk
+                before the first file moves: a killed clean-up is finished by `resume_clean` or taken back by `undo`.
+
+        Returns:
+            `filename, status, target`. A file is left alone, and its status says why, where it is missing, has changed
+            since the run, or is one of the kept images under another name. `attrs['folder']` is the quarantine.
+        """
+        return tidying.clean(self.work_dir, plan, how=how, folder=folder, dry_run=dry_run)
+
+    def undo(self, folder: str | Path | None = None) -> pd.DataFrame:
+        """Move the files of a quarantine back, byte for byte: `filename, status, target`. May be repeated after a kill.
+
+        folder: of the quarantine, by default the last in the work_dir. A place that another file has taken meanwhile
+        stays as it is.
+        """
+        where = tidying.last_folder(self.work_dir) if folder is None else Path(folder)
+        return tidying.frame(cleaner.undo(where), folder=where)
+
+    def resume_clean(self, folder: str | Path | None = None) -> pd.DataFrame:
+        """Finish a clean-up that was killed: `filename, status, target`. folder: as in `undo`."""
+        where = tidying.last_folder(self.work_dir) if folder is None else Path(folder)
+        return tidying.frame(cleaner.resume(where), folder=where)
+
+    def exact_duplicates(self) -> pd.DataFrame:
+        """Files of the same bytes, one row per group, the largest first: `count, files, files_ids, content_hash`."""
+        with self._database() as db:
+            self._last_run(db)
+            return db.frame("annotations/exact_duplicates")
+
+    def img_exif(self) -> pd.DataFrame:
+        """What the camera wrote into every valid image, by id.
+
+        Returns:
+            `index, filename, taken_at` (local time of the camera), `camera_make, camera_model, latitude, longitude`
+            (degrees), `orientation` (EXIF 1 to 8; pixels are turned by it), `content_hash` (of the bytes).
+        """
+        with self._database() as db:
+            self._last_run(db)
+            return db.frame("annotations/exif")
 
     def images_without_detections(self) -> pd.DataFrame:
         """`image_id, filename` of the images in which `bounding_box='face'|'ocr'|'yolov5s'` found nothing."""

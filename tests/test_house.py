@@ -19,6 +19,8 @@ LEVELS = {
     "demo": 8,
     "engine": 8,
     "controller": 7,
+    "tidying": 6,
+    "cleaning": 5,
     "requests": 6,
     "summaries": 6,
     "galleries": 6,

@@ -23,6 +23,9 @@ PREPARING = (
     "components/choose_stored",
     "components/choose_info",
     "verify/create_incoming_candidates",
+    "dedup/choose_components",
+    "dedup/choose_members",
+    "dedup/best",
 )
 VALUES = {
     "splits": ["train"],
@@ -59,7 +62,7 @@ def _incoming(db: duck.Database, name: str) -> dict[str, pa.Table]:
     """Empty Arrow tables of the shape a statement reads, where it reads one."""
     if name == "ingest/resolve_names":
         return {"candidates": pa.table({"name_row": [0], "priority": [0], "filename": ["a"]})}
-    if name == "ingest/keep_staged":
+    if name == "ingest/keep_staged" or name.startswith("cleaning/"):
         return {"wanted": pa.table({"filename": ["a"]})}
     if name == "verify/keypoints_of":
         return {"wanted": pa.table({"id": [0]})}

@@ -1,0 +1,1 @@
+"""Taking files away, so that it can be looked at before and undone after."""

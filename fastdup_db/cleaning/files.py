@@ -1,0 +1,90 @@
+"""Moves of one file that never overwrite anything and never lose a byte, whenever they are interrupted."""
+
+from __future__ import annotations
+
+import errno
+import filecmp
+import os
+import shutil
+import stat
+from pathlib import Path
+
+PART = ".part"
+"""Ends the name of a copy that is not yet complete."""
+
+# what a filesystem without hard links answers
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+def move(source: str, target: str) -> None:
+    """Move a file (or a symbolic link, as a link). Raises FileExistsError where there is something at `target`.
+
+    A new name is made before the old one goes (`rename` would silently replace what lies at the target): a kill
+    in between leaves one file under two names, which `finish` mends. To another filesystem the bytes are copied under
+    a temporary name, forced to disk and named at once; only then is the source removed.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as exc:
+        if exc.errno == errno.EXDEV:
+            _copy(source, target)
+        elif exc.errno in _NO_LINKS:
+            if os.path.lexists(target):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from exc
+            os.rename(source, target)
+            return
+        else:
+            raise
+    os.unlink(source)
+
+
+def finish(source: str, target: str) -> bool:
+    """Whether both names hold the same file, left by a killed `move`; then the name `source` is removed."""
+    if not is_same(source, target):
+        return False
+    os.unlink(source)
+    return True
+
+
+def is_same(first: str, second: str) -> bool:
+    """Whether two paths are one file, or files of equal bytes."""
+    one, other = os.lstat(first), os.lstat(second)
+    if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino):
+        return True
+    if stat.S_IFMT(one.st_mode) != stat.S_IFMT(other.st_mode):
+        return False
+    if stat.S_ISLNK(one.st_mode):
+        return os.readlink(first) == os.readlink(second)
+    return stat.S_ISREG(one.st_mode) and filecmp.cmp(first, second, shallow=False)
+
+
+def place(path: str) -> str:
+    """One name for a directory entry however it is reached: links in the folders above are followed, it is not."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in a folder to disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _copy(source: str, target: str) -> None:
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+    part = target + PART
+    if os.path.lexists(part):
+        os.unlink(part)
+    shutil.copy2(source, part, follow_symlinks=False)
+    if not os.path.islink(part):
+        descriptor = os.open(part, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    os.rename(part, target)
+    sync_folder(Path(target).parent)

@@ -1,0 +1,10 @@
+-- Keep the one with the most bits per pixel, then the one with the most pixels.
+-- Makes the temp table `dedup_places`: place 1 of each component is kept.
+create or replace temp table dedup_places as
+select
+    *,
+    row_number() over (
+        partition by component_id
+        order by bits_per_pixel desc nulls last, pixels desc nulls last, "index"
+    ) as place
+from dedup_members

@@ -1,0 +1,259 @@
+"""Taking files away: nothing outside the plan is touched, undo is byte for byte, a kill at any step is mended."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fastdup_db.cleaning import cleaner, files, manifest
+from fastdup_db.cleaning.cleaner import Known
+from fastdup_db.errors import BadArgument
+
+NAMES = st.sampled_from(
+    ["a.jpg", "b.png", "été.jpg", "with space.jpg", "line\nbreak.jpg", "quote'\".jpg", "raw\udcff.jpg"]
+)
+FOLDERS = st.sampled_from(["", "sub", "sub/deep"])
+TREES = st.dictionaries(
+    st.tuples(FOLDERS, NAMES), st.tuples(st.binary(max_size=40), st.booleans()), min_size=1, max_size=10
+)
+"""(folder, name) -> (bytes, whether the plan takes it away)."""
+KILLS = st.tuples(st.integers(0, 40), st.booleans())
+"""Which call of the filesystem is the last, and whether it still happens."""
+CALLS = ("link", "unlink", "rename", "fsync")
+MANY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def _draw(root: Path, tree: dict) -> tuple[list[Known], dict[str, tuple]]:
+    """Writes the tree; what the plan knows, and the state of everything under the root."""
+    shutil.rmtree(root, ignore_errors=True)
+    known = []
+    for (folder, name), (data, goes) in tree.items():
+        path = root / "in" / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        os.utime(path, ns=(1_600_000_000_000_000_123, 1_600_000_000_000_000_123))
+        if goes:
+            status = path.stat()
+            known.append(Known(str(path), str(path), status.st_size, status.st_mtime_ns))
+    return known, _state(root / "in")
+
+
+def _state(root: Path) -> dict[str, tuple]:
+    """Every file below a folder: its bytes' hash, time and mode, or where the link leads."""
+    found = {}
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = os.path.join(folder, name)
+            status = os.lstat(path)
+            said = os.readlink(path) if os.path.islink(path) else hashlib.sha256(Path(path).read_bytes()).hexdigest()
+            found[os.path.relpath(path, root)] = (said, status.st_mtime_ns, status.st_mode)
+    return found
+
+
+def _killed(work: Callable[[], object], *, at: int, still: bool) -> bool:
+    """Run `work` in a child that dies at its `at`-th call of the filesystem; whether it died."""
+    child = os.fork()
+    if child == 0:
+        seen = 0
+
+        def dying(call: Callable) -> Callable:
+            def wrapper(*args, **kwargs):
+                nonlocal seen
+                seen += 1
+                if seen - 1 != at:
+                    return call(*args, **kwargs)
+                if still:
+                    call(*args, **kwargs)
+                os._exit(9)
+
+            return wrapper
+
+        for name in CALLS:
+            setattr(os, name, dying(getattr(os, name)))
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+@MANY
+@given(tree=TREES)
+def test_only_the_plan_moves_and_undo_is_byte_for_byte(tmp_path: Path, tree):
+    known, before = _draw(tmp_path, tree)
+    steps = cleaner.plan(known)
+    assert _state(tmp_path / "in") == before, "planning touches nothing"
+    done = cleaner.quarantine(steps, folder=tmp_path / "q")
+    gone = {os.path.relpath(one.path, tmp_path / "in") for one in known}
+    assert _state(tmp_path / "in") == {name: was for name, was in before.items() if name not in gone}
+    assert {step.status for step in done} <= {cleaner.MOVED}
+    for step in done:
+        assert (
+            _state(Path(step.target).parent)[Path(step.target).name]
+            == before[os.path.relpath(step.path, tmp_path / "in")]
+        )
+    assert {step.status for step in cleaner.undo(tmp_path / "q")} <= {cleaner.RESTORED}
+    assert _state(tmp_path / "in") == before
+    assert {step.status for step in cleaner.undo(tmp_path / "q")} <= {cleaner.IN_PLACE}, "again is harmless"
+
+
+@MANY
+@given(tree=TREES, kill=KILLS, undo_kill=KILLS)
+def test_a_kill_anywhere_is_taken_back(tmp_path: Path, tree, kill, undo_kill):
+    known, before = _draw(tmp_path, tree)
+    steps = cleaner.plan(known)
+    folder = tmp_path / "q"
+    _killed(lambda: cleaner.quarantine(steps, folder=folder), at=kill[0], still=kill[1])
+    untouched = {
+        name: was for name, was in before.items() if str(tmp_path / "in" / name) not in {s.path for s in steps}
+    }
+    assert untouched.items() <= _state(tmp_path / "in").items()
+    if not (folder / manifest.NAME).exists():
+        assert _state(tmp_path / "in") == before, "before the manifest is there, nothing has moved"
+        return
+    _killed(lambda: cleaner.undo(folder), at=undo_kill[0], still=undo_kill[1])
+    statuses = {step.status for step in cleaner.undo(folder)}
+    assert statuses <= {cleaner.RESTORED, cleaner.IN_PLACE}
+    assert _state(tmp_path / "in") == before
+    assert not any((folder / manifest.FILES).iterdir())
+
+
+@MANY
+@given(tree=TREES, kill=KILLS)
+def test_a_kill_anywhere_is_carried_on(tmp_path: Path, tree, kill):
+    known, before = _draw(tmp_path, tree)
+    steps = cleaner.plan(known)
+    folder = tmp_path / "q"
+    _killed(lambda: cleaner.quarantine(steps, folder=folder), at=kill[0], still=kill[1])
+    if not (folder / manifest.NAME).exists():
+        cleaner.quarantine(steps, folder=folder)
+    else:
+        assert {step.status for step in cleaner.resume(folder)} <= {cleaner.MOVED}
+    gone = {os.path.relpath(one.path, tmp_path / "in") for one in known}
+    assert set(_state(tmp_path / "in")) == set(before) - gone
+    assert len(list((folder / manifest.FILES).iterdir())) == len(gone)
+    cleaner.undo(folder)
+    assert _state(tmp_path / "in") == before
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Known:
+    path = tmp_path / "in" / "a.jpg"
+    path.parent.mkdir()
+    path.write_bytes(b"picture")
+    status = path.stat()
+    return Known("a.jpg", str(path), status.st_size, status.st_mtime_ns)
+
+
+def test_a_file_changed_since_the_run_stays(one: Known, tmp_path):
+    Path(one.path).write_bytes(b"another picture")
+    (step,) = cleaner.quarantine(cleaner.plan([one]), folder=tmp_path / "q")
+    assert step.status == cleaner.CHANGED and Path(one.path).read_bytes() == b"another picture"
+
+
+def test_a_file_changed_between_plan_and_move_stays(one: Known, tmp_path):
+    steps = cleaner.plan([one])
+    Path(one.path).write_bytes(b"another picture")
+    for do, folder in ((cleaner.quarantine, "q"), (cleaner.delete, "d")):
+        (step,) = do(steps, folder=tmp_path / folder)
+        assert step.status == cleaner.CHANGED and Path(one.path).exists()
+
+
+def test_undo_overwrites_nothing(one: Known, tmp_path):
+    cleaner.quarantine(cleaner.plan([one]), folder=tmp_path / "q")
+    Path(one.path).write_bytes(b"newer")
+    (step,) = cleaner.undo(tmp_path / "q")
+    assert step.status == cleaner.OCCUPIED and Path(one.path).read_bytes() == b"newer"
+    assert Path(step.target).read_bytes() == b"picture"
+
+
+def test_undo_makes_folders_that_are_gone(one: Known, tmp_path):
+    cleaner.quarantine(cleaner.plan([one]), folder=tmp_path / "q")
+    Path(one.path).parent.rmdir()
+    cleaner.undo(tmp_path / "q")
+    assert Path(one.path).read_bytes() == b"picture"
+
+
+def test_a_kept_image_reached_by_another_name_stays(one: Known, tmp_path):
+    """A linked folder shows the same file twice; a link would dangle without the file it leads to."""
+    (tmp_path / "mirror").symlink_to(tmp_path / "in")
+    (tmp_path / "link.jpg").symlink_to(one.path)
+    for kept in (tmp_path / "mirror" / "a.jpg", tmp_path / "link.jpg"):
+        (step,) = cleaner.plan([one], kept=[str(kept)])
+        assert step.status == cleaner.SHARED
+    link = Known("link.jpg", str(tmp_path / "link.jpg"), one.size, one.mtime_ns)
+    (step,) = cleaner.quarantine(cleaner.plan([link], kept=[one.path]), folder=tmp_path / "q")
+    assert step.status == cleaner.MOVED and Path(one.path).read_bytes() == b"picture", "of a link, the link goes"
+    cleaner.undo(tmp_path / "q")
+    assert os.readlink(tmp_path / "link.jpg") == one.path
+
+
+def test_the_same_file_twice_is_one_step(one: Known, tmp_path):
+    (tmp_path / "mirror").symlink_to(tmp_path / "in")
+    again = Known("again", str(tmp_path / "mirror" / "a.jpg"), one.size, one.mtime_ns)
+    assert len(cleaner.plan([one, again])) == 1
+
+
+def test_another_filesystem_gets_a_copy_first(one: Known, tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    cleaner.quarantine(cleaner.plan([one]), folder=tmp_path / "q")
+    assert not Path(one.path).exists()
+    cleaner.undo(tmp_path / "q")
+    status = Path(one.path).stat()
+    assert Path(one.path).read_bytes() == b"picture" and status.st_mtime_ns == one.mtime_ns
+
+
+def test_a_filesystem_without_links_is_renamed_on(one: Known, tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    target = tmp_path / "taken.jpg"
+    target.write_bytes(b"other")
+    with pytest.raises(FileExistsError):
+        files.move(one.path, str(target))
+    assert target.read_bytes() == b"other"
+    files.move(one.path, str(tmp_path / "free.jpg"))
+    assert (tmp_path / "free.jpg").read_bytes() == b"picture" and not Path(one.path).exists()
+
+
+def test_deleted_is_deleted_and_cannot_be_undone(one: Known, tmp_path):
+    (step,) = cleaner.delete(cleaner.plan([one]), folder=tmp_path / "d")
+    assert step.status == cleaner.DELETED and not Path(one.path).exists()
+    with pytest.raises(BadArgument, match="cannot be undone"):
+        cleaner.undo(tmp_path / "d")
+
+
+def test_a_folder_takes_one_clean_up(one: Known, tmp_path):
+    cleaner.quarantine(cleaner.plan([one]), folder=tmp_path / "q")
+    with pytest.raises(BadArgument, match="resume it, undo it"):
+        cleaner.quarantine([], folder=tmp_path / "q")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no json", '{"version": 99, "action": "quarantine", "files": 0}\n', '{"version": 1, "files": 3}\n']
+)
+def test_a_broken_manifest_is_refused(tmp_path, text):
+    (tmp_path / manifest.NAME).write_text(text)
+    with pytest.raises(BadArgument):
+        cleaner.undo(tmp_path)
+
+
+def test_a_manifest_that_leads_outside_is_refused(one: Known, tmp_path):
+    cleaner.quarantine(cleaner.plan([one]), folder=tmp_path / "q")
+    path = tmp_path / "q" / manifest.NAME
+    path.write_text(path.read_text().replace("files/00000000.jpg", "../../victim.jpg"))
+    with pytest.raises(BadArgument, match="outside"):
+        cleaner.undo(tmp_path / "q")
+    with pytest.raises(BadArgument, match="no clean-up"):
+        cleaner.undo(tmp_path / "nothing")

@@ -1,0 +1,186 @@
+"""Which image of a group is kept, and taking the others away, on a collection whose groups are planted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import pandas as pd
+import pytest
+from PIL import Image
+
+import fastdup_db
+from fastdup_db import demo
+from fastdup_db.errors import BadArgument
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> Path:
+    """Scene 1 five times, scene 2 twice with the same bytes, and eight scenes that are alone."""
+    folder = tmp_path_factory.mktemp("dedup") / "images"
+    folder.mkdir()
+    whole = demo.scene(1)
+    cv2.imwrite(str(folder / "a_small.png"), cv2.resize(whole, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA))
+    cv2.imwrite(str(folder / "b_squeezed.jpg"), whole, [cv2.IMWRITE_JPEG_QUALITY, 30])
+    cv2.imwrite(str(folder / "c_good.png"), whole)
+    cv2.imwrite(str(folder / "d_soft.jpg"), cv2.GaussianBlur(whole, (0, 0), 1.2), [cv2.IMWRITE_JPEG_QUALITY, 95])
+    date = Image.Exif()
+    date[0x8769] = {0x9003: "2001:02:03 04:05:06"}
+    date[0x010F], date[0x0110] = "Maker", "Model 7"
+    Image.fromarray(whole[..., ::-1]).save(folder / "e_dated.jpg", quality=60, exif=date)
+    cv2.imwrite(str(folder / "f_twin.jpg"), demo.scene(2))
+    shutil.copy(folder / "f_twin.jpg", folder / "g_twin.jpg")
+    for number in range(10, 18):
+        cv2.imwrite(str(folder / f"lone_{number}.jpg"), demo.scene(number))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def work(images, tmp_path_factory) -> Path:
+    work_dir = tmp_path_factory.mktemp("dedup_work")
+    fastdup_db.create(work_dir, images).run(nearest_neighbors_k=5, cc_threshold=0.95, progress=False)
+    return work_dir
+
+
+@pytest.fixture
+def own(images, tmp_path) -> tuple[fastdup_db.Fastdup, Path]:
+    """A copy of the images with a run of its own, for tests that take files away."""
+    shutil.copytree(images, tmp_path / "images")
+    fd = fastdup_db.create(tmp_path / "work", tmp_path / "images")
+    fd.run(nearest_neighbors_k=5, cc_threshold=0.95, progress=False)
+    return fd, tmp_path / "images"
+
+
+def _kept(frame) -> set[str]:
+    return {Path(name).name for name in frame.loc[frame["keep"], "filename"]}
+
+
+@pytest.mark.parametrize(
+    ("rule", "first"),
+    [
+        ("best", "c_good.png"),
+        ("first", "a_small.png"),
+        ("largest", "c_good.png"),
+        ("least_compressed", "c_good.png"),
+        ("oldest", "e_dated.jpg"),
+    ],
+)
+def test_the_rule_decides_what_is_kept(work, rule, first):
+    frame = fastdup_db.create(work).dedup(rule)
+    assert _kept(frame) == {first, "f_twin.jpg"}
+    assert frame.groupby("component_id")["keep"].sum().eq(1).all()
+    assert set(frame.loc[frame["component_id"] == 0, "filename"].map(lambda n: Path(n).name)) == {
+        "a_small.png", "b_squeezed.jpg", "c_good.png", "d_soft.jpg", "e_dated.jpg",
+    }  # fmt: skip
+
+
+def test_the_sharpest_is_not_the_soft_one(work):
+    frame = fastdup_db.create(work).dedup("sharpest")
+    group = frame[frame["component_id"] == 0]
+    assert group.loc[group["keep"], "sharpness"].iloc[0] == group["sharpness"].max()
+    assert Path(group["filename"].iloc[-1]).name == "d_soft.jpg"
+
+
+def test_the_frame_shows_what_the_rule_saw(work):
+    frame = fastdup_db.create(work).dedup()
+    good = frame[frame["filename"].str.endswith("c_good.png")].iloc[0]
+    assert good["pixels"] == 240 * 320 and good["bits_per_pixel"] == 8 * good["file_size"] / (240 * 320)
+    others = frame[(frame["component_id"] == 0) & ~frame["keep"]]
+    assert (others["keep_index"] == good["index"]).all() and (others["keep_filename"] == good["filename"]).all()
+    assert others["similarity"].between(0.9, 1).all()
+
+
+def test_groups_can_be_exact_or_verified(work, images):
+    fd = fastdup_db.create(work)
+    exact = fd.dedup(groups="exact")
+    assert exact["filename"].tolist() == [str(images / "f_twin.jpg"), str(images / "g_twin.jpg")]
+    assert fd.dedup(groups="duplicates").empty, "nothing has been verified"
+    assert list(fd.dedup(groups="duplicates").columns) == list(exact.columns)
+
+
+def test_exact_duplicates_and_exif(work, images):
+    fd = fastdup_db.create(work)
+    (group,) = fd.exact_duplicates().to_dict("records")
+    assert group["files"] == [str(images / "f_twin.jpg"), str(images / "g_twin.jpg")]
+    assert group["count"] == 2 and group["files_ids"] == [5, 6]
+    exif = fd.img_exif().set_index("filename")
+    dated = exif.loc[str(images / "e_dated.jpg")]
+    assert str(dated["taken_at"]) == "2001-02-03 04:05:06"
+    assert (dated["camera_make"], dated["camera_model"]) == ("Maker", "Model 7")
+    assert exif["taken_at"].notna().sum() == 1
+    assert exif["content_hash"].nunique() == len(exif) - 1
+
+
+def test_wrong_words_are_told(work):
+    fd = fastdup_db.create(work)
+    with pytest.raises(BadArgument, match="least_compressed"):
+        fd.dedup("nicest")
+    with pytest.raises(BadArgument, match="exact"):
+        fd.dedup(groups="all")
+    with pytest.raises(BadArgument, match="quarantine"):
+        fd.clean([], how="burn")
+    with pytest.raises(BadArgument, match="not one name"):
+        fd.clean("a.jpg")
+
+
+def test_clean_says_first_then_moves_then_brings_back(own):
+    fd, images = own
+    before = {p.name: p.read_bytes() for p in images.iterdir()}
+    plan = fd.dedup()
+    said = fd.clean(plan)
+    assert said["status"].eq("planned").all() and len(said) == 5
+    assert {p.name: p.read_bytes() for p in images.iterdir()} == before
+    done = fd.clean(plan, dry_run=False)
+    assert done["status"].eq("moved").all()
+    assert {p.name for p in images.iterdir()} == {"c_good.png", "f_twin.jpg", *(n for n in before if "lone" in n)}
+    assert fd.undo()["status"].eq("restored").all()
+    assert {p.name: p.read_bytes() for p in images.iterdir()} == before
+
+
+def test_a_cleaned_collection_has_no_duplicates_left(own):
+    fd, images = own
+    fd.clean(fd.dedup(), dry_run=False, how="delete")
+    assert len(list(images.iterdir())) == 10
+    fd.run(nearest_neighbors_k=5, cc_threshold=0.95, progress=False, overwrite=False)
+    assert fd.num_instances(valid_only=False) == 10 and fd.dedup().empty
+
+
+def test_files_outside_the_input_are_refused(own, tmp_path):
+    fd, images = own
+    stranger = tmp_path / "stranger.jpg"
+    shutil.copy(images / "f_twin.jpg", stranger)
+    with pytest.raises(BadArgument, match=r"not in the input of this run, first .*stranger\.jpg"):
+        fd.clean([str(images / "f_twin.jpg"), str(stranger)], dry_run=False)
+    assert stranger.exists() and (images / "f_twin.jpg").exists()
+
+
+def test_a_twin_that_is_the_same_file_is_not_taken(images, tmp_path):
+    """A folder linked into the input shows every file twice: its twin is itself."""
+    shutil.copytree(images, tmp_path / "in" / "real")
+    names = [str(tmp_path / "in" / "real" / "lone_10.jpg"), str(tmp_path / "link" / "lone_10.jpg")]
+    os.symlink(tmp_path / "in" / "real", tmp_path / "link")
+    fd = fastdup_db.create(tmp_path / "work", names)
+    fd.run(progress=False)
+    done = fd.clean(fd.dedup(), dry_run=False)
+    assert done["status"].tolist() == ["is also a kept image"]
+    assert Path(names[0]).exists()
+
+
+def test_archives_are_not_taken_apart(images, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "all"), "zip", images)
+    fd = fastdup_db.create(tmp_path / "work", archive)
+    fd.run(nearest_neighbors_k=5, cc_threshold=0.95, progress=False)
+    plan = fd.dedup()
+    assert len(plan) == 7
+    with pytest.raises(BadArgument, match="archive"):
+        fd.clean(plan, dry_run=False)
+
+
+def test_boxes_are_no_files(images, tmp_path):
+    fd = fastdup_db.create(tmp_path / "work", images)
+    boxes = [{"filename": f"lone_{n}.jpg", "col_x": 5, "row_y": 5, "width": 90, "height": 90} for n in (10, 11)]
+    fd.run(annotations=pd.DataFrame(boxes), progress=False)
+    with pytest.raises(BadArgument, match="boxes"):
+        fd.dedup()
