@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from drawn import draw
 
@@ -195,6 +196,7 @@ def test_inputs_that_no_run_can_use(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     (tmp_path / "empty.txt").write_text("\n \n")
+    (tmp_path / "coco.json").write_text("{}")
     refused = [
         (None, "missing"),
         ("", "empty"),
@@ -203,12 +205,16 @@ def test_inputs_that_no_run_can_use(tmp_path: Path) -> None:
         ([], "empty list"),
         ([3], "holds 3"),
         (7, "type int"),
+        ("nul\0", "NUL"),
+        (tmp_path / "coco.json", "annotations="),
         (tmp_path / "empty.txt", "holds no names"),
     ]
     for wrong, text in refused:
         with pytest.raises(BadInput, match=text):
             check_input(wrong)
     check_input(image.parent, work_dir=tmp_path / "work")
+    check_input([image, "nul\0.jpg"], work_dir=tmp_path / "work")
+    check_input(np.array([str(image)]))
     with pytest.raises(BadInput, match="is a file"):
         check_input(image.parent, work_dir=image)
     with pytest.raises(BadInput, match="same folder"):

@@ -6,7 +6,8 @@ for reference, load in payloads(listing("photos")):
 
 from __future__ import annotations
 
-from fastdup_db.sources.inputs import check_input, listing
+from fastdup_db.sources.checks import check_input
+from fastdup_db.sources.inputs import listing
 from fastdup_db.sources.options import ListingOptions
 from fastdup_db.sources.reading import load, payloads
 from fastdup_db.sources.reference import Load, Reference

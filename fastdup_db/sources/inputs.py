@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, islice, tee
-from pathlib import Path
 
 from fastdup_db import errors
 from fastdup_db.errors import BadInput
@@ -50,10 +49,10 @@ def listing(input_dir: InputDir, *, options: ListingOptions | None = None) -> It
     `stat`, archives the walk over their headers, videos the walk over their packets.
 
     Raises `BadInput`: the input does not exist, is of no allowed form, or mixes plain images with archives or videos
-    (unless `tar_only`). An input in which nothing is found yields nothing; see `check_input`.
+    (unless `tar_only`). An input in which nothing is found yields nothing; see `checks.check_input`.
     """
     options = options or ListingOptions()
-    references = _expanded(_guarded(candidates(input_dir, options=options), options=options), options=options)
+    references = _expanded(guarded(candidates(input_dir, options=options), options=options), options=options)
     if options.find_regex:
         pattern = re.compile(options.find_regex)
         references = (r for r in references if pattern.search(r.filename))
@@ -64,34 +63,12 @@ def listing(input_dir: InputDir, *, options: ListingOptions | None = None) -> It
     return islice(references, options.num_images) if options.num_images else references
 
 
-def check_input(
-    input_dir: InputDir | None,
-    *,
-    work_dir: str | os.PathLike[str] | None = None,
-    options: ListingOptions | None = None,
-) -> None:
-    """Refuses an input that no run can use, by names alone: nothing is opened, nothing written.
-
-    Raises `BadInput`, saying what is allowed: no input, a missing or unreadable one, one without a single known
-    file, plain images mixed with archives or videos, a work_dir that is a file or the input itself.
-    Of a bucket only the first thousand names are asked for; a server that refuses or is away raises `RemoteError`.
-    """
-    options = options or ListingOptions()
-    if work_dir is not None:
-        _check_work_dir(input_dir, os.fspath(work_dir))
-    if input_dir is None:
-        raise BadInput(f"input_dir is missing; give {ALLOWED}")
-    found = _guarded(candidates(input_dir, options=options), options=options)
-    limit = 1000 if isinstance(input_dir, str) and kinds.is_remote(input_dir) else None
-    if not sum(1 for _ in islice(found, limit)):
-        what = "archive or video" if options.tar_only else "image, archive or video"
-        raise BadInput(f"{input_dir}: no {what} found; known extensions: {kinds.allowed_extensions()}")
-
-
 def candidates(input_dir: InputDir, *, options: ListingOptions) -> Iterator[Candidate]:
     """Names only, in listing order. Raises `BadInput` at once when the input is of no allowed form."""
     if isinstance(input_dir, str | os.PathLike):
         return _of_one(os.fspath(input_dir), options=options)
+    if hasattr(input_dir, "tolist"):  # a column of a frame, an array
+        input_dir = input_dir.tolist()
     if not isinstance(input_dir, Sequence) or isinstance(input_dir, bytes | bytearray):
         raise BadInput(f"input_dir of type {type(input_dir).__name__} is not allowed; give {ALLOWED}")
     wrong = next((item for item in input_dir if not isinstance(item, str | os.PathLike)), None)
@@ -108,6 +85,8 @@ def _of_one(name: str, *, options: ListingOptions) -> Iterator[Candidate]:
         raise BadInput(f"input_dir is empty; give {ALLOWED}")
     if kinds.is_remote(name):
         return _of_remote(name, options=options)
+    if "\0" in name:
+        raise BadInput(f"input_dir {name!r} holds a NUL character, which no path can")
     path = os.path.abspath(name if os.path.lexists(name) else os.path.expanduser(name))
     if not os.path.exists(path):
         raise BadInput(f"input_dir {name!r} does not exist; give {ALLOWED}")
@@ -118,6 +97,8 @@ def _of_one(name: str, *, options: ListingOptions) -> Iterator[Candidate]:
     kind = kinds.kind_of(path)
     if kind == kinds.YAML:
         return _of_yaml(path, options=options)
+    if path.lower().endswith(kinds.ANNOTATION_ENDINGS):
+        raise BadInput(f"{name!r} looks like annotations; give it as annotations=…, and as input_dir {ALLOWED}")
     if kind == kinds.LIST or (kind == kinds.OTHER and _is_text(path)):
         return _of_list_file(path, options=options)
     return iter([Candidate(path, kind if kind in (kinds.ARCHIVE, kinds.VIDEO) else kinds.IMAGE)])
@@ -208,7 +189,7 @@ def _of_remote_entry(uri: str, *, options: ListingOptions, split: str) -> Iterat
     return iter([Candidate(uri, kinds.IMAGE, split=split)]) if first is None else chain([first], under)
 
 
-def _guarded(found: Iterator[Candidate], *, options: ListingOptions) -> Iterator[Candidate]:
+def guarded(found: Iterator[Candidate], *, options: ListingOptions) -> Iterator[Candidate]:
     """Refuses plain images beside archives or videos; `tar_only` drops the plain ones instead."""
     plain = packed = ""
     for candidate in found:
@@ -272,17 +253,6 @@ def _references(candidate: Candidate, *, options: ListingOptions) -> Iterator[Re
         yield from video.references(
             files.stored(candidate.path), fps=options.video_fps, keyframes_only=options.video_keyframes_only
         )
-
-
-def _check_work_dir(input_dir: object, work_dir: str) -> None:
-    if os.path.exists(work_dir) and not os.path.isdir(work_dir):
-        raise BadInput(f"work_dir {work_dir!r} is a file; give a folder that exists or may be created")
-    named = input_dir if isinstance(input_dir, Sequence) and not isinstance(input_dir, str) else [input_dir]
-    for item in named:
-        if isinstance(item, str | Path) and os.path.realpath(item) == os.path.realpath(work_dir):
-            raise BadInput(
-                f"work_dir and input_dir are the same folder {work_dir!r}; give the results one of their own"
-            )
 
 
 def _is_folder(path: str) -> bool:

@@ -17,6 +17,7 @@ ARCHIVE_EXTENSIONS = frozenset(["tar", "tgz", "zip", "tbz2", "txz"])
 COMPRESSED_TAR_ENDINGS = (".tar.gz", ".tar.bz2", ".tar.xz")
 VIDEO_EXTENSIONS = frozenset(["mp4", "avi", "mov", "mkv", "webm", "m4v", "mpg", "mpeg", "wmv", "flv", "3gp"])
 LIST_EXTENSIONS = frozenset(["txt", "csv", "lst", "list"])
+ANNOTATION_ENDINGS = (".json", ".jsonl", ".parquet", ".xml")
 YAML_EXTENSIONS = frozenset(["yaml", "yml"])
 
 _KIND = {

@@ -20,12 +20,15 @@ class Reference:
 
     filename: the name users see and join on: an absolute path, `s3://bucket/key`, `/dir/a.tar/inner/name.jpg`,
         `/dir/v.mp4#t=12.000`. Unique within a collection unless the user listed a name twice.
+        Bytes that are no UTF-8 are shown as `\\xNN`; `container` or `member` then holds the true path as a URL.
     container: path or URL of the archive or video it lies in; empty for a plain file.
-    member: its name inside the archive.
-    offset: byte offset inside an uncompressed tar, -1 when not known; `file_size` bytes lie there.
+    member: its name inside the archive; `keyframe` for a frame that was listed as one.
+    offset: where the member's bytes begin in the tar (compressed or not: in the uncompressed stream), where its header
+        begins in a zip; -1 when not known.
     file_size: size in bytes of the encoded image, -1 when not known.
-    version: what changes when the content changes: mtime in ns, or the ETag of an object.
-    frame_ms, frame_number: presentation time and decode-order number of a video frame, else -1.
+    version: what changes when the content changes: mtime in ns of the file or archive, the ETag of an object,
+        the checksum of a zip's member.
+    frame_ms, frame_number: presentation time, and 0-based place in the order of showing, of a video frame, else -1.
     label, split: what the layout of the input says (folder name, YOLO yaml), empty when it says nothing.
     error_code: set when listing already showed that it cannot be read (missing file, broken archive).
     """
