@@ -39,9 +39,10 @@ LEVELS = {
     "__init__": -1,
 }
 NEVER_STORE = ("sources", "imaging", "models", "detectors", "engines", "galleries")
-# engines run workers, which read sources; requests fill a pipeline's RunRequest
+# engines run workers, which read sources, and the join of graph; requests fill a pipeline's RunRequest
 SIDEWAYS = {
     ("engines", "sources"),
+    ("engines", "graph"),
     ("pipeline", "sources"),
     ("requests", "pipeline"),
     ("detectors", "models"),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
 
     from fastdup_db.config import RunConfig
     from fastdup_db.engines.task import BatchResult, Task, WorkSpec
+    from fastdup_db.graph.nearest import Nearest
 
 WriteVectors = Callable[["np.ndarray", "np.ndarray"], list[str]]
 """Writes (ids int64 (n,), float32 (n, d)), in any process, where the parent can commit them; says how to find them."""
@@ -35,8 +36,8 @@ class Engine(Protocol):
         """Whether every worker sees this folder."""
         ...
 
-    def list_join(self, shards: Any) -> Any:
-        """A function like `graph.ivf.join`, None for that one. shards: where rows may lie while they change hands."""
+    def list_join(self, folder: Path) -> Callable[..., Nearest]:
+        """A function like `graph.ivf.join` that finds the same. folder: where rows may lie while they change hands."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from fastdup_db.sources.reference import Load, Reference
 
 if TYPE_CHECKING:
     from fastdup_db.engines.worker import Worker
+    from fastdup_db.graph.nearest import Nearest
 
 CHUNK = 16
 """Images per unit of work: enough to fill a batch of the network, few enough that threads end together."""
@@ -39,8 +40,11 @@ class Local:
         """Threads see what this process sees."""
         return True
 
-    def list_join(self, shards: Any) -> None:
+    def list_join(self, folder: Path) -> Callable[..., Nearest]:
         """The join of `graph` itself."""
+        from fastdup_db.graph import ivf
+
+        return ivf.join
 
 
 @contextmanager

@@ -13,6 +13,7 @@ is the cheapest mix that reaches the recall on the sample.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ QUERY_ROWS = 1024
 
 
 MOST_PARTITIONS = 6
+_NONE = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def _join_partition(
             queries = asking[asking_ends[number] : asking_ends[number + 1]]
             # The list's own rows go first: they set a bar for the rows of others to pass.
             queries = np.concatenate([members, queries[own[queries] != number]])
-            _join_list(part, members, queries, ids=ids, metric=metric, nearest=nearest)
+            join_list(part.read, members, queries, ids=ids, metric=metric, nearest=nearest)
 
         run_all(work, range(first, last), threads=threads)
 
@@ -149,31 +151,36 @@ def _lists_of(vectors: Prepared, *, lists: Lists, probes: int, threads: int | No
     return of
 
 
-def _join_list(
-    part: _Part,
+def join_list(
+    read: Callable[[Ids], Matrix],
     members: Ids,
     queries: Ids,
     *,
     ids: Ids,
     metric: Metric,
     nearest: Nearest,
+    leading: bool = True,
 ) -> None:
-    """Offer every pair of a row that looks into a list and a row of the list; the list's rows lead `queries`."""
+    """Offer every pair of a row that looks into a list and a row of the list.
+
+    leading: the list's own rows lead `queries`; otherwise no member is among them. read: rows by number.
+    """
     if not len(members):
         return
+    own = len(members) if leading else 0
     for inside in blocks(len(members)):
         columns = members[inside.start : inside.stop]
-        b = part.read(columns)
+        b = read(columns)
         for start in range(0, len(queries), QUERY_ROWS):
             rows = queries[start : start + QUERY_ROWS]
-            a = part.read(rows)
+            a = read(rows)
             product = metric.closeness(a, b)
             # Query i is member i as long as there are members: a row is not its own neighbour.
-            selves = np.arange(max(start, inside.start), min(start + len(rows), inside.stop))
+            selves = np.arange(max(start, inside.start), min(start + len(rows), inside.stop)) if leading else _NONE
             product[selves - start, selves - inside.start] = -np.inf
             slack = metric.slack(a, b)
             offer(product, a, b, rows=rows, columns=columns, ids=ids, metric=metric, nearest=nearest, slack=slack)
-            if start + len(rows) > len(members):
+            if start + len(rows) > own:
                 offer(product.T, b, a, rows=columns, columns=rows, ids=ids, metric=metric, nearest=nearest, slack=slack)
 
 

@@ -7,7 +7,7 @@ for batch in graph.tables():                 # Arrow: from_id, to_id, similarity
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from fastdup_db.graph import exact, ivf
 from fastdup_db.graph.copies import Copies, find_copies, fingerprints
 from fastdup_db.graph.metrics import Metric
 from fastdup_db.graph.metrics import metric as metric_named
-from fastdup_db.graph.nearest import NOBODY, Ids, Scores
+from fastdup_db.graph.nearest import NOBODY, Ids, Nearest, Scores
 from fastdup_db.graph.rows import READ_ROWS, Prepared, Rows, Source, fits
 
 EDGE_SCHEMA = pa.schema(
@@ -84,12 +84,14 @@ def neighbors(
     memory_budget: int = MEMORY_BUDGET,
     threads: int | None = None,
     folder: Path | None = None,
+    list_join: Callable[..., Nearest] = ivf.join,
 ) -> KnnGraph:
     """The neighbour graph: exactly min(k, n - 1) edges per vector, self excluded, best first, ties by lower id.
 
     metric: one of `metrics.METRICS`; calibration: the constant of `Metric.similarity`. mode: the run's `nnf_mode`;
     'Flat' is always exact, any other lets the size decide. memory_budget: bytes for vectors in memory; what does
     not fit lies in a scratch file in `folder`. threads: all cores by default.
+    list_join: what joins lists where lists are used; another engine's finds the same neighbours.
     The result does not depend on budget and threads.
     """
     if k < 1:
@@ -108,7 +110,7 @@ def neighbors(
         plan = ivf.plan_join(vectors, k=k, recall=recall, threads=threads)
         if plan.cost < EXACT_WORK * len(vectors):
             way, reached = str(plan), plan.recall
-            nearest = ivf.join(
+            nearest = list_join(
                 vectors, plan=plan, ids=joined, k=k, budget=memory_budget, threads=threads, folder=folder
             )
     if nearest is None:

@@ -36,6 +36,10 @@ class Source(Protocol):
         """(ids (b,), float32 (b, d)), ids ascending over all batches."""
         ...
 
+    def part(self, start: int, stop: int) -> Matrix:
+        """float32 (stop - start, d): rows by their place in the order of `batches`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Arrays:
@@ -51,6 +55,10 @@ class Arrays:
         """The rows in batches."""
         for start in range(0, len(self.ids), rows):
             yield self.ids[start : start + rows], self.matrix[start : start + rows]
+
+    def part(self, start: int, stop: int) -> Matrix:
+        """The rows `start` to `stop`."""
+        return self.matrix[start:stop]
 
 
 class Rows:

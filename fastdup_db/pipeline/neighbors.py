@@ -36,6 +36,7 @@ def find(
         mode=config.nnf_mode,
         threads=config.num_threads,
         folder=request.work_dir,
+        list_join=engine.list_join(request.work_dir),
     )
     with db.transaction():
         db.execute("neighbors/clear_edges")

@@ -6,18 +6,22 @@ import importlib.util
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastdup_db.config import RunConfig
 from fastdup_db.engines import WriteVectors
 from fastdup_db.engines.local import cores
 from fastdup_db.engines.task import BatchResult, Task, WorkSpec
 from fastdup_db.errors import BadArgument, FastdupError, MissingExtra, one_of
+
+if TYPE_CHECKING:
+    from fastdup_db.graph.nearest import Nearest
 
 log = logging.getLogger(__name__)
 
@@ -101,8 +105,17 @@ class RayEngine:
         """Add processor time that a task reports."""
         self.cpu_seconds += seconds
 
-    def list_join(self, shards: Any) -> None:
-        """The join of `graph` itself, on this machine."""
+    def list_join(self, folder: Path) -> Callable[..., Nearest]:
+        """`graph.ivf.join` with its lists as tasks, where every node sees `folder`; else that of this machine."""
+        from fastdup_db.engines.ray import join
+        from fastdup_db.graph import ivf
+
+        if not self.shares(folder):
+            log.warning(
+                "neighbours are looked for on this machine alone: not every node of the cluster sees %s", folder
+            )
+            return ivf.join
+        return partial(join.join, slots=self.slots, spent=self.spent)
 
 
 @contextmanager

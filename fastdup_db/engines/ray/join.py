@@ -1,0 +1,320 @@
+"""`graph.ivf.join` on a cluster: the same lists, the same pairs, hence the same neighbours.
+
+Three rounds of tasks per partition. Assign: which lists each vector looks into. Scatter: every range of vectors is
+written once, bin by bin, as one Arrow file that all nodes see; a bin is some consecutive lists, or a piece of one list
+that is too large, so that no task holds more than `BIN_BYTES` of vectors. Join: each bin's rows are compared as on one
+machine, and their k nearest come home to be merged. Files instead of the object store, because every range sends rows
+to every bin: a million times a thousand objects are more than Ray likes to keep books on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from fastdup_db.graph.ivf import Plan, join_list
+from fastdup_db.graph.join import workers
+from fastdup_db.graph.lists import Lists, Numbers
+from fastdup_db.graph.metrics import Matrix, Metric
+from fastdup_db.graph.nearest import NOBODY, Ids, Nearest, Scores
+from fastdup_db.graph.rows import READ_ROWS, Prepared, Source
+
+log = logging.getLogger(__name__)
+
+SCRATCH = "join-scratch"
+"""Folder in the work_dir for rows that change hands; what a killed run left there is removed by the next."""
+PART_ROWS = 8 * READ_ROWS
+"""Vectors of one assign or scatter task: 151 MB at 576 columns. Whole batches of the local join: equal rounding."""
+BIN_BYTES = 256 << 20
+"""Vectors of a bin; a task that joins two pieces of a large list holds two, and as much again while reading."""
+BINS_PER_SLOT = 4
+"""Fewer rows than `BIN_BYTES` go into a bin where there would be too few bins to keep all processors busy."""
+LEAST_BIN_ROWS = 1024
+RETRIES = 5
+"""How often a task is done again whose worker was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Where the rows of each list go: list l to bin `first[l]`, or spread over the `pieces[l]` bins from there on.
+
+    first, pieces: int64 (lists,). lists: of each bin, its (first, last + 1) list.
+    """
+
+    first: Numbers
+    pieces: Numbers
+    lists: tuple[tuple[int, int], ...]
+
+    def __len__(self) -> int:
+        return len(self.lists)
+
+    def of(self, rows: Numbers, lists: Numbers) -> Numbers:
+        """int64 (n,): the bin of row `rows[i]` where it looks into `lists[i]`."""
+        return self.first[lists] + rows % self.pieces[lists]
+
+    def tasks(self) -> Iterator[tuple[int, ...]]:
+        """Bins to be joined together: each with itself, and each two pieces of one list."""
+        for number, (first, _) in enumerate(self.lists):
+            yield (number,)
+            end = int(self.first[first] + self.pieces[first]) if self.pieces[first] > 1 else 0
+            for other in range(number + 1, end):
+                yield number, other
+
+
+def join(
+    vectors: Prepared,
+    *,
+    plan: Plan,
+    ids: Ids,
+    k: int,
+    budget: int,
+    threads: int | None = None,
+    folder: Path | None = None,
+    slots: int,
+    spent: Callable[[float], None],
+) -> Nearest:
+    """The k nearest of every vector, as `graph.ivf.join` finds them.
+
+    folder: on storage that every node sees. slots: tasks that run at once. spent: told the processor seconds of tasks.
+    `budget` and `threads` are of this machine and do not matter here.
+    """
+    nearest = Nearest(len(vectors), k=k)
+    scratch = Path(folder) / SCRATCH if folder else Path(tempfile.mkdtemp(prefix="fastdup-db-"))
+    try:
+        for lists in plan.partitions:
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir(parents=True)
+            for rows, found, scores in _partition(
+                vectors, lists=lists, probes=plan.probes, k=k, scratch=scratch, slots=slots, spent=spent
+            ):
+                real = found != NOBODY
+                nearest.offer(np.repeat(rows, k)[real.ravel()], found[real], scores[real])
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    nearest.ids = np.where(nearest.ids == NOBODY, NOBODY, ids[np.maximum(nearest.ids, 0)])
+    return nearest
+
+
+def _partition(
+    vectors: Prepared,
+    *,
+    lists: Lists,
+    probes: int,
+    k: int,
+    scratch: Path,
+    slots: int,
+    spent: Callable[[float], None],
+) -> Iterator[tuple[Ids, Ids, Scores]]:
+    """(rows (m,), their nearest rows (m, k), scores (m, k)) of every join task."""
+    import ray
+
+    remote = {f: ray.remote(num_cpus=1, max_retries=RETRIES)(f) for f in (assign, scatter, join_bins)}
+    source, centroids = ray.put(vectors.source), ray.put(lists)
+    metric = vectors.metric.name
+    parts = [slice(start, start + PART_ROWS) for start in range(0, len(vectors), PART_ROWS)]
+    of = np.empty((len(vectors), probes), dtype=np.min_scalar_type(len(lists)))
+    jobs = (remote[assign].remote(n, source, vectors.kept[p], centroids, probes, metric) for n, p in enumerate(parts))
+    for number, chosen, seconds in _done(jobs, at_once=2 * slots):
+        of[parts[number]] = chosen
+        spent(seconds)
+
+    looking = np.bincount(of.ravel(), minlength=len(lists))
+    bins = make_bins(looking, row_bytes=4 * lists.centroids.shape[1], slots=slots)
+    where = ray.put(bins)
+    jobs = (
+        remote[scatter].remote(n, source, p.start, vectors.kept[p], of[p], where, str(scratch), metric)
+        for n, p in enumerate(parts)
+    )
+    filled = np.zeros((len(parts), len(bins)), dtype=bool)
+    for number, is_filled, seconds in _done(jobs, at_once=2 * slots):
+        filled[number] = is_filled
+        spent(seconds)
+    log.debug("joining %d lists in %d bins", len(lists), len(bins))
+
+    def files(number: int) -> list[int]:
+        return np.flatnonzero(filled[:, number]).tolist()
+
+    jobs = (
+        remote[join_bins].remote(t, [files(n) for n in t], [bins.lists[n] for n in t], str(scratch), k, metric)
+        for t in bins.tasks()
+    )
+    for rows, found, scores, seconds in _done(jobs, at_once=4 * slots):
+        spent(seconds)
+        yield rows, found, scores
+
+
+def make_bins(looking: Numbers, *, row_bytes: int, slots: int) -> Bins:
+    """Bins of at most `BIN_BYTES`. looking: int64 (lists,), how many rows look into each list."""
+    even = max(int(looking.sum()) // (BINS_PER_SLOT * slots), LEAST_BIN_ROWS)
+    most = max(min(BIN_BYTES // row_bytes, even), 1)
+    first, pieces = np.empty(len(looking), np.int64), np.ones(len(looking), np.int64)
+    bins: list[tuple[int, int]] = []
+    begun, rows = 0, 0
+    for number, count in enumerate(looking.tolist()):
+        if rows and rows + count > most:
+            bins.append((begun, number))
+            begun, rows = number, 0
+        first[number] = len(bins)
+        rows += count
+        if count > most:
+            pieces[number] = -(-count // most)
+            bins += [(number, number + 1)] * int(pieces[number])
+            begun, rows = number + 1, 0
+    if rows or not bins or begun < len(looking):
+        bins.append((begun, len(looking)))
+    return Bins(first, pieces, tuple(bins))
+
+
+def _done(jobs: Iterable[Any], *, at_once: int) -> Iterator[Any]:
+    """Results as they come, with so many tasks submitted at once."""
+    import ray
+
+    waiting: list[Any] = []
+    for job in jobs:
+        waiting.append(job)
+        if len(waiting) >= at_once:
+            ready, waiting = ray.wait(waiting)
+            yield ray.get(ready[0])
+    while waiting:
+        ready, waiting = ray.wait(waiting)
+        yield ray.get(ready[0])
+
+
+# ---- what runs in the tasks ------------------------------------------------------------------------------------------
+
+
+def assign(
+    number: int, source: Source, kept: Ids, lists: Lists, probes: int, metric: str
+) -> tuple[int, Numbers, float]:
+    """(part, unsigned (n, probes) lists its rows look into, own first, processor seconds)."""
+    begun = time.process_time()
+    of = np.empty((len(kept), probes), dtype=np.min_scalar_type(len(lists)))
+    with workers(1) as pool:
+        for start in range(0, len(kept), READ_ROWS):
+            matrix = _read(source, kept[start : start + READ_ROWS], metric=_metric(metric))
+            of[start : start + READ_ROWS] = lists.nearest(matrix, count=probes, pool=pool)
+    return number, of, time.process_time() - begun
+
+
+def scatter(
+    number: int, source: Source, start: int, kept: Ids, of: Numbers, bins: Bins, scratch: str, metric: str
+) -> tuple[int, Any, float]:
+    """Write the rows `start …` to one Arrow file, a record batch for each bin: (part, bool (bins,) which are filled,
+    processor seconds). Done again, it writes the same file again."""
+    begun = time.process_time()
+    rows = np.arange(start, start + len(kept))
+    matrix = np.concatenate(
+        [_read(source, kept[at : at + READ_ROWS], metric=_metric(metric)) for at in range(0, len(kept), READ_ROWS)]
+    )
+    wanted = bins.of(np.repeat(rows, of.shape[1]), of.ravel().astype(np.int64))
+    pairs = np.unique(wanted * len(rows) + np.repeat(np.arange(len(rows)), of.shape[1]))
+    at, ends = pairs % len(rows), np.searchsorted(pairs // len(rows), np.arange(len(bins) + 1))
+    target = Path(scratch) / _file(number)
+    schema = _schema(of, matrix)
+    with tempfile.NamedTemporaryFile(dir=scratch, delete=False) as file, pa.ipc.new_file(file, schema) as writer:
+        for first, last in itertools.pairwise(ends):
+            writer.write_batch(_batch(rows, of, matrix, at[first:last], schema=schema))
+    Path(file.name).rename(target)
+    return number, np.diff(ends) > 0, time.process_time() - begun
+
+
+def join_bins(
+    bins: Sequence[int],
+    files: Sequence[Sequence[int]],
+    lists: Sequence[tuple[int, int]],
+    scratch: str,
+    k: int,
+    metric: str,
+) -> tuple[Ids, Ids, Scores, float]:
+    """Join one bin, or two pieces of one list: (rows (m,), nearest rows int64 (m, k), float32 (m, k), seconds)."""
+    begun = time.process_time()
+    sides = [_gather(scratch, files=some, bin=number) for number, some in zip(bins, files, strict=True)]
+    rows = np.concatenate([side[0] for side in sides])
+    if not len(rows):
+        return rows, np.empty((0, k), np.int64), np.empty((0, k), np.float32), 0.0
+    matrix = np.concatenate([side[2] for side in sides]) if len(sides) > 1 else sides[0][2]
+    nearest = Nearest(len(rows), k=k)
+
+    def offer(members: Ids, queries: Ids, *, leading: bool) -> None:
+        join_list(
+            matrix.__getitem__, members, queries, ids=rows, metric=_metric(metric), nearest=nearest, leading=leading
+        )
+
+    with workers(1):
+        if len(sides) == 1:
+            for members, others in _lists(sides[0][1], *lists[0]):
+                offer(members, np.concatenate([members, others]), leading=True)
+        else:
+            (members, others), (members_2, others_2) = (next(_lists(s[1], *lists[0])) for s in sides)
+            shift = len(sides[0][0])
+            offer(members, np.concatenate([members_2, others_2]) + shift, leading=False)
+            offer(members_2 + shift, others, leading=False)
+    return rows, nearest.ids, nearest.scores, time.process_time() - begun
+
+
+def _lists(of: Numbers, first: int, last: int) -> Iterator[tuple[Ids, Ids]]:
+    """(members, others that look into it) of each list first … last - 1, as positions in `of` (m, probes)."""
+    order = np.argsort(of.ravel(), kind="stable")
+    ends = np.searchsorted(of.ravel()[order], np.arange(first, last + 1))
+    for number, (start, stop) in enumerate(itertools.pairwise(ends), start=first):
+        looking = order[start:stop] // of.shape[1]
+        own = of[looking, 0] == number
+        yield looking[own], looking[~own]
+
+
+def _gather(scratch: str, *, files: Sequence[int], bin: int) -> tuple[Ids, Numbers, Matrix]:
+    """(rows (m,), lists (m, probes), vectors (m, d)) of one bin, rows ascending, from all files that have some."""
+    batches = []
+    for number in files:
+        with pa.memory_map(str(Path(scratch) / _file(number))) as file:
+            batches.append(pa.ipc.open_file(file).get_batch(bin))
+    if not batches:
+        return np.empty(0, np.int64), np.empty((0, 1), np.int64), np.empty((0, 1), np.float32)
+    width, probes = (batches[0].schema.field(n).type.list_size for n in ("vector", "lists"))
+    rows = np.concatenate([b.column("row").to_numpy() for b in batches])
+    lists = np.concatenate([b.column("lists").flatten().to_numpy().reshape(-1, probes) for b in batches])
+    matrix = np.concatenate([b.column("vector").flatten().to_numpy().reshape(-1, width) for b in batches])
+    return rows, lists.astype(np.int64), matrix
+
+
+def _batch(rows: Ids, of: Numbers, matrix: Matrix, at: Ids, *, schema: pa.Schema) -> pa.RecordBatch:
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(of[at].ravel()), of.shape[1])
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(matrix[at].ravel()), matrix.shape[1])
+    return pa.record_batch([pa.array(rows[at]), lists, vectors], schema=schema)
+
+
+def _schema(of: Numbers, matrix: Matrix) -> pa.Schema:
+    lists = pa.list_(pa.from_numpy_dtype(of.dtype), of.shape[1])
+    return pa.schema([("row", pa.int64()), ("lists", lists), ("vector", pa.list_(pa.float32(), matrix.shape[1]))])
+
+
+def _file(number: int) -> str:
+    return f"{number:08d}.arrow"
+
+
+def _read(source: Source, kept: Ids, *, metric: Metric) -> Matrix:
+    """Prepared vectors at ascending positions of the source."""
+    if not len(kept):
+        return np.empty((0, 1), np.float32)
+    wanted = []
+    for start in range(int(kept[0]), int(kept[-1]) + 1, READ_ROWS):  # those left out may be many
+        some = kept[np.searchsorted(kept, start) : np.searchsorted(kept, start + READ_ROWS)]
+        if len(some):
+            wanted.append(source.part(int(some[0]), int(some[-1]) + 1)[some - some[0]])
+    return metric.prepare(np.concatenate(wanted))
+
+
+def _metric(name: str) -> Metric:
+    from fastdup_db.graph.metrics import metric
+
+    return metric(name)
