@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from bs4 import BeautifulSoup, Tag
 
+from fastdup_db.pipeline.run import publish_views
 from fastdup_db.store import duck
 
 COLOURS = [(220, 60, 60), (60, 170, 80), (60, 90, 220), (230, 180, 40), (150, 70, 200), (40, 180, 190)]
@@ -80,7 +81,7 @@ def store(work_dir: Path, facts: dict[str, pd.DataFrame]) -> None:
             raw.unregister("incoming")
     with duck.connect(work_dir, read_only=False) as db:
         db.script("views/macros")
-        db.script("views/views")
+        publish_views(db)
 
 
 def facts(folder: Path, *, labelled: bool = True) -> dict[str, pd.DataFrame]:

@@ -33,10 +33,12 @@ def histogram(bins: pd.DataFrame, *, name: str) -> str:
 def bars(labels: pd.DataFrame, *, name: str) -> str:
     """Horizontal bars as an SVG element, the first row on top. labels: label (text), images (count)."""
     figure, axes = _figure(name, height=0.6 + 0.19 * len(labels))
+    from matplotlib.ticker import MaxNLocator
+
     # a dollar sign would start a formula
     names = [_shorten(label).replace("$", r"\$") for label in labels["label"]]
     axes.barh(range(len(labels)), labels["images"], color=_BAR, height=0.72, linewidth=0)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     axes.set_yticks(range(len(labels)), names)
     axes.invert_yaxis()
     axes.margins(y=0.02)

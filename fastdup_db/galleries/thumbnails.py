@@ -7,6 +7,7 @@ The folder is bounded: what was not shown for the longest time goes first.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +31,7 @@ MAX_BYTES = 512 * 1024**2
 
 QUALITY = 82
 _LOSSLESS_SIDE = 96  # images this small are shown enlarged, where lossy blocks would be seen; they cost 10 kB at most
-_FORMAT = 1  # part of every key: raise it when what is drawn changes
+_FORMAT = 2  # part of every key: raise it when what is drawn changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ def make(
 def shrink(image: np.ndarray, *, side: int, gray: bool = False) -> bytes:
     """An image (h, w), (h, w, 3) or (h, w, 4), uint8 or uint16, as WebP whose longer side is at most `side` pixels."""
     import cv2
+    from PIL import Image
 
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
@@ -88,12 +90,28 @@ def shrink(image: np.ndarray, *, side: int, gray: bool = False) -> bytes:
     scale = side / max(image.shape[:2])
     if scale < 1:
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        image = _resized(image, size)
     if image.ndim == 3:
-        image = cv2.cvtColor(image[:, :, :3], cv2.COLOR_RGB2GRAY if gray else cv2.COLOR_RGB2BGR)
-    # OpenCV: a WebP quality above 100 means lossless
-    quality = 101 if max(image.shape[:2]) <= _LOSSLESS_SIDE else QUALITY
-    return cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
+        image = image[:, :, :3]
+    if gray and image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    encoded = io.BytesIO()
+    # Pillow, because OpenCV has no say in the effort: 2.2 ms at method 0 where OpenCV takes 6, for a fifth more bytes
+    small = max(image.shape[:2]) <= _LOSSLESS_SIDE
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    picture.save(encoded, "webp", quality=QUALITY, lossless=small, method=0)
+    return encoded.getvalue()
+
+
+def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Averaged by the largest whole factor, the rest, less than 2, bilinear: a seventh of the time of INTER_AREA."""
+    import cv2
+
+    factor = min(image.shape[1] // size[0], image.shape[0] // size[1])
+    if factor >= 2:
+        whole = (image.shape[1] // factor, image.shape[0] // factor)
+        image = cv2.resize(image, whole, interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
 
 
 def _make_all(

@@ -22,24 +22,36 @@
   $("theme")?.addEventListener("click", toggleTheme);
 
   // ---- an image shown twice is inlined once ----
-  const copies = document.querySelectorAll("img[data-same]");
-  if (copies.length) {
-    const firsts = new Map([...document.querySelectorAll(".shot img[src]")].map((img) => [img.parentNode.dataset.id, img.src]));
-    for (const img of copies) img.src = firsts.get(img.dataset.same);
-  }
-
-  // ---- a colour per label, the same on every page ----
-  for (const node of document.querySelectorAll(".label")) {
-    let hash = 7;
-    for (const c of node.dataset.label) hash = (hash * 31 + c.codePointAt(0)) >>> 0;
-    node.style.setProperty("--hue", (hash * 137) % 360);
-  }
+  const firsts = new Map();
+  const fillCopies = (among) => {
+    for (const card of among) {
+      for (const img of card.querySelectorAll("img[src]")) firsts.set(img.parentNode.dataset.id, img.src);
+      for (const img of card.querySelectorAll("img[data-same]:not([src])")) img.src = firsts.get(img.dataset.same);
+    }
+  };
 
   const grid = $("cards");
   const cards = [...document.querySelectorAll(".card")];
   const idsOf = (card) => [...card.querySelectorAll(".shot")].map((s) => s.dataset.id);
   let order = cards.slice();
-  const visible = () => order.filter((card) => !card.hidden);
+  fillCopies(cards);
+
+  // ---- the cards that wait as text: made while the browser is idle, at the latest when all are needed ----
+  const later = [...document.querySelectorAll("script.later")];
+  const grow = () => {
+    const text = later.shift(), from = grid.children.length;
+    grid.insertAdjacentHTML("beforeend", text.textContent);
+    text.remove();
+    const made = [...grid.children].slice(from);
+    fillCopies(made);
+    cards.push(...made);
+    order.push(...made);
+  };
+  const growAll = () => { while (later.length) grow(); };
+  const idle = window.requestIdleCallback || ((work) => setTimeout(work, 30));
+  const growWhenIdle = () => { if (later.length) { grow(); idle(growWhenIdle); } };
+  if (later.length) addEventListener("load", () => idle(growWhenIdle));
+  const visible = () => { growAll(); return order.filter((card) => !card.hidden); };
 
   // ---- all columns of a row, read when first asked for ----
   let table = null;
@@ -89,6 +101,7 @@
     return not ? (card) => !test(card) : test;
   };
   const filter = () => {
+    growAll();
     const words = ($("filter").value.toLowerCase().match(/(?:[^\s"]+|"[^"]*")+/g) || []).map(condition);
     let n = 0;
     for (const card of cards) {
@@ -102,6 +115,7 @@
   // ---- sort ----
   let reversed = false;
   const sort = () => {
+    growAll();
     const name = $("sort").value;
     order = cards.slice();
     if (name) {
