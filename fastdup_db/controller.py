@@ -210,7 +210,8 @@ class FastdupController:
         """Check by keypoints and pixels which neighbours are one picture; the images are read again where needed.
 
         Args:
-            scope: 'auto' leaves pairs that the vectors are sure of unchecked, 'all' looks at every candidate.
+            scope: 'auto' costs a quarter of a run: pairs that the vectors are sure of are not looked at, nor those
+                that are hardly alike. 'all' looks at every candidate, and further down.
             k: neighbours of each image that are candidates, 20 by default: more than copies of one picture.
             lower, upper: similarities between which pairs are checked, by default those that hold 98 % of edited
                 copies and beyond which no false pair was seen.

@@ -15,12 +15,8 @@ from fastdup_db.imaging import keypoints as kp
 from fastdup_db.imaging.resize import to_input
 from fastdup_db.models.catalog import model
 from fastdup_db.models.session import open_embedder
+from fastdup_db.pipeline.verifying import LOWER, NEIGHBORS
 from tests.benchmarks import edits, heavy_edits
-
-LOWER = 0.2
-"""Adapted cosine of the least similar candidate."""
-
-NEIGHBORS = 20
 
 
 def write(photographs: Sequence[Path], *, others: Sequence[Path], folder: Path, heavy: bool) -> list[edits.Copy]:
@@ -52,7 +48,7 @@ def generic_of_default() -> adapt.Generic:
     return adapt.Generic.load(Path(model("default").file).with_name("default.npz"))
 
 
-def candidates(unit: np.ndarray, *, k: int = NEIGHBORS, lower: float = LOWER) -> tuple[np.ndarray, np.ndarray]:
+def candidates(unit: np.ndarray, *, k: int = NEIGHBORS, lower: float = LOWER["all"]) -> tuple[np.ndarray, np.ndarray]:
     """int64 (p, 2) pairs, lower id first, and their cosines float32 (p,): what `verify` looks at."""
     graph = knn.neighbors(Arrays(np.arange(len(unit)), unit), k=k)
     rows, ranks = np.nonzero((graph.to_ids >= 0) & (graph.scores >= lower))

@@ -72,7 +72,7 @@ def main(count: int) -> None:
     same = groups[first] == groups[second]
     true = np.stack((first[same], second[same]), axis=1)
     true = true[np.sort(random.choice(len(true), min(len(true), 15_000), replace=False))]
-    near, _ = copies_rig.candidates(unit, k=2 * copies_rig.NEIGHBORS, lower=0.05)
+    near, _ = copies_rig.candidates(unit, k=40, lower=0.05)
     near = near[groups[near[:, 0]] != groups[near[:, 1]]]
     near = near[np.sort(random.choice(len(near), min(len(near), 15_000), replace=False))]
     images, hard = copies_rig.hard_pairs(edits.spread(every, count=count // 2))
