@@ -159,6 +159,8 @@ class RunConfig:
             )
         if self.distance in FLAT_METRICS and self.nnf_mode != "Flat":
             raise BadArgument(f"distance={self.distance!r} needs nnf_mode='Flat'; others: 'cosine', 'euclidean'")
+        if self.test_dir is not None:
+            object.__setattr__(self, "test_dir", str(self.test_dir))
         if self.run_mode in (3, 4) and not self.test_dir:
             raise BadArgument(f"run_mode={self.run_mode} needs test_dir: the images to look up among the stored ones")
         try:

@@ -101,10 +101,11 @@ class FastdupController:
         from fastdup_db.pipeline import run as pipeline
 
         config = RunConfig.from_arguments(arguments)
+        stored = self.input_dir if config.run_mode in (2, 3, 4) else self._input_dir
         request = requests.run_request(
             self._work_dir,
             config=config,
-            input_dir=self._input_dir if input_dir is None else input_dir,
+            input_dir=stored if input_dir is None else input_dir,
             annotations=annotations,
             embeddings=embeddings,
             subset=subset,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fastdup_db import annotation_forms, sources
 from fastdup_db.config import RunConfig
-from fastdup_db.errors import BadArgument, BadInput
+from fastdup_db.errors import BadArgument, BadInput, NotRun
 from fastdup_db.pipeline import given
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.run import listing_options
+from fastdup_db.store import duck
 
 
 def run_request(
@@ -25,6 +27,10 @@ def run_request(
     subset: Sequence[str] | None = None,
 ) -> RunRequest:
     """The request of one run. Raises `BadArgument` or `BadInput`, with nothing read but names and nothing written."""
+    if config.run_mode in (2, 3, 4):
+        config = replace(config, overwrite=False)  # these stages work on what a run has stored
+        if not duck.exists(work_dir):
+            raise NotRun(f"run_mode={config.run_mode} needs the embeddings of an earlier run in {work_dir}")
     frame = annotation_forms.read(annotations)
     if frame is None and embeddings is None and config.data_type != "image" and _is_yolo(input_dir):
         frame = _yolo_boxes(input_dir)
@@ -70,8 +76,10 @@ def _yolo_boxes(input_dir: Any) -> Any:
 
 
 def _check_input(request: RunRequest) -> None:
-    if request.embeddings is not None:
+    if request.embeddings is not None or request.config.run_mode == 2:
         return
+    if request.config.test_dir:
+        sources.check_input(request.config.test_dir, work_dir=request.work_dir, options=listing_options(request))
     wanted = request.input_dir
     if wanted is None and request.annotations is not None:
         wanted = request.annotations["filename"].tolist()

@@ -385,3 +385,62 @@ def test_a_writer_elsewhere_is_named(done, tmp_path):
             fastdup_db.create(copy).similarity()
         writer.kill()
     assert duckdb.__version__
+
+
+# ---- stages and incremental graphs ---------------------------------------------------------------------------------
+
+
+def test_extract_then_neighbors_is_a_whole_run(images, done, tmp_path):
+    fd = fastdup_db.create(tmp_path / "work", images)
+    with pytest.raises(NotRun, match="earlier run"):
+        fd.run(progress=False, run_mode=2)
+    fd.run(progress=False, run_mode=1)
+    assert fd.num_instances() == done.num_instances() and fd.similarity().empty
+    fd.run(progress=False, run_mode=2)
+    assert fd.sql("from edges order by all").equals(done.sql("from edges order by all"))
+    assert fd.sql("select count(*) as n from batches")["n"].iloc[0] == 1
+
+
+@pytest.mark.parametrize("mode", [0, 3])
+def test_test_dir_finds_neighbours_among_the_input_only(images, tmp_path, mode):
+    tested = tmp_path / "tested"
+    tested.mkdir()
+    for number in (5, 9, 700):
+        cv2.imwrite(str(tested / f"t{number}.jpg"), demo.scene(number))
+    fd = fastdup_db.create(tmp_path / "work", images)
+    if mode == 3:
+        fd.run(progress=False)
+    fd.run(progress=False, test_dir=tested, run_mode=mode, cc_threshold=0.9)
+    pairs = fd.similarity()
+    assert set(_names(pairs, "filename_from", "filename_to")) >= {
+        ("t5.jpg", "scene_05.jpg"),
+        ("t9.jpg", "scene_09.jpg"),
+    }
+    assert set(pairs["split_from"]) == {"test"} and set(pairs["split_to"]) == {"train"}
+    assert len(fd.sql("from edges")) == 6
+    assert _names(fd.outliers(), "filename_outlier") == [("t700.jpg",)]
+
+
+def test_an_updated_graph_equals_a_fresh_one(tmp_path):
+    """Without adapting, so that the vectors are the same: the rows of edges and components are too."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(60):
+        cv2.imwrite(str(folder / f"{number:03d}.jpg"), demo.scene(number % 50))
+    fd = fastdup_db.create(tmp_path / "work", folder)
+    fd.run(progress=False, adapt=False, nearest_neighbors_k=3)
+    (folder / "003.jpg").unlink()
+    (folder / "055.jpg").unlink()
+    cv2.imwrite(str(folder / "zz1.jpg"), demo.scene(7))
+    cv2.imwrite(str(folder / "zz2.jpg"), demo.scene(300))
+    fd.run(progress=False, adapt=False, nearest_neighbors_k=3, overwrite=False)
+    assert fd.config["neighbors_method"] == "update"
+    fresh = fastdup_db.create(tmp_path / "fresh", folder)
+    fresh.run(progress=False, adapt=False, nearest_neighbors_k=3)
+    query = (
+        "select a.filename as a, b.filename as b, similarity from edges as e join facts as a on a.fd_index = e.from_id "
+        "join facts as b on b.fd_index = e.to_id order by all"
+    )
+    assert fd.sql(query).equals(fresh.sql(query))
+    groups = [sorted(map(tuple, f.connected_components_grouped()["files"].map(sorted))) for f in (fd, fresh)]
+    assert groups[0] == groups[1] and groups[0]

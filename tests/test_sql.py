@@ -66,6 +66,8 @@ def _incoming(db: duck.Database, name: str) -> dict[str, pa.Table]:
         return {"wanted": pa.table({"filename": ["a"]})}
     if name == "verify/keypoints_of":
         return {"wanted": pa.table({"id": [0]})}
+    if name == "neighbors/delete_edges_of":
+        return {"incoming": pa.table({"id": [0]})}
     if name.startswith("annotations/replace_for"):
         named = pa.table({"annotation_row": [0], "annotation_filename": ["a"], "label": ["b"]})
         return {"incoming": named}

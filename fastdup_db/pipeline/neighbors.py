@@ -1,15 +1,25 @@
-"""From stored embeddings to edges and components: adapt, search vectors, k-NN graph, recursive SQL."""
+"""From stored embeddings to edges and components: adapt, search vectors, k-NN graph, recursive SQL.
+
+The table `edges` is the state: an instance without edges is one whose neighbours are to be found. A run that adds few
+images to many therefore looks for the neighbours of those few, and of what they displace.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
+from fastdup_db.config import RunConfig
 from fastdup_db.engines import Engine
-from fastdup_db.graph import adapt, knn
+from fastdup_db.graph import adapt, cross, knn
+from fastdup_db.graph.knn import KnnGraph
 from fastdup_db.models import catalog
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.store.duck import Database
@@ -18,28 +28,50 @@ from fastdup_db.store.lance import VectorTable
 log = logging.getLogger(__name__)
 
 READ_ROWS = 16_384
+_DECIDING = ("nearest_neighbors_k", "distance", "nnf_mode", "test_dir")
+"""Settings that a stored graph must share with this run for its edges to be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subset:
+    """The vectors of some ids (int64, ascending), read from a larger table."""
+
+    table: VectorTable
+    ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def batches(self, *, rows: int = READ_ROWS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(ids, vectors), ids ascending."""
+        for ids, matrix in self.table.batches(rows=rows):
+            mine = np.isin(ids, self.ids, assume_unique=True)
+            if mine.any():
+                yield ids[mine], matrix[mine]
 
 
 def find(
     db: Database, request: RunRequest, *, engine: Engine, run_id: int, embeddings: VectorTable, vectors: VectorTable
 ) -> None:
-    """Compute this run's graph from the stored embeddings and store edges and components in one transaction."""
+    """Bring search vectors, edges and components up to date with the embeddings, in one transaction."""
     started = time.monotonic()
     config = request.config
     transform = _transform(db, request, embeddings=embeddings)
-    version = vectors.create(_searched(embeddings, transform), dim=embeddings.dim)
-    graph = knn.neighbors(
-        vectors,
-        k=config.nearest_neighbors_k,
-        metric=config.distance,
-        calibration=transform.c2 if transform else 0.0,
-        mode=config.nnf_mode,
-        threads=config.num_threads,
-        folder=request.work_dir,
-        list_join=engine.list_join(request.work_dir),
-    )
+    kept = _keeps_edges(db, config, transform)
+    missing = db.arrow("neighbors/without_edges").column("id").to_numpy() if kept else None
+    if missing is not None and cross.rebuild_is_cheaper(len(missing), total=len(embeddings)):
+        missing = None
+    if missing is None:
+        version = vectors.create(_searched(embeddings, transform), dim=embeddings.dim)
+        graph = _whole(db, config, engine=engine, vectors=vectors, transform=transform, folder=request.work_dir)
+    else:
+        version = _write_vectors(vectors, embeddings, missing, transform)
+        graph = _changed(db, config, vectors=vectors, transform=transform, missing=missing)
     with db.transaction():
-        db.execute("neighbors/clear_edges")
+        if missing is None:
+            db.execute("neighbors/clear_edges")
+        else:
+            db.execute("neighbors/delete_edges_of", incoming=pa.table({"id": graph.ids}))
         for table in graph.tables(rows=1_000_000):
             db.execute("neighbors/insert_edges", incoming=table)
         if config.run_cc:
@@ -52,9 +84,84 @@ def find(
             vectors_version=version,
             transform=transform.to_bytes() if transform else None,
             transform_images=transform.n if transform else None,
-            neighbors_method=graph.way,
+            neighbors_method=graph.way if missing is None else "update",
             neighbors_seconds=time.monotonic() - started,
         )
+
+
+def _whole(
+    db: Database,
+    config: RunConfig,
+    *,
+    engine: Engine,
+    vectors: VectorTable,
+    transform: adapt.Transform | None,
+    folder: Path,
+) -> KnnGraph:
+    calibration = transform.c2 if transform else 0.0
+    if config.test_dir:
+        tested = db.arrow("neighbors/test_ids").column("id").to_numpy()
+        others = np.setdiff1d(vectors.ids(), tested)
+        return cross.cross_neighbors(
+            Subset(vectors, tested),
+            Subset(vectors, others),
+            k=config.nearest_neighbors_k,
+            metric=config.distance,
+            calibration=calibration,
+            threads=config.num_threads,
+        )
+    return knn.neighbors(
+        vectors,
+        k=config.nearest_neighbors_k,
+        metric=config.distance,
+        calibration=calibration,
+        mode=config.nnf_mode,
+        threads=config.num_threads,
+        folder=folder,
+        list_join=engine.list_join(folder),
+    )
+
+
+def _changed(
+    db: Database,
+    config: RunConfig,
+    *,
+    vectors: VectorTable,
+    transform: adapt.Transform | None,
+    missing: np.ndarray,
+) -> KnnGraph:
+    return cross.updated(
+        vectors,
+        db.arrow("neighbors/edges"),
+        k=config.nearest_neighbors_k,
+        new_ids=missing,
+        metric=config.distance,
+        calibration=transform.c2 if transform else 0.0,
+        threads=config.num_threads,
+    )
+
+
+def _keeps_edges(db: Database, config: RunConfig, transform: adapt.Transform | None) -> bool:
+    """Whether the stored edges were made of the same vectors, in the same way, as this run's would be."""
+    last = db.row("run/graphed")
+    if last is None or config.test_dir:
+        return False
+    settings = json.loads(last["config"])
+    if any(settings.get(name) != getattr(config, name) for name in _DECIDING):
+        return False
+    return last["transform"] == (transform.to_bytes() if transform else None)
+
+
+def _write_vectors(
+    vectors: VectorTable, embeddings: VectorTable, missing: np.ndarray, transform: adapt.Transform | None
+) -> int:
+    """The version after the vectors of `missing` are written and those of vanished images are gone."""
+    gone = np.setdiff1d(vectors.ids(), embeddings.ids())
+    version = vectors.delete(gone) if len(gone) else vectors.version
+    if not len(missing):
+        return version
+    matrix = embeddings.take(missing)
+    return vectors.replace(missing, matrix if transform is None else transform.apply(matrix))
 
 
 def _transform(db: Database, request: RunRequest, *, embeddings: VectorTable) -> adapt.Transform | None:

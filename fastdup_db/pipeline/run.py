@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
@@ -22,16 +24,19 @@ from fastdup_db.pipeline import annotating, extract, given, listing, neighbors, 
 from fastdup_db.pipeline.costs import Cost, Meter
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.spec import CROPS, LANCE_FOLDER, work_spec
-from fastdup_db.sources import ListingOptions
+from fastdup_db.sources import ListingOptions, Reference
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import EMBEDDINGS, VECTORS, VectorTable
 
 log = logging.getLogger(__name__)
 
+EXTRACT_ONLY, GRAPH_ONLY = 1, 2  # v0's run_mode
 CROPS_CSV = "atrain_crops.csv"
 _OWN = (duck.FILE_NAME, f"{duck.FILE_NAME}.wal", LANCE_FOLDER, CROPS, "galleries", CROPS_CSV)
 """What a fresh run removes from the work_dir, the database first: it is what says that the rest is there."""
+# what hangs on an image and goes with it, in an order in which each can still be found
+_DEPENDENT = ("edges", "verified", "keypoints", "stats", "advanced_stats", "captions", "instances", "images", "boxes")
 
 
 def run(request: RunRequest) -> None:
@@ -49,12 +54,12 @@ def run(request: RunRequest) -> None:
         db.execute("run/set_providers", run_id=run_id, providers=", ".join(providers))
         embeddings = table(request.work_dir, EMBEDDINGS)
         _restore(db, request.work_dir)
-        _list(db, request, run_id=run_id, embeddings=embeddings)
-        if request.config.run_mode != 2:
+        if request.config.run_mode != GRAPH_ONLY:
+            _list(db, request, run_id=run_id, embeddings=embeddings)
             _extract(db, request, spec, engine=engine, run_id=run_id, embeddings=embeddings, dimension=dimension)
         if not db.value("run/valid_count"):
             raise BadInput(_nothing_valid(db, request))
-        if request.config.run_mode != 1 and not request.config.run_stats_only:
+        if request.config.run_mode != EXTRACT_ONLY and not request.config.run_stats_only:
             vectors = table(request.work_dir, VECTORS)
             neighbors.find(db, request, engine=engine, run_id=run_id, embeddings=embeddings, vectors=vectors)
             if request.config.verify != "off":
@@ -184,7 +189,7 @@ def _list(db: Database, request: RunRequest, *, run_id: int, embeddings: VectorT
         frame = frame.assign(filename=listing.places(frame["filename"].tolist(), bases=request.bases))
         listing.stage(db, given.references(frame["filename"].tolist(), request.embeddings))
     elif request.input_dir is not None:
-        listing.stage(db, sources.listing(request.input_dir, options=listing_options(request)))
+        listing.stage(db, _references(request))
         db.execute("ingest/drop_repeated_names")
     if frame is not None and request.embeddings is None:
         names = listing.stage_named(db, frame["filename"].tolist(), bases=request.bases)
@@ -202,6 +207,16 @@ def _list(db: Database, request: RunRequest, *, run_id: int, embeddings: VectorT
         annotating.store_layout(db)
 
 
+def _references(request: RunRequest) -> Iterator[Reference]:
+    """The input's references; with a test_dir the input is the split `train` and what follows the split `test`."""
+    assert request.input_dir is not None
+    found = sources.listing(request.input_dir, options=listing_options(request))
+    if not request.config.test_dir:
+        return found
+    tested = sources.listing(request.config.test_dir, options=listing_options(request))
+    return chain((replace(r, split="train") for r in found), (replace(r, split="test") for r in tested))
+
+
 def _merge(db: Database, *, run_id: int, embeddings: VectorTable) -> None:
     """The staged listing becomes the stored one; rows and vectors of what is gone or changed are dropped."""
     db.execute("ingest/find_gone")
@@ -216,7 +231,7 @@ def _merge(db: Database, *, run_id: int, embeddings: VectorTable) -> None:
         db.execute("ingest/update_layout")
         ids = db.arrow("ingest/dirty_ids").column("id").to_numpy()
         version = embeddings.delete(ids) if len(ids) and embeddings.exists() else embeddings.version
-        for name in ("verified", "keypoints", "stats", "advanced_stats", "captions", "instances", "images", "boxes"):
+        for name in _DEPENDENT:
             db.execute(f"ingest/delete_dirty_{name}")
         db.execute("ingest/insert_boxes")
         db.execute("run/set_listed", run_id=run_id, embeddings_version=version)
@@ -259,7 +274,7 @@ def _publish(db: Database, request: RunRequest, *, run_id: int, cost: Cost) -> N
     """Make the views and mark the run finished, in one transaction."""
     images = int(db.value("run/images_read", run_id=run_id))
     with db.transaction():
-        if request.mode == "boxes":
+        if request.mode == "boxes" and request.config.run_mode != GRAPH_ONLY:
             db.execute("annotations/add_crop_filenames")
         elif request.mode == "detect":
             db.execute("annotations/replace_from_detections")
