@@ -29,7 +29,7 @@ from fastdup_db.errors import (
 
 if TYPE_CHECKING:
     from fastdup_db.controller import FastdupController
-    from fastdup_db.engine import Fastdup, create
+    from fastdup_db.engine import Fastdup, create, import_work_dir
 
 __version__ = "0.1.0"
 
@@ -37,6 +37,7 @@ _LAZY = {
     "Fastdup": "engine",
     "FastdupController": "controller",
     "create": "engine",
+    "import_work_dir": "engine",
 }
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "WorkDirBusy",
     "__version__",
     "create",
+    "import_work_dir",
 ]
 
 

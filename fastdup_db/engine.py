@@ -143,6 +143,29 @@ class Fastdup(FastdupController):
         where = tidying.last_folder(self.work_dir) if folder is None else Path(folder)
         return tidying.frame(cleaner.resume(where), folder=where)
 
+    def export(self, path: str | Path, format: str = "fastdup", *, names: bool = False) -> list[Path]:
+        """Write the results into the folder `path` for other programs; returns the files.
+
+        Args:
+            format: 'fastdup' (the files of a fastdup work_dir: binary features, csv, config.json), 'parquet' (every
+                view, the edges, the embeddings), 'coco', 'fiftyone' (labels.json and data.json of its Classification or
+                Detection dataset) or 'huggingface' (metadata.jsonl of an imagefolder).
+            names: for 'fastdup', file names instead of ids in similarity.csv and outliers.csv.
+        """
+        from fastdup_db.exchange.export import export
+
+        config, valid = self.config, self.annotations()
+        with self._database() as db:
+            return export(
+                db,
+                Path(path),
+                format=format,
+                work_dir=self.work_dir,
+                annotations=valid,
+                config=config,
+                names=names,
+            )
+
     def exact_duplicates(self) -> pd.DataFrame:
         """Files of the same bytes, one row per group, the largest first: `count, files, files_ids, content_hash`."""
         with self._database() as db:
@@ -170,3 +193,26 @@ class Fastdup(FastdupController):
 def create(work_dir: str | Path = "work_dir", input_dir: Any = None) -> Fastdup:
     """A `Fastdup` on a work_dir, new or existing; nothing is read or written yet."""
     return Fastdup(work_dir=work_dir, input_dir=input_dir)
+
+
+def import_work_dir(
+    fastdup_work_dir: str | Path,
+    work_dir: str | Path,
+    *,
+    annotations: pd.DataFrame | None = None,
+    input_dir: str | Path | None = None,
+) -> Fastdup:
+    """A work_dir of ours with what fastdup 2.54 found: its features, statistics, invalid files, ids and settings.
+
+    Neighbours and components are computed anew from the features, which the files keep only in part. No image is read.
+
+    Args:
+        fastdup_work_dir: where fastdup wrote `atrain_features.dat` and its other files.
+        work_dir: new.
+        annotations: columns to add, by `filename` as in fastdup's files. Its own are in a pickle, which is not opened.
+        input_dir: where relative file names begin, by default the current directory or what fastdup noted.
+    """
+    from fastdup_db.exchange import foreign
+
+    foreign.load(fastdup_work_dir, work_dir, annotations=annotations, input_dir=input_dir)
+    return create(work_dir)

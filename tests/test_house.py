@@ -19,6 +19,7 @@ LEVELS = {
     "demo": 8,
     "engine": 8,
     "controller": 7,
+    "exchange": 7,
     "tidying": 6,
     "cleaning": 5,
     "requests": 6,

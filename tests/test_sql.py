@@ -26,6 +26,7 @@ PREPARING = (
     "dedup/choose_components",
     "dedup/choose_members",
     "dedup/best",
+    "exchange/choose_numbers",
 )
 VALUES = {
     "splits": ["train"],

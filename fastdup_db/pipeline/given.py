@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
+import pandas as pd
 
 from fastdup_db.engines import rows
 from fastdup_db.engines.task import BatchResult, Task
@@ -40,18 +41,50 @@ def references(names: Sequence[str], embeddings: np.ndarray) -> Iterator[Referen
         yield Reference(filename=name, version=version, frame_number=row)
 
 
-def results(tasks: Iterable[Task], *, embeddings: np.ndarray) -> Iterator[BatchResult]:
-    """The rows and vectors of the pending names."""
+def results(
+    tasks: Iterable[Task], *, embeddings: np.ndarray, facts: pd.DataFrame | None = None
+) -> Iterator[BatchResult]:
+    """The rows and vectors of the pending names.
+
+    facts: what another program has measured already, row for row as the names: error_code, img_w, img_h, file_size and
+    the statistics; a row that is not VALID has no vector.
+    """
     stream = iter(tasks)
     while chunk := list(islice(stream, CHUNK)):
         at = np.array([task.reference.frame_number for task in chunk])
-        images = [(task.image_id, VALID, None, None, -1, False, *[None] * 7) for task in chunk]
-        instances = [(task.image_id, task.image_id, VALID, *[None] * 9) for task in chunk]
+        ids = [task.image_id for task in chunk]
+        known = _nothing(len(chunk)) if facts is None else facts.iloc[at].reset_index(drop=True)
+        codes = known["error_code"].tolist()
+        widths, heights = _whole(known["img_w"]), _whole(known["img_h"])
+        sizes = _whole(known["file_size"])
+        valid = np.flatnonzero(known["error_code"] == VALID)
+        measured = valid[known["mean"].notna().to_numpy()[valid]]
         yield BatchResult(
-            images=rows.table(images, rows.IMAGES),
-            instances=rows.table(instances, rows.INSTANCES),
-            stats=rows.measurements((), (), STAT_COLUMNS),
+            images=rows.table(
+                [
+                    (i, code, w, h, size, False, *[None] * 7)
+                    for i, code, w, h, size in zip(ids, codes, widths, heights, sizes, strict=True)
+                ],
+                rows.IMAGES,
+            ),
+            instances=rows.table(
+                [(i, i, code, w, h, *[None] * 7) for i, code, w, h in zip(ids, codes, widths, heights, strict=True)],
+                rows.INSTANCES,
+            ),
+            stats=rows.measurements(
+                measured.tolist(), known.loc[measured, list(STAT_COLUMNS)].to_numpy(float).tolist(), STAT_COLUMNS
+            ),
             advanced_stats=rows.measurements((), (), ADVANCED_COLUMNS),
-            embedded=np.arange(len(chunk), dtype=np.int64),
-            embeddings=embeddings[at],
+            embedded=valid.astype(np.int64),
+            embeddings=embeddings[at[valid]],
         )
+
+
+def _nothing(count: int) -> pd.DataFrame:
+    """Facts of images that nobody has looked at."""
+    frame = pd.DataFrame({"error_code": [VALID] * count, "file_size": -1, "img_w": np.nan, "img_h": np.nan})
+    return frame.assign(**dict.fromkeys(STAT_COLUMNS, np.nan))
+
+
+def _whole(column: pd.Series) -> list[int | None]:
+    return [None if np.isnan(value) else int(value) for value in column.to_numpy(float)]

@@ -19,6 +19,7 @@ class RunRequest:
     input_dir: where the images come from, None where the annotations name them. sources: what to list, in order.
     annotations: one row per image or box, with `filename`; None where there are none.
     embeddings: float32 (n, d), row i belongs to the i-th name listed; None where a model makes them.
+    facts: what another program measured for those rows, see `pipeline.given.results`; None where nobody did.
     boxes: whether instances are the boxes of the annotations.
     subset: names to keep, None for all.
     """
@@ -28,6 +29,7 @@ class RunRequest:
     input_dir: str | Sequence[str] | None = None
     annotations: pd.DataFrame | None = None
     embeddings: np.ndarray | None = None
+    facts: pd.DataFrame | None = None
     boxes: bool = False
     subset: Sequence[str] | None = None
     bases: tuple[str, ...] = field(default=())

@@ -252,7 +252,7 @@ def _extract(
     pending = int(db.value("ingest/pending_count"))
     tasks = extract.tasks(db, with_boxes=request.mode == "boxes")
     if request.embeddings is not None:
-        results = given.results(tasks, embeddings=request.embeddings)
+        results = given.results(tasks, embeddings=request.embeddings, facts=request.facts)
     else:
         # Detected boxes are numbered here, so their vectors come here, too.
         by_workers = spec.embed and spec.mode != "detect" and engine.shares(request.work_dir)

@@ -74,6 +74,19 @@ class Database:
         finally:
             cursor._connection.close()
 
+    def write_csv(self, name: str, path: Path, **parameters: Any) -> None:
+        """Run one statement into a CSV file with a header, streamed; values are quoted only where they need it.
+
+        DuckDB takes the path as a value, so that no quote in it can end up in SQL.
+        """
+        with self._prepared(name, parameters) as (sql, bound):
+            self._connection.sql(sql, params=bound).write_csv(str(path), header=True)
+
+    def write_parquet(self, name: str, path: Path, **parameters: Any) -> None:
+        """Run one statement into a Parquet file, streamed; the path is a value as in `write_csv`."""
+        with self._prepared(name, parameters) as (sql, bound):
+            self._connection.sql(sql, params=bound).write_parquet(str(path))
+
     def script(self, name: str) -> None:
         """Run a file of several statements without parameters (schema, views)."""
         for statement in queries.statements(name):

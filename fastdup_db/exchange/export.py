@@ -1,0 +1,66 @@
+"""`fd.export`: one folder of files per format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fastdup_db.errors import one_of
+from fastdup_db.exchange import fileset, labels
+from fastdup_db.pipeline.run import table
+from fastdup_db.store.duck import Database
+from fastdup_db.store.lance import EMBEDDINGS
+
+FORMATS = ("coco", "fastdup", "fiftyone", "huggingface", "parquet")
+VIEWS = (
+    "annotations",
+    "component_info",
+    "connected_components",
+    "edges",
+    "img_stats",
+    "invalid_instances",
+    "outliers",
+    "similarity",
+)
+"""What `parquet` writes, a file each, beside the embeddings."""
+
+
+def export(
+    db: Database,
+    folder: Path,
+    *,
+    format: str,
+    work_dir: Path,
+    annotations: pd.DataFrame,
+    config: dict[str, Any],
+    names: bool = False,
+) -> list[Path]:
+    """Write a work_dir in one of `FORMATS`; returns the files, sorted. `annotations`: the valid ones."""
+    if format not in FORMATS:
+        raise one_of("format", format, FORMATS)
+    folder.mkdir(parents=True, exist_ok=True)
+    before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
+    if format == "fastdup":
+        vectors = (matrix for _, matrix in table(work_dir, EMBEDDINGS).batches())
+        fileset.write(db, folder, vectors=vectors, config=config, names=names)
+    elif format == "parquet":
+        _write_parquet(db, folder, work_dir=work_dir)
+    elif format == "coco":
+        labels.write_coco(db, folder, annotations=annotations)
+    elif format == "fiftyone":
+        boxes = config["data_type"] in ("boxes", "detect")
+        labels.write_fiftyone(db, folder, annotations=annotations, boxes=boxes)
+    else:
+        labels.write_huggingface(db, folder, annotations=annotations)
+    return sorted(p for p in folder.iterdir() if before.get(p) != p.stat().st_mtime_ns)
+
+
+def _write_parquet(db: Database, folder: Path, *, work_dir: Path) -> None:
+    for view in VIEWS:
+        db.write_parquet("exchange/view", folder / f"{view}.parquet", view=view)
+    vectors = table(work_dir, EMBEDDINGS)
+    if vectors.exists():
+        db.register("embeddings", vectors.arrow())
+        db.write_parquet("exchange/view", folder / "embeddings.parquet", view="embeddings")

@@ -1,0 +1,80 @@
+"""The files that fastdup writes into its work_dir, from ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastdup_db.exchange import features
+from fastdup_db.store.duck import Database
+
+BAD = "atrain_features.bad.csv"
+STATS = "atrain_stats.csv"
+SIMILARITY = "similarity.csv"
+OUTLIERS = "outliers.csv"
+COMPONENTS = "connected_components.csv"
+COMPONENT_INFO = "component_info.csv"
+CONFIG = "config.json"
+
+
+def write(
+    db: Database, folder: Path, *, vectors: Iterable[np.ndarray], config: dict[str, Any], names: bool = False
+) -> None:
+    """Write all files. `vectors`: the embeddings in id order, float32 (b, d) a batch.
+
+    names: file names instead of ids in similarity.csv and outliers.csv and a column `filename` in atrain_stats.csv, as
+    fastdup's module-level `run` writes them.
+    """
+    rows = db.frame("exchange/features")
+    features.write(folder, ids=rows["index"], filenames=rows["filename"], batches=vectors)
+    db.write_csv("exchange/bad", folder / BAD)
+    named = "_named" if names else ""
+    db.write_csv(f"exchange/stats{named}", folder / STATS)
+    db.write_csv(f"exchange/similarity{named}", folder / SIMILARITY)
+    db.write_csv(f"exchange/outliers{named}", folder / OUTLIERS)
+    db.execute("exchange/choose_numbers")
+    db.write_csv("exchange/connected_components", folder / COMPONENTS)
+    db.write_csv("exchange/component_info", folder / COMPONENT_INFO)
+    said = json.dumps(_config(config), indent=4, ensure_ascii=False, default=str)
+    (folder / CONFIG).write_text(said, encoding="utf-8")
+
+
+def _config(config: dict[str, Any]) -> dict[str, Any]:
+    """Settings under fastdup's names; what it has and we have not is left out."""
+    threads, images = config["num_threads"], config["num_images"]
+    turi = {
+        "ccthreshold": config["cc_threshold"],
+        "run_cc": int(config["run_cc"]),
+        "run_stats": int(config["run_stats"]),
+        "run_stats_only": int(config["run_stats_only"]),
+        "run_advanced_stats": int(config["run_advanced_stats"]),
+        "min_input_image_height": config["min_input_image_height"],
+        "min_input_image_width": config["min_input_image_width"],
+    }
+    return {
+        "input_dir": config["input_dir"],
+        "work_dir": config["work_dir"],
+        "test_dir": config["test_dir"] or "",
+        "verbose": config["verbose"],
+        "num_threads": -1 if threads is None else threads,
+        "num_images": images or 0,
+        "turi_param": ",".join(f"{name}={value}" for name, value in turi.items()),
+        "distance": config["distance"],
+        "threshold": config["threshold"],
+        "lower_threshold": config["outlier_percentile"],
+        "model_path": config["model_path"] or "",
+        "nearest_neighbors_k": config["nearest_neighbors_k"],
+        "d": config["embeddings_dim"],
+        "run_mode": {"embedding": "embedding", "boxes": "crop", "detect": "crop"}.get(config["data_type"], "default"),
+        "min_offset": config["min_offset"] or 0,
+        "max_offset": config["max_offset"] or 0,
+        "nnf_mode": config["nnf_mode"],
+        "bounding_box": config["bounding_box"] or "",
+        "high_accuracy": config["high_accuracy"],
+        "data_type": "bbox" if config["data_type"] in ("boxes", "detect") else "image",
+        "embeddings_dim": config["embeddings_dim"],
+    }

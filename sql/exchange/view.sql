@@ -1,0 +1,2 @@
+-- All rows of the view or table $view, in its own order.
+from query_table($view)

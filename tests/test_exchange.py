@@ -1,0 +1,243 @@
+"""Results in the formats of others read back by their readers, and fastdup's own results in ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fastdup_db
+from fastdup_db import annotation_forms, demo
+from fastdup_db.errors import BadArgument
+from fastdup_db.exchange import features
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("exchange") / "images"
+    demo.draw(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(images, tmp_path_factory) -> fastdup_db.Fastdup:
+    names = sorted(p.name for p in images.iterdir())
+    labels = pd.DataFrame({"filename": names, "label": ["scene" if n.startswith("scene") else "other" for n in names]})
+    fd = fastdup_db.create(tmp_path_factory.mktemp("exchange_work") / 'it\'s "quoted"', images)
+    fd.run(annotations=labels, progress=False)
+    return fd
+
+
+@pytest.fixture(scope="module")
+def exported(done, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("file's set")
+    done.export(folder)
+    return folder
+
+
+def test_features_are_raw_float32_rows_beside_a_csv(tmp_path):
+    """The bytes are pinned: little-endian float32, row by row, no header; names quoted only where they need it."""
+    matrix = np.array([[1.0, -2.5], [0.0, 3.25]], np.float32)
+    features.write(tmp_path, ids=[0, 2], filenames=["a.jpg", 'b,"c".jpg'], batches=[matrix[:1], matrix[1:]])
+    assert (tmp_path / "atrain_features.dat").read_bytes().hex() == "0000803f000020c00000000000005040"
+    assert (tmp_path / "atrain_features.dat.csv").read_bytes() == b'index,filename\n0,a.jpg\n2,"b,""c"".jpg"\n'
+    rows, back = features.read(tmp_path / "atrain_features.dat")
+    assert rows["filename"].tolist() == ["a.jpg", 'b,"c".jpg'] and rows["index"].tolist() == [0, 2]
+    assert back.dtype == np.float32 and (back == matrix).all()
+
+
+def test_features_that_do_not_fit_are_refused(tmp_path):
+    features.write(tmp_path, ids=[0, 1], filenames=["a", "b"], batches=[np.ones((2, 4), np.float32)])
+    with pytest.raises(BadArgument, match="d=4 would fit"):
+        features.read(tmp_path / "atrain_features.dat", d=576)
+    with pytest.raises(BadArgument, match="does not exist"):
+        features.read(tmp_path / "other.dat")
+
+
+def test_the_file_set_holds_what_the_accessors_say(done, exported):
+    assert {p.name for p in exported.iterdir()} == {
+        "atrain_features.bad.csv", "atrain_features.dat", "atrain_features.dat.csv", "atrain_stats.csv",
+        "component_info.csv", "config.json", "connected_components.csv", "outliers.csv", "similarity.csv",
+    }  # fmt: skip
+    names, matrix = done.embeddings()
+    rows, back = features.read(exported / "atrain_features.dat")
+    assert rows["filename"].tolist() == names and (back == matrix).all()
+    pairs = pd.read_csv(exported / "similarity.csv")
+    said = done.similarity(data=False)
+    assert pairs[["from", "to"]].equals(said[["from", "to"]])
+    assert np.abs(pairs["distance"] - said["distance"]).max() <= 5e-7
+    bad = pd.read_csv(exported / "atrain_features.bad.csv")
+    assert bad["filename"].tolist() == done.invalid_instances()["filename"].tolist()
+    assert list(bad.columns) == ["index", "filename", "error_code", "filesize"]
+    stats, own = pd.read_csv(exported / "atrain_stats.csv"), done.img_stats()
+    assert list(stats.columns) == "index,width,height,unique,blur,mean,min,max,stdv,file_size,contrast".split(",")
+    assert np.abs(stats["blur"] - own["blur"]).max() <= 5e-5 and stats["width"].tolist() == own["img_w"].tolist()
+    assert pd.read_csv(exported / "outliers.csv")["from"].tolist() == done.outliers()["outlier"].tolist()[::-1]
+    config = json.loads((exported / "config.json").read_text())
+    assert config["threshold"] == 0.9 and config["d"] == matrix.shape[1] and "ccthreshold=0.96" in config["turi_param"]
+
+
+def test_components_are_numbered_and_counted_as_there(done, exported):
+    """count: twice the directed pairs; the number: that of the lowest member among all, singletons too."""
+    members = pd.read_csv(exported / "connected_components.csv")
+    assert list(members.columns) == "__id,component_id,count,mean_distance,min_distance,max_distance".split(",")
+    assert len(members) == done.num_instances()
+    own, _ = done.connected_components()
+    mapped = own.merge(members, left_on="index", right_on="__id")
+    assert mapped.groupby("component_id_x")["component_id_y"].nunique().eq(1).all()
+    assert (members.loc[~members["__id"].isin(own["index"]), "count"] == 0).all()
+    pairs = done.sql("select component_id, 2 * count(*) as n from component_edges group by all").set_index(
+        "component_id"
+    )
+    for row in mapped.itertuples():
+        assert row.count_y == pairs.loc[row.component_id_x, "n"]
+    info = pd.read_csv(exported / "component_info.csv")
+    assert set(info["component_id"]) == set(mapped["component_id_y"])
+
+
+def test_names_instead_of_ids(done, tmp_path):
+    done.export(tmp_path, names=True)
+    pairs = pd.read_csv(tmp_path / "similarity.csv")
+    assert pairs["from"].tolist() == done.similarity()["filename_from"].tolist()
+    assert pd.read_csv(tmp_path / "outliers.csv")["to"].tolist() == done.outliers()["filename_nearest"].tolist()[::-1]
+    assert pd.read_csv(tmp_path / "atrain_stats.csv")["filename"].tolist() == done.img_stats()["filename"].tolist()
+
+
+def test_what_is_exported_is_imported_again(done, exported, tmp_path):
+    fd = fastdup_db.import_work_dir(exported, tmp_path / "work")
+    assert fd.annotations(False)[["filename", "error_code"]].equals(done.annotations(False)[["filename", "error_code"]])
+    assert (fd.embeddings()[1] == done.embeddings()[1]).all() and fd.embeddings()[0] == done.embeddings()[0]
+    for name in ("blur", "mean", "img_w", "file_size"):
+        assert np.allclose(fd.img_stats()[name], done.img_stats()[name], atol=1e-4), name
+
+
+def test_parquet_by_the_names_of_the_views(done, tmp_path):
+    folder = tmp_path / "it's"
+    files = done.export(folder, "parquet")
+    assert {p.stem for p in files} >= {"annotations", "similarity", "img_stats", "edges", "embeddings"}
+    assert pd.read_parquet(folder / "similarity.parquet")["distance"].tolist() == done.similarity()["distance"].tolist()
+    assert len(pd.read_parquet(folder / "embeddings.parquet")) == done.num_instances()
+
+
+def test_coco_is_read_back(done, images, tmp_path):
+    done.export(tmp_path, "coco")
+    said = json.loads((tmp_path / "coco.json").read_text())
+    assert len(said["images"]) == done.num_instances() and said["images"][0]["width"] == 320
+    back = annotation_forms.read_coco(tmp_path / "coco.json")
+    valid = done.annotations()
+    assert dict(zip(back["filename"], back["label"], strict=True)) == dict(
+        zip(valid["filename"], valid["label"], strict=True)
+    )
+
+
+def test_boxes_in_every_format(images, tmp_path):
+    boxes = pd.DataFrame(
+        {
+            "filename": ["scene_01.jpg", "scene_01.jpg", "scene_02.jpg"],
+            "col_x": [10.0, 100.0, 0.0], "row_y": [20.0, 30.0, 0.0],
+            "width": [80.0, 60.0, 320.0], "height": [60.0, 90.0, 240.0],
+            "label": ["cat", "dog", "cat"],
+        }
+    )  # fmt: skip
+    fd = fastdup_db.create(tmp_path / "work", images)
+    fd.run(annotations=boxes, progress=False)
+    for name in ("coco", "fiftyone", "huggingface"):
+        fd.export(tmp_path / name, name)
+    back = annotation_forms.read_coco(tmp_path / "coco" / "coco.json")
+    columns = ["col_x", "row_y", "width", "height", "label"]
+    assert back[columns].to_dict("records") == boxes[columns].to_dict("records")
+    labels = json.loads((tmp_path / "fiftyone" / "labels.json").read_text())
+    paths = json.loads((tmp_path / "fiftyone" / "data.json").read_text())
+    by_name = {Path(paths[sample]).name: found for sample, found in labels["labels"].items()}
+    assert labels["classes"] == ["cat", "dog"]
+    assert by_name["scene_02.jpg"] == [{"label": 0, "bounding_box": [0, 0, 1, 1]}]
+    assert by_name["scene_01.jpg"][1] == {"label": 1, "bounding_box": [100 / 320, 30 / 240, 60 / 320, 90 / 240]}
+    lines = [json.loads(line) for line in (tmp_path / "huggingface" / "metadata.jsonl").read_text().splitlines()]
+    assert lines[0]["objects"] == {"bbox": [[10, 20, 80, 60], [100, 30, 60, 90]], "categories": ["cat", "dog"]}
+
+
+def test_labels_for_fiftyone_and_huggingface(done, images, tmp_path):
+    done.export(tmp_path, "fiftyone")
+    labels = json.loads((tmp_path / "labels.json").read_text())
+    paths = json.loads((tmp_path / "data.json").read_text())
+    assert labels["classes"] == ["other", "scene"]
+    assert all(labels["labels"][s] == int(Path(p).name.startswith("scene")) for s, p in paths.items())
+    (file,) = done.export(images, "huggingface")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    file.unlink()
+    assert lines[0] == {"file_name": "blurry.jpg", "label": "other"}, "relative to the folder that holds the images"
+
+
+def test_an_unknown_format_is_told(done, tmp_path):
+    with pytest.raises(BadArgument, match="huggingface"):
+        done.export(tmp_path / "x", "tfrecord")
+
+
+def test_a_folder_without_features_is_no_fastdup_work_dir(tmp_path):
+    with pytest.raises(BadArgument, match="does not exist"):
+        fastdup_db.import_work_dir(tmp_path, tmp_path / "work")
+
+
+# ---- with the real fastdup -------------------------------------------------------------------------------------------
+
+
+def _peer(code: str, *arguments: object) -> str:
+    python = os.environ.get("FASTDUP_PEER_PYTHON")
+    if not python:
+        pytest.skip("fastdup 2.54 is absent (set FASTDUP_PEER_PYTHON to the python it is installed for)")
+    env = {**os.environ, "SENTRY_OPT_OUT": "1"}
+    command = [python, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.slow
+def test_a_real_work_dir_is_imported_and_answers_like_it(real_images, tmp_path):
+    files = sorted((real_images / "imagenet-sample").rglob("*.[jJ][pP]*[gG]"))[:150]
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number, file in enumerate(files):
+        os.link(file, folder / f"{number:03d}.jpg") if file.stat().st_dev == folder.stat().st_dev else (
+            folder / f"{number:03d}.jpg"
+        ).write_bytes(file.read_bytes())
+    for number in range(6):
+        (folder / f"{number:03d}_again.jpg").write_bytes(files[number].read_bytes())
+    (folder / "bad.jpg").write_bytes(b"no picture")
+    code = (
+        "import sys, fastdup; fd = fastdup.create(sys.argv[1], sys.argv[2]); "
+        "fd.run(threshold=0.7, cc_threshold=0.8); "
+        "fd.similarity(data=False).to_csv(sys.argv[1] + '/said_similarity.csv', index=False); "
+        "fd.img_stats().to_csv(sys.argv[1] + '/said_stats.csv', index=False); "
+        "fd.connected_components()[0].to_csv(sys.argv[1] + '/said_components.csv', index=False)"
+    )
+    peer = tmp_path / "peer"
+    _peer(code, peer, folder)
+    fd = fastdup_db.import_work_dir(peer, tmp_path / "work")
+    said = pd.read_csv(peer / "said_similarity.csv").set_index(["from", "to"])["distance"]
+    ours = fd.similarity(data=False).set_index(["from", "to"])["distance"]
+    both = pd.concat([said, ours], axis=1, keys=["said", "ours"])
+    assert len(said) > 10 and both.notna().all(axis=None) and (both["said"] - both["ours"]).abs().max() < 2e-6
+    stats = pd.read_csv(peer / "said_stats.csv")
+    for name in ("index", "img_w", "img_h", "unique", "blur", "mean", "stdv", "file_size", "contrast", "filename"):
+        assert fd.img_stats()[name].tolist() == stats[name].tolist(), name
+    components = pd.read_csv(peer / "said_components.csv")
+    groups = fd.connected_components()[0].groupby("component_id")["index"].agg(tuple)
+    assert sorted(groups) == sorted(components.groupby("component_id")["index"].agg(tuple))
+    assert fd.invalid_instances()["error_code"].tolist() == ["ERROR_CORRUPT_IMAGE"]
+    assert fd.config["threshold"] == 0.7 and fd.config["cc_threshold"] == 0.8
+
+
+@pytest.mark.slow
+def test_fastdup_reads_our_features(exported, done, tmp_path):
+    code = (
+        "import sys, fastdup, numpy as np; names, m = fastdup.load_binary_feature(sys.argv[1], d=int(sys.argv[2])); "
+        "np.save(sys.argv[3], m); open(sys.argv[3] + '.txt', 'w').write('\\n'.join(names))"
+    )
+    names, matrix = done.embeddings()
+    _peer(code, exported / "atrain_features.dat", matrix.shape[1], tmp_path / "back.npy")
+    assert (np.load(tmp_path / "back.npy") == matrix).all()
+    assert (tmp_path / "back.npy.txt").read_text().split("\n") == names
