@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from s3_server import s3, s3_server
+
+from tests.s3_server import s3, s3_server
 
 __all__ = ["s3", "s3_server"]  # fixtures, here so that all modules share one server
 

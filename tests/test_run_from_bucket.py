@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from s3_server import Server
 
 import fastdup_db
 from fastdup_db.errors import RemoteError
 from fastdup_db.sources import bucket, direct
+from tests.s3_server import Server
 
 COUNT = 120
 

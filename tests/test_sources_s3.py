@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from drawn import jpeg
-from s3_server import KEY, READER_KEY, READER_SECRET, SECRET, Server
 from test_sources_archives import CONTENT, pack, read_all
 from test_sources_video import film, number_of
 
@@ -21,6 +20,7 @@ from fastdup_db import errors
 from fastdup_db.errors import BadInput, ImageError, RemoteError
 from fastdup_db.sources import ListingOptions, bucket, check_input, copies, files, listing, load, objects, payloads
 from fastdup_db.sources.prefetch import prefetched
+from tests.s3_server import KEY, READER_KEY, READER_SECRET, SECRET, Server
 
 PHOTOS = {
     "in/a b.jpg": jpeg(1),
