@@ -412,6 +412,22 @@ class FastdupController:
                 db.register("embeddings", vectors.arrow())
             return db.query(query, parameters)
 
+    # ---- what galleries ask --------------------------------------------------------------------------------------
+
+    def gallery_frame(self, name: str, **parameters: Any) -> pd.DataFrame:
+        """The rows of `sql/galleries/<name>.sql`: values are bound, a DataFrame is read under its parameter's name."""
+        with self._database() as db:
+            return db.frame(f"galleries/{name}", **parameters)
+
+    def open_images(self, ids: Sequence[int], *, crops: bool = True) -> Iterator[np.ndarray | None]:
+        """Images in the order of `ids`: RGB uint8 (h, w, 3), None for one that cannot be had any more.
+
+        crops: of a box, only what lies in it; else the whole image.
+        """
+        from fastdup_db.pipeline.originals import open_images
+
+        return open_images(self._work_dir, ids, crops=crops)
+
     # ---- within --------------------------------------------------------------------------------------------------
 
     @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,6 +13,9 @@ from fastdup_db.cleaning import cleaner
 from fastdup_db.controller import FastdupController, Split
 from fastdup_db.errors import BadArgument
 
+if TYPE_CHECKING:
+    from fastdup_db.galleries.visualizer import FastdupVisualizer
+
 
 class Fastdup(FastdupController):
     """All of fastdup_db on one work_dir.
@@ -20,7 +23,15 @@ class Fastdup(FastdupController):
     fd = fastdup_db.create(work_dir="results", input_dir="photos")
     fd.run()
     fd.similarity(); fd.outliers(); fd.connected_components(); fd.img_stats()
+    fd.vis.duplicates_gallery()
     """
+
+    @property
+    def vis(self) -> FastdupVisualizer:
+        """The galleries of this work_dir, as HTML pages."""
+        from fastdup_db.galleries.visualizer import FastdupVisualizer
+
+        return FastdupVisualizer(self)
 
     def caption(
         self,

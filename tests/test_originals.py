@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path
-from typing import Any
 
 import cv2
 import galleries_rig as rig
@@ -13,20 +12,7 @@ import pandas as pd
 import pytest
 
 from fastdup_db.engine import Fastdup
-from fastdup_db.galleries.visualizer import FastdupVisualizer
 from fastdup_db.pipeline.originals import open_images
-from fastdup_db.store import duck
-
-
-class Wired(Fastdup):
-    """A real work_dir with the surface galleries ask for."""
-
-    def gallery_frame(self, name: str, **parameters: Any) -> pd.DataFrame:
-        with duck.connect(self.work_dir) as db:
-            return db.frame(f"galleries/{name}", **parameters)
-
-    def open_images(self, ids: list[int], *, crops: bool = True) -> Any:
-        return open_images(self.work_dir, ids, crops=crops)
 
 
 @pytest.fixture
@@ -39,7 +25,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_whole_images_in_the_order_asked_for(photos: Path, tmp_path: Path) -> None:
-    fd = Wired(tmp_path / "work", str(photos))
+    fd = Fastdup(tmp_path / "work", str(photos))
     fd.run(print_summary=False)
     (photos / "4.png").unlink()
     images = list(open_images(fd.work_dir, [3, 99, 4, 0]))
@@ -47,7 +33,7 @@ def test_whole_images_in_the_order_asked_for(photos: Path, tmp_path: Path) -> No
     assert images[2] is None
     assert np.array_equal(images[0], rig.drawn(3))
     assert np.array_equal(images[3], rig.drawn(0))
-    vis = FastdupVisualizer(fd)
+    vis = fd.vis
     assert len(rig.cards(vis.stats_gallery(metric="blur"))) == 6
     assert "not available" in rig.parsed(vis.stats_gallery(metric="blur")).select_one(".placeholder").get_text()
     assert rig.ids(vis.duplicates_gallery(threshold=-1.0, num_images=3))
@@ -59,13 +45,13 @@ def test_members_of_an_archive(photos: Path, tmp_path: Path) -> None:
     archive = tmp_path / "photos.tar"
     with tarfile.open(archive, "w") as tar:
         tar.add(photos, arcname="photos")
-    fd = Wired(tmp_path / "work", str(archive))
+    fd = Fastdup(tmp_path / "work", str(archive))
     fd.run(print_summary=False)
     names = fd.annotations()["filename"].tolist()
     images = list(open_images(fd.work_dir, [5, 1]))
     for image, i in zip(images, (5, 1), strict=True):
         assert np.array_equal(image, rig.drawn(int(Path(names[i]).stem)))
-    page = FastdupVisualizer(fd).stats_gallery()
+    page = fd.vis.stats_gallery()
     assert len(rig.parsed(page).select(".shot img[src]")) == 6
 
 
@@ -74,12 +60,12 @@ def test_boxes_are_cut_out_or_drawn(photos: Path, tmp_path: Path) -> None:
     given = pd.DataFrame(
         {"filename": names, "col_x": [60, 100, 0], "row_y": [50, 60, 0], "width": [200, 90, 480], "height": 180}
     )
-    fd = Wired(tmp_path / "work", str(photos))
+    fd = Fastdup(tmp_path / "work", str(photos))
     fd.run(annotations=given, print_summary=False)
     crop = next(open_images(fd.work_dir, [1], crops=True))
     assert np.array_equal(crop, rig.drawn(0)[60:240, 100:190])
     whole = list(open_images(fd.work_dir, [0, 1], crops=False))
     assert whole[0] is whole[1]
-    page = FastdupVisualizer(fd).stats_gallery()
+    page = fd.vis.stats_gallery()
     points = {card.select_one(".shot")["data-id"]: card.polygon["points"] for card in rig.cards(page)}
     assert points["1"] == "100,60 190,60 190,240 100,240"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +27,7 @@ class Controller(Protocol):
     def gallery_frame(self, name: str, **parameters: Any) -> pd.DataFrame:
         """Run `sql/galleries/<name>.sql`; values are bound, a DataFrame is registered under its parameter's name."""
 
-    def open_images(self, ids: list[int], *, crops: bool = True) -> Iterator[np.ndarray | None]:
+    def open_images(self, ids: Sequence[int], *, crops: bool = True) -> Iterator[np.ndarray | None]:
         """Decoded images, id by id: RGB uint8 (h, w, 3), None where it cannot be had. Called from several threads.
 
         crops: in boxes mode, the box cut out; else the whole upright image it lies in.
