@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from fastdup_db.config import RunConfig
 from fastdup_db.engines import Engine
-from fastdup_db.graph import adapt, cross, knn
+from fastdup_db.graph import adapt, cross, index, knn
 from fastdup_db.graph.knn import KnnGraph
 from fastdup_db.models import catalog
 from fastdup_db.pipeline.request import RunRequest
@@ -28,7 +28,7 @@ from fastdup_db.store.lance import VectorTable
 log = logging.getLogger(__name__)
 
 READ_ROWS = 16_384
-_DECIDING = ("nearest_neighbors_k", "distance", "nnf_mode", "test_dir")
+_DECIDING = ("nearest_neighbors_k", "distance", "nnf_mode", "nnf_param", "test_dir")
 """Settings that a stored graph must share with this run for its edges to be kept."""
 
 
@@ -62,11 +62,13 @@ def find(
     if missing is not None and cross.rebuild_is_cheaper(len(missing), total=len(embeddings)):
         missing = None
     if missing is None:
-        version = vectors.create(_searched(embeddings, transform), dim=embeddings.dim)
+        vectors.create(_searched(embeddings, transform), dim=embeddings.dim)
         graph = _whole(db, config, engine=engine, vectors=vectors, transform=transform, folder=request.work_dir)
     else:
-        version = _write_vectors(vectors, embeddings, missing, transform)
+        _write_vectors(vectors, embeddings, missing, transform)
         graph = _changed(db, config, vectors=vectors, transform=transform, missing=missing)
+    seconds = time.monotonic() - started
+    report = _indexed(vectors, config)
     with db.transaction():
         if missing is None:
             db.execute("neighbors/clear_edges")
@@ -81,12 +83,27 @@ def find(
         db.execute(
             "run/set_neighbors",
             run_id=run_id,
-            vectors_version=version,
+            vectors_version=vectors.version,
             transform=transform.to_bytes() if transform else None,
             transform_images=transform.n if transform else None,
             neighbors_method=graph.way if missing is None else "update",
-            neighbors_seconds=time.monotonic() - started,
+            neighbors_recall=graph.recall,
+            neighbors_seconds=seconds,
+            index_kind=report.kind,
+            index_bytes=report.bytes,
+            index_seconds=report.build_seconds,
+            index_recall=report.recall,
         )
+
+
+def _indexed(vectors: VectorTable, config: RunConfig) -> index.IndexReport:
+    """The index that searches use, brought up to date where there is one, built where one is needed."""
+    kind = index.run_index_kind(config.nnf_mode, param=config.nnf_param)
+    if index.has_index(vectors):
+        return index.refresh(vectors, kind=kind, metric=config.distance)
+    if index.is_needed(len(vectors), kind=kind, metric=config.distance):
+        return index.build(vectors, kind=kind, metric=config.distance)
+    return index.IndexReport("Flat", 0, 0.0, 1.0)
 
 
 def _whole(
@@ -154,14 +171,14 @@ def _keeps_edges(db: Database, config: RunConfig, transform: adapt.Transform | N
 
 def _write_vectors(
     vectors: VectorTable, embeddings: VectorTable, missing: np.ndarray, transform: adapt.Transform | None
-) -> int:
-    """The version after the vectors of `missing` are written and those of vanished images are gone."""
+) -> None:
+    """Write the vectors of `missing`; those of vanished images go."""
     gone = np.setdiff1d(vectors.ids(), embeddings.ids())
-    version = vectors.delete(gone) if len(gone) else vectors.version
-    if not len(missing):
-        return version
-    matrix = embeddings.take(missing)
-    return vectors.replace(missing, matrix if transform is None else transform.apply(matrix))
+    if len(gone):
+        vectors.delete(gone)
+    if len(missing):
+        matrix = embeddings.take(missing)
+        vectors.replace(missing, matrix if transform is None else transform.apply(matrix))
 
 
 def _transform(db: Database, request: RunRequest, *, embeddings: VectorTable) -> adapt.Transform | None:

@@ -1,0 +1,91 @@
+"""The index a run builds for searches: when, which, kept up to date, and what `config` says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastdup_db
+from fastdup_db.errors import BadArgument
+from fastdup_db.graph import index
+from fastdup_db.graph.index import Searcher, run_index_kind
+from fastdup_db.pipeline.run import table
+from fastdup_db.store.lance import VECTORS
+
+N, DIM = 600, 32
+
+
+def vectors(n: int = N) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((n, DIM)).astype(np.float32)
+
+
+def run(work_dir: Path, n: int = N, **arguments: object) -> fastdup_db.Fastdup:
+    fd = fastdup_db.create(work_dir)
+    names = [f"image_{i:05d}.jpg" for i in range(n)]
+    fd.run(annotations=names, embeddings=vectors(n), progress=False, **arguments)
+    return fd
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index from 500 vectors on."""
+    monkeypatch.setattr(index, "INDEX_ROWS", 500)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"nnf_mode": "foo"}, "nnf_mode='foo' is unknown; allowed: Flat, HNSW<m>, such as HNSW32, IVF_FLAT"),
+        ({"nnf_param": "nothing=3"}, "'nothing' is unknown; allowed: ef, ef_construction"),
+        ({"nnf_mode": "Flat", "nnf_param": "ef=3"}, "no parameters"),
+    ],
+)
+def test_unknown_modes_are_refused_before_any_work(tmp_path: Path, arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(BadArgument, match=message):
+        run(tmp_path / "work", 3, **arguments)
+    assert not (tmp_path / "work").exists()
+
+
+def test_few_vectors_need_no_index(tmp_path: Path) -> None:
+    config = run(tmp_path, 40).config
+    assert (config["index_kind"], config["index_bytes"], config["index_recall"]) == ("Flat", 0, 1.0)
+    assert config["neighbors_recall"] == 1.0
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("mode", "param", "kind"),
+    [("HNSW32", "", "IVF_SQ"), ("HNSW16", "", "IVF_HNSW_SQ"), ("IVF_FLAT", "num_partitions=4", "IVF_FLAT")],
+)
+def test_the_run_builds_what_nnf_mode_says(tmp_path: Path, mode: str, param: str, kind: str) -> None:
+    config = run(tmp_path, nnf_mode=mode, nnf_param=param).config
+    assert config["index_kind"] == kind and config["index_bytes"] > 0 and config["index_seconds"] > 0
+    assert config["index_recall"] >= 0.95
+
+
+@pytest.mark.usefixtures("small")
+def test_flat_builds_none(tmp_path: Path) -> None:
+    assert run(tmp_path, nnf_mode="Flat").config["index_kind"] == "Flat"
+
+
+def test_the_bare_default_is_built_quickly_and_a_parameter_builds_the_graph() -> None:
+    assert run_index_kind("HNSW32").lance == run_index_kind("HNSW32", param="nprobes=9").lance == "IVF_SQ"
+    assert run_index_kind("HNSW32", param="nprobes=9").search == {"nprobes": 9}
+    assert run_index_kind("HNSW32", param="ef_construction=80").lance == "IVF_HNSW_SQ"
+    assert run_index_kind("IVF_HNSW_SQ").lance == run_index_kind("HNSW48").lance == "IVF_HNSW_SQ"
+
+
+@pytest.mark.usefixtures("small")
+def test_an_update_keeps_the_index_and_its_vectors(tmp_path: Path) -> None:
+    first = run(tmp_path).config
+    second = run(tmp_path, N + 20, overwrite=False).config
+    assert second["neighbors_method"] == "update" and second["index_kind"] == first["index_kind"] == "IVF_SQ"
+    assert second["index_recall"] >= 0.95
+    stored = table(tmp_path, VECTORS)
+    assert stored.version == second["vectors_version"]
+    newest = np.arange(N, N + 20)
+    assert (Searcher(stored)(stored.take(newest), k=1)[0][:, 0] == newest).all()
+    third = run(tmp_path, N + 20, overwrite=False).config
+    assert third["index_kind"] == "IVF_SQ" and index.has_index(stored)
