@@ -35,7 +35,7 @@ def run_request(
             raise NotRun(f"run_mode={config.run_mode} needs the embeddings of an earlier run in {work_dir}")
     frame = annotation_forms.read(annotations)
     if frame is None and embeddings is None and config.data_type != "image" and _is_yolo(input_dir):
-        frame = _yolo_boxes(input_dir)
+        frame = _yolo_boxes(input_dir, options=listing_options(RunRequest(work_dir=work_dir, config=config)))
     boxes = frame is not None and annotation_forms.has_boxes(frame) and config.data_type != "image"
     if config.data_type == "bbox" and not boxes and not config.bounding_box:
         raise BadArgument(
@@ -69,11 +69,14 @@ def _is_yolo(input_dir: Any) -> bool:
     return isinstance(input_dir, str | os.PathLike) and os.fspath(input_dir).lower().endswith((".yaml", ".yml"))
 
 
-def _yolo_boxes(input_dir: Any) -> Any:
-    """The boxes of a YOLO dataset as annotations; None where it has no label files: then it is a list of images."""
+def _yolo_boxes(input_dir: Any, *, options: sources.ListingOptions) -> Any:
+    """The boxes of a YOLO dataset as annotations; None where it has no label files: then it is a list of images.
+
+    Only those of the images that the run selects: a name in the annotations is listed whatever the selection says.
+    """
     from fastdup_db.sources.yolo import yolo_annotations
 
-    frame = yolo_annotations(_input(input_dir))[1]  # type: ignore[arg-type]
+    frame = yolo_annotations(_input(input_dir), options=options)[1]  # type: ignore[arg-type]
     return annotation_forms.read(frame) if len(frame) else None
 
 
