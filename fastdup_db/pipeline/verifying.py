@@ -44,7 +44,7 @@ every image has such a neighbour: of 1,500 photographs 1,240 do, 241 above 0.35,
 what a check costs. Copies that are missed so are mostly found through a third one."""
 
 UPPER = 0.88
-"""Cosine above which no false pair of photographs was seen."""
+"""Cosine above which the fit has no false pair; its most alike burst, drawn, lies at 0.84."""
 
 LOWER_PLAIN, UPPER_PLAIN = 0.6, 0.98
 """The same for vectors that are searched as they are: the cosines of unlike images lie higher."""
