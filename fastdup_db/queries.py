@@ -32,9 +32,10 @@ def text(name: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def names() -> list[str]:
+@functools.cache
+def names() -> tuple[str, ...]:
     """All statement names, sorted."""
-    return sorted(p.relative_to(folder()).with_suffix("").as_posix() for p in folder().rglob("*.sql"))
+    return tuple(sorted(p.relative_to(folder()).with_suffix("").as_posix() for p in folder().rglob("*.sql")))
 
 
 def statements(name: str) -> list[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
 
 from fastdup_db.graph.packing import SMALL, Packed
 from fastdup_db.imaging.keypoints import THUMBNAIL
@@ -99,6 +98,8 @@ def whole_frame(packed: Packed, first: np.ndarray, second: np.ndarray) -> tuple[
     (Zauner 2010): signs of the lowest 8×8 cosine coefficients of the 32×32 image against their median. A flip
     changes the signs of a cosine coefficient, a quarter turn swaps its indices: no pixel is read again.
     """
+    from scipy import fft
+
     low = fft.dctn(packed.mip[:, THUMBNAIL * THUMBNAIL :].reshape(-1, SMALL, SMALL), axes=(1, 2), norm="ortho")
     low = low[:, :HASH_SIDE, :HASH_SIDE].astype(np.float64)
     sign = np.where(np.arange(HASH_SIDE) % 2, -1.0, 1.0)

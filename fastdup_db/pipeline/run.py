@@ -20,7 +20,7 @@ from fastdup_db import sources
 from fastdup_db.engines import Engine, check_engine, open_engine
 from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadArgument, BadInput
-from fastdup_db.pipeline import annotating, extract, given, listing, neighbors, verifying
+from fastdup_db.pipeline import annotating, extract, given, listing, neighbors
 from fastdup_db.pipeline.costs import Cost, Meter
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.spec import CROPS, LANCE_FOLDER, work_spec
@@ -63,6 +63,8 @@ def run(request: RunRequest) -> None:
             vectors = table(request.work_dir, VECTORS)
             neighbors.find(db, request, engine=engine, run_id=run_id, embeddings=embeddings, vectors=vectors)
             if request.config.verify != "off":
+                from fastdup_db.pipeline import verifying  # loads scipy
+
                 options = verifying.options_of(request)
                 verifying.check(db, vectors=vectors, folder=request.work_dir, options=options)
         _publish(db, request, run_id=run_id, cost=meter.cost(engine))
