@@ -48,6 +48,16 @@ class Metric(StrEnum):
     img_h = "img_h"
 
 
+class Gallery(StrEnum):
+    """The galleries."""
+
+    duplicates = "duplicates"
+    outliers = "outliers"
+    similarity = "similarity"
+    component = "component"
+    stats = "stats"
+
+
 def main() -> None:
     """Entry point: exit status 0, 1 (the run or the query failed), 2 (an argument is wrong)."""
     try:
@@ -188,6 +198,31 @@ def sql(
 ) -> None:
     """Your own SQL, read-only."""
     _show(_open(work_dir).sql(query), limit, as_json, as_csv)
+
+
+@app.command()
+def gallery(
+    kind: Annotated[Gallery, typer.Argument(help="Which one.")],
+    work_dir: WorkDir = Path("work_dir"),
+    save_path: Annotated[Path | None, typer.Option(help="HTML file, or a folder; galleries/ by default.")] = None,
+    num_images: Annotated[int, typer.Option("--num-images", "-n", min=1, help="How many to show.")] = 20,
+    metric: Annotated[str | None, typer.Option(help="For stats: dark, bright, blur, size or a column.")] = None,
+    lazy_load: Annotated[bool, typer.Option("--lazy", help="Thumbnails in a folder beside the page.")] = False,
+) -> None:
+    """One HTML page of pictures; prints where it is."""
+    options: dict[str, Any] = {"save_path": save_path, "num_images": num_images, "lazy_load": lazy_load}
+    if metric is not None:
+        options["metric"] = metric
+    typer.echo(getattr(_open(work_dir).vis, f"{kind.value}_gallery")(show=False, **options))
+
+
+@app.command()
+def report(
+    work_dir: WorkDir = Path("work_dir"),
+    save_path: Annotated[Path | None, typer.Option(help="HTML file, or a folder; galleries/ by default.")] = None,
+) -> None:
+    """One page to send to a colleague: numbers, distributions, the first of every gallery; prints where it is."""
+    typer.echo(_open(work_dir).vis.report(save_path=save_path, show=False))
 
 
 @app.command()
