@@ -2,7 +2,7 @@
 
     FASTDUP_PEER_PYTHON=/path/to/its/python pytest -m bench -s tests/benchmarks/test_main_job.py
 
-The peer has an environment of its own (`pip install fastdup==2.54`). Both sides are whole processes on 2 threads, run in
+The peer has an environment of its own (`pip install fastdup==2.54`). Both sides are whole processes on 2 threads, in
 turn; processor time is printed beside wall time, since wall time tells little on a busy machine.
 """
 
