@@ -1,4 +1,4 @@
-"""A Ray cluster for tests: two raylets on loopback, one core each, gone afterwards."""
+"""Ray clusters for tests, on loopback, gone afterwards."""
 
 from __future__ import annotations
 
@@ -9,21 +9,36 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import fastdup_db
+from fastdup_db.engines.local import cores
 
 STORE_BYTES = 150 << 20
 
 
 @contextmanager
 def two_nodes() -> Iterator[str]:
-    """The address of a cluster of two nodes, whose workers find this package."""
+    """The address of a cluster of two nodes with one core each, whose workers find this package."""
+    with _cluster(1, 1) as address:
+        yield address
+
+
+@contextmanager
+def one_node() -> Iterator[str]:
+    """The address of a cluster of this machine with all its cores."""
+    with _cluster(cores()) as address:
+        yield address
+
+
+@contextmanager
+def _cluster(*cpus: int) -> Iterator[str]:
     from ray.cluster_utils import Cluster
 
     os.environ["PYTHONPATH"] = str(Path(fastdup_db.__file__).parents[1])
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    node = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=node)
+    first, *others = [{"num_cpus": n, "object_store_memory": STORE_BYTES} for n in cpus]
+    cluster = Cluster(initialize_head=True, head_node_args={**first, "include_dashboard": False})
     try:
-        cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
+        for node in others:
+            cluster.add_node(**node)
         cluster.wait_for_nodes()
         yield cluster.address
     finally:

@@ -24,6 +24,7 @@ LEVELS = {
     "cleaning": 5,
     "requests": 6,
     "summaries": 6,
+    "planning": 6,
     "galleries": 6,
     "pipeline": 6,
     "annotation_forms": 5,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 pytest.importorskip("ray", reason="the extra [ray] is not installed")
 
 from fastdup_db.config import RunConfig
-from fastdup_db.engines.ray import join, session
+from fastdup_db.engines.ray import components, join, session
 from fastdup_db.graph import knn
 from fastdup_db.graph.knn import neighbors
+from fastdup_db.store import duck
 from fastdup_db.store.lance import VECTORS, VectorTable
 from tests import ray_rig
 from tests.test_knn import arrays, clustered, same
@@ -68,3 +70,49 @@ def test_most_vectors_in_one_small_ball(engine, tmp_path, monkeypatch):
     here = neighbors(arrays(matrix), k=2)
     there = neighbors(arrays(matrix), k=2, list_join=engine.list_join(tmp_path), folder=tmp_path)
     assert same(here, there)
+
+
+def planted_graph(seed: int) -> tuple[pa.Table, dict[int, int]]:
+    """Edges with similarities, and the component of every node that an edge of at least 0.9 touches."""
+    rng = np.random.default_rng(seed)
+    chain = np.arange(1000, 1008)  # a path through shuffled ids: the most rounds
+    rng.shuffle(chain)
+    star = np.stack([np.full(50, 7), np.arange(100, 150)], axis=1)
+    cliques = [np.array([(a, b) for a in group for b in group if a < b]) for group in np.split(np.arange(200, 260), 10)]
+    near = np.concatenate([np.stack([chain[:-1], chain[1:]], axis=1), star, *cliques])
+    far = rng.integers(0, 1300, (60, 2))
+    far = far[far[:, 0] != far[:, 1]]
+    pairs = np.concatenate([near, far])
+    pairs = np.where(rng.random((len(pairs), 1)) < 0.5, pairs, pairs[:, ::-1])
+    similarity = np.r_[np.full(len(near), 0.9), np.full(len(far), 0.89)]
+    order = rng.permutation(len(pairs))
+    of = {int(n): 1000 for n in chain} | {7: 7} | dict.fromkeys(range(100, 150), 7)
+    of |= {n: 200 + (n - 200) // 6 * 6 for n in range(200, 260)}
+    edges = {"from_id": pairs[order, 0], "to_id": pairs[order, 1], "similarity": similarity[order]}
+    return pa.table(edges), of
+
+
+@pytest.mark.slow
+def test_components_are_those_of_sql(engine, tmp_path):
+    edges, planted = planted_graph(3)
+    parts = [edges.slice(0, 200), edges.slice(200)]
+    found = pa.concat_tables(components.components(parts, folder=tmp_path, min_similarity=0.9)).sort_by("id")
+    assert dict(zip(found["id"].to_pylist(), found["component_id"].to_pylist(), strict=True)) == planted
+    with duck.scratch() as db:
+        db.script("views/macros")
+        db.execute(
+            "neighbors/insert_edges", incoming=edges.append_column("rank", pa.array([1] * len(edges), pa.int32()))
+        )
+        db.execute("components/rebuild", threshold=0.9)
+        assert db.arrow("components/all").equals(found.cast(db.arrow("components/all").schema))
+    assert list(components.components([edges], folder=tmp_path, min_similarity=1.0)) == []
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_long_chain_becomes_a_star_in_few_rounds():
+    nodes = np.random.default_rng(0).permutation(4096)
+    pairs = {"u": nodes[:-1], "v": nodes[1:]}
+    for _ in range(12):
+        pairs = components.small_star(components.downwards(components.large_star(components.both_ways(pairs))))
+    assert (pairs["v"] == 0).all() and sorted(pairs["u"]) == list(range(1, 4096))
+    assert components.mark(pairs) == components.mark({n: c[::-1] for n, c in pairs.items()})

@@ -16,6 +16,7 @@ from fastdup_db import demo
 from fastdup_db.config import RunConfig
 from fastdup_db.engines import check_engine
 from fastdup_db.errors import BadArgument, MissingExtra
+from fastdup_db.pipeline import neighbors
 from tests import ray_rig
 
 TABLES = ("listing", "images", "instances", "stats", "advanced_stats", "edges", "components")
@@ -63,6 +64,18 @@ def test_planted_problems_come_out_as_on_one_machine(cluster, tmp_path):
     cost = there.sql("from costs").iloc[0]
     assert (cost["engine"], cost["images"]) == ("ray", there.num_instances(valid_only=False))
     assert 0 < cost["cpu_hours"] * 3600 < 4 * cost["seconds"]
+
+
+@pytest.mark.slow
+def test_components_of_very_many_edges_are_grouped_by_the_cluster(cluster, tmp_path, monkeypatch):
+    images = tmp_path / "images"
+    demo.draw(images)
+    here, there = (fastdup_db.create(tmp_path / engine, images) for engine in ("local", "ray"))
+    here.run(progress=False, cc_threshold=0.7, nearest_neighbors_k=5)
+    monkeypatch.setattr(neighbors, "SQL_EDGES", 0)
+    there.run(progress=False, cc_threshold=0.7, nearest_neighbors_k=5, engine="ray", ray_address=cluster)
+    assert len(here.sql("from components")) > 10
+    assert_same(here, there)
 
 
 @pytest.mark.slow

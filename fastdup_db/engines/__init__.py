@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
     from fastdup_db.config import RunConfig
     from fastdup_db.engines.task import BatchResult, Task, WorkSpec
@@ -38,6 +39,13 @@ class Engine(Protocol):
 
     def list_join(self, folder: Path) -> Callable[..., Nearest]:
         """A function like `graph.ivf.join` that finds the same. folder: where rows may lie while they change hands."""
+        ...
+
+    def components(
+        self, edges: Iterable[pa.Table], *, folder: Path, min_similarity: float
+    ) -> Iterator[pa.Table] | None:
+        """Components `id, component_id` of more edges (from_id, to_id, similarity) than one machine should work on;
+        None where there is nothing but this machine. folder: for files on the way."""
         ...
 
 

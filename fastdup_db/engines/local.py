@@ -46,6 +46,9 @@ class Local:
 
         return ivf.join
 
+    def components(self, edges: Any, *, folder: Path, min_similarity: float) -> None:
+        """Left to SQL."""
+
 
 @contextmanager
 def here(*, threads: int | None = None) -> Iterator[Local]:

@@ -36,10 +36,6 @@ class Source(Protocol):
         """(ids (b,), float32 (b, d)), ids ascending over all batches."""
         ...
 
-    def part(self, start: int, stop: int) -> Matrix:
-        """float32 (stop - start, d): rows by their place in the order of `batches`."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class Arrays:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,7 @@ from fastdup_db.graph.join import workers
 from fastdup_db.graph.lists import Lists, Numbers
 from fastdup_db.graph.metrics import Matrix, Metric
 from fastdup_db.graph.nearest import NOBODY, Ids, Nearest, Scores
-from fastdup_db.graph.rows import READ_ROWS, Prepared, Source
+from fastdup_db.graph.rows import READ_ROWS, Prepared
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,14 @@ BINS_PER_SLOT = 4
 LEAST_BIN_ROWS = 1024
 RETRIES = 5
 """How often a task is done again whose worker was lost."""
+
+
+class Parts(Protocol):
+    """What tasks read vectors from: picklable, a `Source` on the driver."""
+
+    def part(self, start: int, stop: int) -> Matrix:
+        """float32 (stop - start, d): rows by their place in the order of `Source.batches`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +201,7 @@ def _done(jobs: Iterable[Any], *, at_once: int) -> Iterator[Any]:
 # ---- what runs in the tasks ------------------------------------------------------------------------------------------
 
 
-def assign(
-    number: int, source: Source, kept: Ids, lists: Lists, probes: int, metric: str
-) -> tuple[int, Numbers, float]:
+def assign(number: int, source: Parts, kept: Ids, lists: Lists, probes: int, metric: str) -> tuple[int, Numbers, float]:
     """(part, unsigned (n, probes) lists its rows look into, own first, processor seconds)."""
     begun = time.process_time()
     of = np.empty((len(kept), probes), dtype=np.min_scalar_type(len(lists)))
@@ -207,7 +213,7 @@ def assign(
 
 
 def scatter(
-    number: int, source: Source, start: int, kept: Ids, of: Numbers, bins: Bins, scratch: str, metric: str
+    number: int, source: Parts, start: int, kept: Ids, of: Numbers, bins: Bins, scratch: str, metric: str
 ) -> tuple[int, Any, float]:
     """Write the rows `start …` to one Arrow file, a record batch for each bin: (part, bool (bins,) which are filled,
     processor seconds). Done again, it writes the same file again."""
@@ -302,7 +308,7 @@ def _file(number: int) -> str:
     return f"{number:08d}.arrow"
 
 
-def _read(source: Source, kept: Ids, *, metric: Metric) -> Matrix:
+def _read(source: Parts, kept: Ids, *, metric: Metric) -> Matrix:
     """Prepared vectors at ascending positions of the source."""
     if not len(kept):
         return np.empty((0, 1), np.float32)

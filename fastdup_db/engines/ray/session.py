@@ -21,6 +21,8 @@ from fastdup_db.engines.task import BatchResult, Task, WorkSpec
 from fastdup_db.errors import BadArgument, FastdupError, MissingExtra, one_of
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from fastdup_db.graph.nearest import Nearest
 
 log = logging.getLogger(__name__)
@@ -116,6 +118,16 @@ class RayEngine:
             )
             return ivf.join
         return partial(join.join, slots=self.slots, spent=self.spent)
+
+    def components(
+        self, edges: Iterable[pa.Table], *, folder: Path, min_similarity: float
+    ) -> Iterator[pa.Table] | None:
+        """By label propagation between files in `folder`, where every node sees it."""
+        from fastdup_db.engines.ray import components
+
+        if not self.shares(folder):
+            return None
+        return components.components(edges, folder=folder, min_similarity=min_similarity)
 
 
 @contextmanager
