@@ -30,6 +30,8 @@ from fastdup_db.errors import (
 if TYPE_CHECKING:
     from fastdup_db.controller import FastdupController
     from fastdup_db.engine import Fastdup, create, import_work_dir
+    from fastdup_db.legacy_search import init_search, search, vector_search
+    from fastdup_db.searching.features import feature_vector, feature_vectors
 
 __version__ = "0.1.0"
 
@@ -37,7 +39,12 @@ _LAZY = {
     "Fastdup": "engine",
     "FastdupController": "controller",
     "create": "engine",
+    "feature_vector": "searching.features",
+    "feature_vectors": "searching.features",
     "import_work_dir": "engine",
+    "init_search": "legacy_search",
+    "search": "legacy_search",
+    "vector_search": "legacy_search",
 }
 
 __all__ = [
@@ -55,7 +62,12 @@ __all__ = [
     "WorkDirBusy",
     "__version__",
     "create",
+    "feature_vector",
+    "feature_vectors",
     "import_work_dir",
+    "init_search",
+    "search",
+    "vector_search",
 ]
 
 

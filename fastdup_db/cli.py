@@ -189,6 +189,20 @@ def invalid(
 
 
 @app.command()
+def search(
+    images: Annotated[list[str], typer.Argument(help="Images to look for: paths or s3://…")],
+    work_dir: WorkDir = Path("work_dir"),
+    k: Annotated[int, typer.Option("-k", help="Answers per image.")] = 10,
+    where: Annotated[str | None, typer.Option(help="SQL condition, such as \"label = 'cat' and blur > 100\".")] = None,
+    threshold: Annotated[float, typer.Option(help="Lowest similarity; 0 for no limit.")] = 0.0,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """The stored images most like the given ones."""
+    _show(_open(work_dir).search(images, k=k, where=where, threshold=threshold), 0, as_json, as_csv)
+
+
+@app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="SQL over the tables and views; vectors are `embeddings`.")],
     work_dir: WorkDir = Path("work_dir"),

@@ -14,13 +14,14 @@ import pandas as pd
 from fastdup_db import requests, summaries
 from fastdup_db.config import RunConfig
 from fastdup_db.errors import BadArgument, NotRun, one_of
+from fastdup_db.searching.verbs import SearchVerbs
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
 
 Split = str | Sequence[str] | None
 
 
-class FastdupController:
+class FastdupController(SearchVerbs):
     """The answers of one work_dir.
 
     Nothing is held open between calls: other processes can read the database while this object lives, and a work_dir

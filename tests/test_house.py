@@ -16,6 +16,7 @@ PACKAGE = Path(fastdup_db.__file__).parent
 LEVELS = {
     "cli": 9,
     "legacy": 9,
+    "legacy_search": 9,
     "demo": 8,
     "engine": 8,
     "controller": 7,
@@ -26,6 +27,7 @@ LEVELS = {
     "summaries": 6,
     "planning": 6,
     "galleries": 6,
+    "searching": 6,
     "pipeline": 6,
     "annotation_forms": 5,
     "sources": 5,
@@ -47,6 +49,7 @@ SIDEWAYS = {
     ("engines", "graph"),
     ("pipeline", "sources"),
     ("requests", "pipeline"),
+    ("searching", "pipeline"),
     ("detectors", "models"),
     ("models", "imaging"),
 }

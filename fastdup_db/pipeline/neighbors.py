@@ -52,6 +52,10 @@ class Subset:
             if mine.any():
                 yield ids[mine], matrix[mine]
 
+    def part(self, start: int, stop: int) -> np.ndarray:
+        """The vectors of the ids `start` to `stop` of these."""
+        return self.table.take(self.ids[start:stop])
+
 
 def find(
     db: Database, request: RunRequest, *, engine: Engine, run_id: int, embeddings: VectorTable, vectors: VectorTable

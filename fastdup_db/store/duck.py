@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as pads
@@ -100,6 +101,17 @@ class Database:
             return pd.DataFrame() if relation is None else _frame(relation)
         except duckdb.Error as exc:
             raise BadArgument(f"DuckDB refused the query: {exc}") from exc
+
+    def ids_where(self, condition: str) -> np.ndarray:
+        """int64, ascending: the valid instances for which a user's own SQL condition over `searchable` holds.
+
+        DuckDB parses it as one expression. Raises `BadArgument` with what DuckDB says of it.
+        """
+        try:
+            chosen = self._connection.view("searchable").filter(condition).project("fd_index")
+            return np.sort(chosen.fetchnumpy()["fd_index"].astype(np.int64))
+        except duckdb.Error as exc:
+            raise BadArgument(f"where={condition!r} is no condition on the columns of `searchable`: {exc}") from exc
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

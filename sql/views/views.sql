@@ -136,3 +136,22 @@ where m.error_code = 'VALID' and (select data_type from current_run) = 'detect'
 order by m.image_id;
 
 comment on view images_without_detections is 'Images in which the detector of bounding_box=... found nothing';
+
+create or replace view searchable as
+select
+    f.* exclude ("index", error_code, is_valid),
+    i.img_w,
+    i.img_h,
+    m.file_size,
+    m.truncated,
+    m.taken_at,
+    s.* exclude (id),
+    a.* exclude (id)
+from facts as f
+join instances as i on i.id = f.fd_index
+join images as m on m.image_id = i.image_id
+left join stats as s on s.id = f.fd_index
+left join advanced_stats as a on a.id = f.fd_index
+where f.is_valid;
+
+comment on view searchable is 'What search(where=...) may ask: your columns and the statistics of every valid image or box';

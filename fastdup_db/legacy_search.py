@@ -1,0 +1,75 @@
+"""v0's search functions: the work_dir given to `init_search` is the one that is searched, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fastdup_db.controller import FastdupController
+from fastdup_db.errors import NotRun
+
+_opened: dict[str, FastdupController] = {}
+
+
+def init_search(
+    k: int,
+    work_dir: str | Path,
+    d: int | None = None,
+    model_path: str | None = None,
+    verbose: bool = False,
+    license: str = "",
+    store_int: bool | int = 0,
+    turi_param: str = "",
+    threshold: float = 0.0,
+    high_accuracy: bool = False,
+) -> int:
+    """Get ready to search a work_dir; see `Fastdup.init_search`. high_accuracy: without effect, the run knows it."""
+    controller = FastdupController(work_dir)
+    controller.init_search(
+        k,
+        d=d,
+        model_path=model_path,
+        verbose=verbose,
+        license=license,
+        store_int=store_int,
+        turi_param=turi_param,
+        threshold=threshold,
+    )
+    _opened["last"] = controller
+    return 0
+
+
+def search(
+    filename: Any = None,
+    image: Any = None,
+    verbose: bool = False,
+    *,
+    k: int | None = None,
+    where: str | None = None,
+    threshold: float | None = None,
+    img: Any = None,
+) -> pd.DataFrame:
+    """The stored images most like an image or each of a list; see `Fastdup.search`."""
+    return _last().search(filename, image, verbose, k=k, where=where, threshold=threshold, img=img)
+
+
+def vector_search(
+    filename: str | Sequence[str] = "query_vector",
+    vec: Any = None,
+    verbose: bool = False,
+    *,
+    k: int | None = None,
+    where: str | None = None,
+    threshold: float | None = None,
+) -> pd.DataFrame:
+    """The stored images nearest to an embedding or each of several; see `Fastdup.vector_search`."""
+    return _last().vector_search(filename, vec, verbose, k=k, where=where, threshold=threshold)
+
+
+def _last() -> FastdupController:
+    if "last" not in _opened:
+        raise NotRun("call init_search(k, work_dir) first: it says which work_dir is searched")
+    return _opened["last"]
