@@ -30,6 +30,26 @@ from fastdup_db.errors import (
 if TYPE_CHECKING:
     from fastdup_db.controller import FastdupController
     from fastdup_db.engine import Fastdup, create, import_work_dir
+    from fastdup_db.legacy.clusters import run_kmeans, run_kmeans_on_extracted
+    from fastdup_db.legacy.components import find_top_components
+    from fastdup_db.legacy.deleting import (
+        delete_components,
+        delete_components_by_label,
+        delete_or_retag_stats_outliers,
+        remove_duplicates,
+    )
+    from fastdup_db.legacy.features import load_binary_feature, read_coco_labels, save_binary_feature
+    from fastdup_db.legacy.galleries import (
+        create_components_gallery,
+        create_duplicates_gallery,
+        create_kmeans_clusters_gallery,
+        create_outliers_gallery,
+        create_similarity_gallery,
+        create_stats_gallery,
+    )
+    from fastdup_db.legacy.labels import create_kmeans_classifier, create_knn_classifier, top_k_label
+    from fastdup_db.legacy.pictures import export_to_tensorboard_projector, generate_sprite_image
+    from fastdup_db.legacy.running import extract_video_frames, load_config, run
     from fastdup_db.legacy_search import init_search, search, vector_search
     from fastdup_db.searching.features import feature_vector, feature_vectors
 
@@ -39,11 +59,35 @@ _LAZY = {
     "Fastdup": "engine",
     "FastdupController": "controller",
     "create": "engine",
+    "create_components_gallery": "legacy.galleries",
+    "create_duplicates_gallery": "legacy.galleries",
+    "create_kmeans_classifier": "legacy.labels",
+    "create_kmeans_clusters_gallery": "legacy.galleries",
+    "create_knn_classifier": "legacy.labels",
+    "create_outliers_gallery": "legacy.galleries",
+    "create_similarity_gallery": "legacy.galleries",
+    "create_stats_gallery": "legacy.galleries",
+    "delete_components": "legacy.deleting",
+    "delete_components_by_label": "legacy.deleting",
+    "delete_or_retag_stats_outliers": "legacy.deleting",
+    "export_to_tensorboard_projector": "legacy.pictures",
+    "extract_video_frames": "legacy.running",
     "feature_vector": "searching.features",
     "feature_vectors": "searching.features",
+    "find_top_components": "legacy.components",
+    "generate_sprite_image": "legacy.pictures",
     "import_work_dir": "engine",
     "init_search": "legacy_search",
+    "load_binary_feature": "legacy.features",
+    "load_config": "legacy.running",
+    "read_coco_labels": "legacy.features",
+    "remove_duplicates": "legacy.deleting",
+    "run": "legacy.running",
+    "run_kmeans": "legacy.clusters",
+    "run_kmeans_on_extracted": "legacy.clusters",
+    "save_binary_feature": "legacy.features",
     "search": "legacy_search",
+    "top_k_label": "legacy.labels",
     "vector_search": "legacy_search",
 }
 
@@ -62,11 +106,35 @@ __all__ = [
     "WorkDirBusy",
     "__version__",
     "create",
+    "create_components_gallery",
+    "create_duplicates_gallery",
+    "create_kmeans_classifier",
+    "create_kmeans_clusters_gallery",
+    "create_knn_classifier",
+    "create_outliers_gallery",
+    "create_similarity_gallery",
+    "create_stats_gallery",
+    "delete_components",
+    "delete_components_by_label",
+    "delete_or_retag_stats_outliers",
+    "export_to_tensorboard_projector",
+    "extract_video_frames",
     "feature_vector",
     "feature_vectors",
+    "find_top_components",
+    "generate_sprite_image",
     "import_work_dir",
     "init_search",
+    "load_binary_feature",
+    "load_config",
+    "read_coco_labels",
+    "remove_duplicates",
+    "run",
+    "run_kmeans",
+    "run_kmeans_on_extracted",
+    "save_binary_feature",
     "search",
+    "top_k_label",
     "vector_search",
 ]
 

@@ -1,0 +1,95 @@
+"""v0's k-means over stored embeddings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fastdup_db.engine import Fastdup, create
+from fastdup_db.errors import BadArgument, NotRun
+
+CENTROIDS, ASSIGNMENTS = "kmeans_centroids.csv", "kmeans_assignments.csv"
+SEED = 20260101
+
+
+def run_kmeans(
+    input_dir: Any = "",
+    work_dir: str | Path = ".",
+    verbose: bool = False,
+    num_clusters: int = 100,
+    num_em_iter: int = 20,
+    num_threads: int = -1,
+    num_images: int = 0,
+    model_path: str | None = None,
+    license: str = "",
+    nearest_neighbors_k: int = 2,
+    d: int = 576,
+    bounding_box: str = "",
+    high_accuracy: bool = False,
+) -> int:
+    """Embed the images of `input_dir` and cluster them; returns 0.
+
+    Writes `kmeans_centroids.csv` (no header, one centre a row) and `kmeans_assignments.csv` (index, filename, cluster,
+    distance: squared Euclidean, to the centre). The same images give the same clusters, whatever the machine's threads.
+    """
+    create(work_dir, input_dir or None).run(
+        run_mode=1,
+        verbose=verbose,
+        num_threads=None if num_threads < 1 else num_threads,
+        num_images=num_images or None,
+        model_path=model_path,
+        d=d if model_path else None,
+        nearest_neighbors_k=nearest_neighbors_k,
+        bounding_box=bounding_box or None,
+        high_accuracy=high_accuracy,
+    )
+    return run_kmeans_on_extracted(input_dir, work_dir, num_clusters=num_clusters, num_em_iter=num_em_iter)
+
+
+def run_kmeans_on_extracted(
+    input_dir: Any = "",
+    work_dir: str | Path = ".",
+    verbose: bool = False,
+    num_clusters: int = 100,
+    num_em_iter: int = 20,
+    num_threads: int = -1,
+    num_images: int = 0,
+    model_path: str | None = None,
+    license: str = "",
+    nearest_neighbors_k: int = 2,
+    d: int = 576,
+) -> int:
+    """Cluster the embeddings that a run stored in `work_dir`; files as in `run_kmeans`. Returns 0."""
+    from scipy.cluster.vq import kmeans2
+    from threadpoolctl import threadpool_limits
+
+    if num_clusters < 1 or num_em_iter < 1:
+        raise BadArgument(f"num_clusters={num_clusters} and num_em_iter={num_em_iter} must be at least 1")
+    fd = Fastdup(work_dir)
+    _, matrix = fd.embeddings()
+    frame = fd.annotations()
+    if not len(matrix):
+        raise NotRun(f"{work_dir} holds no embeddings; call run() first")
+    # sums differ in their last bit with the number of threads, and clusters with them
+    with threadpool_limits(1):
+        clusters = min(num_clusters, len(np.unique(matrix, axis=0)))
+        centroids, of = kmeans2(matrix, clusters, iter=num_em_iter, minit="++", missing="warn", rng=SEED)
+    distance = ((matrix - centroids[of]) ** 2).sum(axis=1)
+    pd.DataFrame(centroids).to_csv(Path(work_dir) / CENTROIDS, index=False, header=False)
+    ids, names = frame["fd_index"].to_numpy(), frame["filename"].to_numpy()
+    assigned = pd.DataFrame({"index": ids, "filename": names, "cluster": of, "distance": distance})
+    assigned.to_csv(Path(work_dir) / ASSIGNMENTS, index=False)
+    return 0
+
+
+def assignments(work_dir: str | Path, *, num_clusters: int | None = None) -> pd.DataFrame:
+    """`index, filename, cluster, distance` of the last k-means in a work_dir, made where there is none."""
+    path = Path(work_dir) / ASSIGNMENTS
+    if not path.is_file():
+        if num_clusters is None:
+            raise NotRun(f"{path} does not exist; call run_kmeans() first")
+        run_kmeans_on_extracted(work_dir=work_dir, num_clusters=num_clusters)
+    return pd.read_csv(path)

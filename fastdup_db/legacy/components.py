@@ -1,0 +1,110 @@
+"""v0's `find_top_components`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fastdup_db.engine import Fastdup
+from fastdup_db.errors import BadArgument, one_of
+from fastdup_db.legacy.clusters import assignments
+from fastdup_db.legacy.labels import LabelFunc, labels_of
+
+FILE = "top_components.parquet"
+
+
+def find_top_components(
+    work_dir: str | Path,
+    get_label_func: LabelFunc = None,
+    group_by: str = "visual",
+    slice: str | Sequence[str] | None = None,
+    threshold: float | None = None,
+    metric: str | None = None,
+    descending: bool = True,
+    min_items: int | None = None,
+    max_items: int | None = None,
+    keyword: str | None = None,
+    save_path: str | Path | None = None,
+    comp_type: str = "component",
+    **kwargs: Any,
+) -> pd.DataFrame:
+    """The components of a run, largest first: `component_id, files, [label], files_ids, distance, len[, metric, avg]`.
+
+    group_by: 'visual', or 'label': one row per label, which comes first. slice: a label or several; 'diff' / 'same' for
+    components of several labels / of one. threshold: lowest similarity of a pair in the component. metric: a statistic,
+    added as a list and as `avg_<metric>`, by which the rows are ordered. min_items, max_items: sizes to keep. keyword:
+    only files whose label contains it. save_path: a folder to write `top_components.parquet` into. comp_type:
+    'component'
+    or 'cluster' (of `run_kmeans`). `attrs['work_dir']` is where `delete_components` checks that files belong to the
+    run.
+    """
+    if group_by not in ("visual", "label"):
+        raise one_of("group_by", group_by, ("visual", "label"))
+    if keyword is not None and get_label_func is None:
+        raise BadArgument("keyword looks into labels: give get_label_func")
+    fd = Fastdup(work_dir)
+    members = _members(fd, work_dir, comp_type=comp_type)
+    labelled = get_label_func is not None or "label" in members.columns
+    if group_by == "label" and not labelled:
+        raise BadArgument("group_by='label' needs labels: give get_label_func")
+    labels = labels_of(fd, get_label_func)
+    members = members.assign(label=members["index"].map(labels))
+    if threshold is not None:
+        members = members[members["min_distance"] >= threshold]
+    if keyword is not None:
+        members = members[members["label"].astype(str).str.contains(keyword, regex=False)]
+    members = _sliced(members, slice)
+    if metric is not None:
+        stats = fd.img_stats()
+        if metric not in stats.columns:
+            raise one_of("metric", metric, stats.select_dtypes("number").columns)
+        members = members.assign(metric=members["index"].map(stats.set_index("index")[metric]))
+    frame = _grouped(members, key="component_id" if group_by == "visual" else "label", metric=metric)
+    if not labelled:
+        frame = frame.drop(columns="label")
+    least, most = (2 if group_by == "visual" else 1) if min_items is None else min_items, max_items
+    frame = frame[(frame["len"] >= least) & (frame["len"] <= (most or frame["len"].max()))]
+    order = f"avg_{metric}" if metric else "len"
+    tie = "component_id" if group_by == "visual" else "label"
+    frame = frame.sort_values([order, tie], ascending=[not descending, True], ignore_index=True)
+    frame.attrs["work_dir"] = str(work_dir)
+    if save_path is not None:
+        Path(save_path).mkdir(parents=True, exist_ok=True)
+        frame.to_parquet(Path(save_path) / FILE)
+    return frame
+
+
+def _members(fd: Fastdup, work_dir: str | Path, *, comp_type: str) -> pd.DataFrame:
+    if comp_type == "component":
+        return fd.connected_components()[0]
+    if comp_type not in ("cluster", "kmeans"):
+        raise one_of("comp_type", comp_type, ("cluster", "component"))
+    found = assignments(work_dir)
+    return found.assign(component_id=found["cluster"], min_distance=1 - found["distance"])
+
+
+def _sliced(members: pd.DataFrame, slice: str | Sequence[str] | None) -> pd.DataFrame:
+    if slice is None:
+        return members
+    if slice in ("diff", "same"):
+        several = members.groupby("component_id")["label"].transform("nunique") > 1
+        return members[several if slice == "diff" else ~several]
+    return members[members["label"].isin([slice] if isinstance(slice, str) else list(slice))]
+
+
+def _grouped(members: pd.DataFrame, *, key: str, metric: str | None) -> pd.DataFrame:
+    groups = members.sort_values("index").groupby(key, sort=True)
+    other = "label" if key == "component_id" else "component_id"
+    columns = {
+        "files": ("filename", list),
+        other: (other, list),
+        "files_ids": ("index", list),
+        "distance": ("min_distance", "min"),
+        "len": ("index", "size"),
+    }
+    if metric is not None:
+        columns |= {metric: ("metric", list), f"avg_{metric}": ("metric", "mean")}
+    return groups.agg(**columns).reset_index()

@@ -1,0 +1,194 @@
+"""v0's functions that take files away. All are dry by default, and keep to the input of the run."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fastdup_db import tidying
+from fastdup_db.engine import Fastdup, create
+from fastdup_db.errors import BadArgument, one_of
+
+
+def delete_components(
+    top_components: pd.DataFrame,
+    to_delete: Sequence[int] | None = None,
+    min_distance: float = 0.98,
+    how: str = "one",
+    dry_run: bool = True,
+    verbose: bool = True,
+    *,
+    work_dir: str | Path | None = None,
+    quarantine: str | Path | None = None,
+) -> list[str]:
+    """The files of components to take away, taken away with `dry_run=False`.
+
+    top_components: as `find_top_components` returns it. to_delete: ids of components, all by default. min_distance:
+    only components whose least similar pair is at least that similar. how: 'one' keeps the first file of each
+    component, 'all' keeps none. verbose: print what would be done.
+    work_dir: of the run, known from the frame. quarantine: a new folder to move the files to; `Fastdup.undo` moves them
+    back. Without it they are deleted.
+    """
+    if how not in ("one", "all"):
+        raise one_of("how", how, ("all", "one"))
+    chosen = top_components[top_components["distance"] >= min_distance]
+    if to_delete is not None:
+        chosen = chosen[chosen["component_id"].isin(list(to_delete))]
+    first = 1 if how == "one" else 0
+    files = [file for group in chosen["files"] for file in list(group)[first:]]
+    return _act(files, _work_dir(top_components, work_dir), dry_run=dry_run, verbose=verbose, quarantine=quarantine)
+
+
+def delete_components_by_label(
+    top_components_file: pd.DataFrame | str | Path,
+    min_items: int = 10,
+    min_distance: float = 0.96,
+    how: str = "majority",
+    dry_run: bool = True,
+    *,
+    verbose: bool = True,
+    work_dir: str | Path | None = None,
+    quarantine: str | Path | None = None,
+) -> list[str]:
+    """Of components with labels, the files that disagree with most of their component ('majority'), or all ('all').
+
+    top_components_file: a frame of `find_top_components`, or the .parquet it saved. With as many votes for several
+    labels
+    the first file's of them is kept. Other arguments as in `delete_components`.
+    """
+    if how not in ("majority", "all"):
+        raise one_of("how", how, ("all", "majority"))
+    frame = top_components_file if isinstance(top_components_file, pd.DataFrame) else _parquet(top_components_file)
+    if "label" not in frame.columns:
+        raise BadArgument("the components have no labels: give get_label_func to find_top_components")
+    chosen = frame[(frame["len"] >= min_items) & (frame["distance"] >= min_distance)]
+    members = chosen[["component_id", "files", "label"]].explode(["files", "label"], ignore_index=True)
+    if how == "majority" and len(members):
+        votes = members.groupby(["component_id", "label"], sort=False).size().rename("votes").reset_index()
+        best = votes.sort_values("votes", ascending=False, kind="stable").drop_duplicates("component_id")
+        kept = members["component_id"].map(best.set_index("component_id")["label"])
+        members = members[members["label"] != kept]
+    files = members["files"].tolist()
+    return _act(files, _work_dir(frame, work_dir), dry_run=dry_run, verbose=verbose, quarantine=quarantine)
+
+
+def delete_or_retag_stats_outliers(
+    stats_file: pd.DataFrame | str | Path,
+    metric: str,
+    filename_col: str = "filename",
+    label_col: str | None = None,
+    lower_percentile: float | None = None,
+    upper_percentile: float | None = None,
+    lower_threshold: float | None = None,
+    upper_threshold: float | None = None,
+    get_reformat_filename_func: Callable[[str], str] | None = None,
+    dry_run: bool = True,
+    how: str = "delete",
+    save_path: str | Path | None = None,
+    work_dir: str | Path | None = None,
+    *,
+    verbose: bool = True,
+) -> list[str]:
+    """The files whose statistic lies below the lower or above the upper bound, and what `how` says done with them.
+
+    stats_file: a work_dir, a frame with `filename_col` and the metric, or a csv of one. Percentiles lie in 0 to 1.
+    how: 'delete'; 'move' into the new folder `save_path` (`Fastdup.undo` moves back); 'retag' writes the csv
+    `save_path`
+    with `label_col` set to 'outlier' for them. get_reformat_filename_func: from the name in the frame to that of the
+    file.
+    """
+    if how not in ("delete", "move", "retag"):
+        raise one_of("how", how, ("delete", "move", "retag"))
+    if how != "delete" and save_path is None:
+        raise BadArgument(f"how={how!r} needs save_path")
+    frame, work_dir = _stats(stats_file, work_dir)
+    for name in (metric, filename_col, *([label_col] if how == "retag" and label_col else [])):
+        if name not in frame.columns:
+            raise one_of("column", name, map(str, frame.columns))
+    low = frame[metric].quantile(lower_percentile) if lower_percentile is not None else lower_threshold
+    high = frame[metric].quantile(upper_percentile) if upper_percentile is not None else upper_threshold
+    if low is None and high is None:
+        raise BadArgument("give a lower or upper percentile or threshold")
+    is_out = pd.Series(False, index=frame.index)
+    if low is not None:
+        is_out |= frame[metric] < low
+    if high is not None:
+        is_out |= frame[metric] > high
+    names = frame.loc[is_out, filename_col].astype(str)
+    files = [get_reformat_filename_func(n) if get_reformat_filename_func else n for n in names]
+    if how == "retag":
+        column = label_col or "label"
+        tagged = frame.assign(**{column: frame.get(column, pd.Series(None, index=frame.index, dtype=object))})
+        tagged[column] = tagged[column].astype(object)
+        tagged.loc[is_out, column] = "outlier"
+        if not dry_run:
+            tagged.to_csv(Path(str(save_path)), index=False)
+        return files
+    return _act(files, work_dir, dry_run=dry_run, verbose=verbose, quarantine=save_path if how == "move" else None)
+
+
+def remove_duplicates(
+    input_dir: Any,
+    work_dir: str | Path | None = None,
+    distance: float = 0.96,
+    dry_run: bool = True,
+    license: str = "",
+    *,
+    verbose: bool = True,
+    quarantine: str | Path | None = None,
+) -> list[str]:
+    """Run on a folder and take away all but the first image of every component; returns the files.
+
+    distance: lowest similarity within a component. Unlike v0's it is dry by default. work_dir: of the run, kept; a
+    temporary one by default.
+    """
+    with tempfile.TemporaryDirectory(prefix="fastdup-db-") as folder:
+        fd = create(work_dir or Path(folder) / "work", input_dir)
+        fd.run(cc_threshold=distance, progress=False)
+        plan = fd.dedup("first")
+        files = plan.loc[~plan["keep"], "filename"].tolist()
+        return _act(files, fd.work_dir, dry_run=dry_run, verbose=verbose, quarantine=quarantine)
+
+
+def _act(
+    files: list[str], work_dir: str | Path | None, *, dry_run: bool, verbose: bool, quarantine: str | Path | None
+) -> list[str]:
+    """Says (`verbose`) what is to be done, does it unless dry; returns the files that go, or went."""
+    files = list(dict.fromkeys(files))
+    if work_dir is None and not dry_run:
+        raise BadArgument("which run do these files belong to? give work_dir: only files of its input are touched")
+    if work_dir is not None:
+        how = "delete" if quarantine is None else "quarantine"
+        done = tidying.clean(Path(work_dir), files, how=how, folder=quarantine, dry_run=dry_run)
+        files = done.loc[done["status"].isin(["planned", "moved", "deleted"]), "filename"].tolist()
+    if verbose and dry_run:
+        command = "rm -f" if quarantine is None else f"mv -t {shlex.quote(str(quarantine))}"
+        sys.stdout.writelines(f"{command} {shlex.quote(file)}\n" for file in files)
+    return files
+
+
+def _work_dir(frame: pd.DataFrame, work_dir: str | Path | None) -> str | Path | None:
+    return work_dir if work_dir is not None else frame.attrs.get("work_dir")
+
+
+def _parquet(path: str | Path) -> pd.DataFrame:
+    if Path(path).suffix != ".parquet":
+        raise BadArgument(
+            f"{str(path)!r} is no .parquet of find_top_components (pickles can run any code, so none is read)"
+        )
+    return pd.read_parquet(path)
+
+
+def _stats(source: pd.DataFrame | str | Path, work_dir: str | Path | None) -> tuple[pd.DataFrame, str | Path | None]:
+    if isinstance(source, pd.DataFrame):
+        return source, _work_dir(source, work_dir)
+    path = Path(source)
+    if path.is_dir():
+        return Fastdup(path).img_stats(), work_dir or path
+    return pd.read_csv(path), work_dir or path.parent

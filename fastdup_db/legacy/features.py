@@ -1,0 +1,75 @@
+"""v0's binary features and label files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastdup_db import annotation_forms
+from fastdup_db.errors import BadArgument
+from fastdup_db.exchange import features
+
+
+def load_binary_feature(filename: str | Path, d: int | None = None) -> tuple[list[str], np.ndarray]:
+    """The file names and features float32 (n, d) of an `atrain_features.dat`.
+
+    `d` is found out where it is not given.
+    """
+    rows, matrix = features.read(filename, d=d)
+    return rows["filename"].tolist(), matrix
+
+
+def save_binary_feature(
+    save_path: str | Path, filenames: Sequence[str], np_array: np.ndarray, save_prefix: str = ""
+) -> int:
+    """Write `atrain_features.dat` and its csv into the folder `save_path`.
+
+    Returns 0. float32 (n, d), a row per name.
+    """
+    matrix = np.asarray(np_array)
+    if matrix.dtype != np.float32 or matrix.ndim != 2 or len(matrix) != len(filenames):
+        raise BadArgument(
+            f"np_array has shape {matrix.shape} and dtype {matrix.dtype}; it must be float32 ({len(filenames)}, d)"
+        )
+    features.write(save_path, ids=range(len(filenames)), filenames=filenames, batches=[matrix], prefix=save_prefix)
+    return 0
+
+
+def read_coco_labels(path: str | Path) -> dict[str, Any]:
+    """{image: its first label} of a COCO .json (its file names, category names) or of a folder of YOLO label files.
+
+    For `…/labels/train/a.txt` the image is `…/images/train/a.jpg`, and its label the class number, a string; names are
+    taken from a `classes.txt` in the folder where there is one.
+    """
+    path = Path(path)
+    if path.is_file():
+        frame = annotation_forms.read_coco(path) if _is_json(path) else None
+        if frame is None or "label" not in frame:
+            raise BadArgument(f"{str(path)!r} is no COCO file with categories")
+        first = frame.drop_duplicates("filename")
+        return dict(zip(first["filename"], first["label"], strict=True))
+    if not path.is_dir():
+        raise BadArgument(f"{str(path)!r} does not exist; give a COCO .json or a folder of YOLO label files")
+    named = path / "classes.txt"
+    names = named.read_text(encoding="utf-8").split("\n") if named.is_file() else []
+    labels = {}
+    for file in sorted(path.glob("*.txt")):
+        words = file.read_text(encoding="utf-8").split(maxsplit=1)
+        if file == named or not words or not words[0].isdigit():
+            continue
+        number = int(words[0])
+        image = Path(*("images" if part == "labels" else part for part in file.parts)).with_suffix(".jpg")
+        labels[str(image)] = names[number] if number < len(names) else str(number)
+    return labels
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True

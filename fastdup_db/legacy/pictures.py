@@ -1,0 +1,140 @@
+"""v0's sprite of many images, and the files of TensorBoard's projector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fastdup_db.engine import Fastdup
+from fastdup_db.errors import BadArgument, ImageError, one_of
+from fastdup_db.legacy.labels import MISSING, LabelFunc, labels_of
+
+SIDE = 64
+MOST = 8192
+"""Pixels of a sprite's side: what TensorBoard's projector accepts."""
+SEED = 0
+
+
+def generate_sprite_image(
+    img_list: str | Path | Sequence[str],
+    sample_size: int,
+    log_dir: str | Path,
+    get_label_func: Callable[[str], Any] | Mapping[str, Any] | None = None,
+    h: int = 0,
+    w: int = 0,
+    alternative_filename: str | Path | None = None,
+    alternative_width: int | None = None,
+    max_width: int | None = None,
+) -> tuple[str, list[Any]]:
+    """One image of many small ones, row by row; returns its path and the label of each ('N/A' without get_label_func).
+
+    img_list: a work_dir or file names; the first `sample_size` are shown, black where one cannot be read. h, w: size of
+    each in pixels (64; smaller for very many). alternative_filename: instead of `log_dir/sprite.png`.
+    alternative_width: images in a row, instead of a square. max_width: of the sprite, in pixels.
+    """
+    if sample_size < 1:
+        raise BadArgument(f"sample_size={sample_size} must be at least 1")
+    listed = isinstance(img_list, str | Path)
+    names = Fastdup(img_list).annotations()["filename"].tolist() if listed else list(img_list)  # type: ignore[arg-type]
+    names = names[:sample_size]
+    if not names:
+        raise BadArgument("img_list is empty")
+    across = alternative_width or math.ceil(math.sqrt(len(names)))
+    down = math.ceil(len(names) / across)
+    side = max(1, min(SIDE, (max_width or MOST) // across, MOST // down))
+    height, width = h or side, w or side
+    sprite = np.zeros((down * height, across * width, 3), np.uint8)
+    for number, picture in enumerate(_pictures(names, size=(height, width))):
+        y, x = number // across * height, number % across * width
+        if picture is not None:
+            sprite[y : y + height, x : x + width] = picture
+    target = Path(alternative_filename) if alternative_filename else Path(log_dir) / "sprite.png"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _save(sprite, target)
+    look_up = get_label_func.get if isinstance(get_label_func, Mapping) else get_label_func
+    return str(target), [MISSING if look_up is None else look_up(name) for name in names]
+
+
+def export_to_tensorboard_projector(
+    work_dir: str | Path,
+    log_dir: str | Path,
+    sample_size: int = 900,
+    sample_method: str = "random",
+    with_images: bool = True,
+    get_label_func: LabelFunc = None,
+    d: int | None = None,
+    file_list: Sequence[str] | None = None,
+) -> Path:
+    """The embeddings of a run for TensorBoard's projector, without TensorFlow; returns its config file.
+
+    Writes `tensors.tsv`, `metadata.tsv` (filename, label) and `sprite.png` into `log_dir`; `tensorboard --logdir` shows
+    them. sample_method: 'random' (the same on every call) or 'first'. file_list: only these files.
+    """
+    if sample_method not in ("first", "random"):
+        raise one_of("sample_method", sample_method, ("first", "random"))
+    fd = Fastdup(work_dir)
+    names, matrix = fd.embeddings(d)
+    annotations = fd.annotations()
+    labels = labels_of(fd, get_label_func, annotations=annotations).reindex(annotations["fd_index"]).to_numpy()
+    rows = np.arange(len(names))
+    if file_list is not None:
+        rows = rows[np.isin(names, list(file_list))]
+    if sample_method == "random" and len(rows) > sample_size:
+        rows = np.sort(np.random.default_rng(SEED).choice(rows, sample_size, replace=False))
+    rows = rows[:sample_size]
+    if not len(rows):
+        raise BadArgument("no image of this run is in file_list")
+    folder = Path(log_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(matrix[rows]).to_csv(folder / "tensors.tsv", sep="\t", index=False, header=False)
+    chosen = [names[row] for row in rows]
+    metadata = pd.DataFrame({"filename": chosen, "label": labels[rows]}).map(_one_line)
+    metadata.to_csv(folder / "metadata.tsv", sep="\t", index=False)
+    sprite = ""
+    if with_images:
+        across = math.ceil(math.sqrt(len(chosen)))
+        side = max(1, min(SIDE, MOST // across))
+        generate_sprite_image(chosen, len(chosen), folder, h=side, w=side)
+        size = f"    single_image_dim: {side}\n" * 2
+        sprite = f'  sprite {{\n    image_path: "sprite.png"\n{size}  }}\n'
+    config = folder / "projector_config.pbtxt"
+    config.write_text(
+        'embeddings {\n  tensor_name: "fastdup_db"\n  tensor_path: "tensors.tsv"\n  metadata_path: "metadata.tsv"\n'
+        + sprite
+        + "}\n",
+        encoding="utf-8",
+    )
+    return config
+
+
+def _pictures(names: Sequence[str], *, size: tuple[int, int]) -> Any:
+    import cv2
+
+    from fastdup_db import sources
+    from fastdup_db.imaging import decode
+
+    places = [name if "://" in name else str(Path(name).absolute()) for name in names]
+    for _, load in sources.payloads(sources.Reference(place) for place in places):
+        try:
+            data = load()
+            image = decode.flatten(data if isinstance(data, np.ndarray) else decode.decode(data).image)
+        except ImageError:
+            yield None
+            continue
+        picture = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
+        yield picture if picture.ndim == 3 else picture[..., None]
+
+
+def _save(image: np.ndarray, path: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray(image).save(path)
+
+
+def _one_line(value: Any) -> str:
+    return " ".join(str(value).split())

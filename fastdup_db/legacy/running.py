@@ -1,0 +1,155 @@
+"""v0 `run` and its kin: their arguments are fastdup's, their work is the controller's."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastdup_db
+from fastdup_db.engine import Fastdup, create
+from fastdup_db.errors import BadArgument
+from fastdup_db.exchange import fileset
+from fastdup_db.legacy import clusters
+
+KMEANS_MODES = {5: clusters.run_kmeans, 6: clusters.run_kmeans_on_extracted}
+"""v0's run_mode 5 clusters the images, 6 the features stored by an earlier run."""
+
+
+def run(
+    input_dir: Any = "",
+    work_dir: str | Path = ".",
+    test_dir: str = "",
+    compute: str = "cpu",
+    verbose: bool = False,
+    num_threads: int = -1,
+    num_images: int = 0,
+    turi_param: str = "nnmodel=0",
+    distance: str = "cosine",
+    threshold: float = 0.9,
+    lower_threshold: float = 0.05,
+    model_path: str | None = None,
+    license: str = "",
+    version: bool = False,
+    nearest_neighbors_k: int = 2,
+    d: int = 576,
+    run_mode: int = 0,
+    nn_provider: str = "nnf",
+    min_offset: int = 0,
+    max_offset: int = 0,
+    nnf_mode: str = "HNSW32",
+    nnf_param: str = "",
+    bounding_box: str = "",
+    batch_size: int = 1,
+    resume: int = 0,
+    high_accuracy: bool = False,
+    logger: Any = None,
+) -> int:
+    """v0's run: as `Fastdup.run`, and fastdup's own files (with file names in them) beside the database. Returns 0.
+
+    compute, license, nn_provider, batch_size and logger have no effect; `d` counts with a model of one's own.
+    """
+    if version:
+        sys.stdout.write(f"{fastdup_db.__version__}\n")
+        return 0
+    if run_mode in KMEANS_MODES:
+        return KMEANS_MODES[run_mode](
+            input_dir, work_dir, verbose=verbose, num_threads=num_threads, num_images=num_images, model_path=model_path
+        )
+    fd = create(work_dir, input_dir or None)
+    fd.run(
+        test_dir=test_dir or None,
+        verbose=verbose,
+        num_threads=None if num_threads < 1 else num_threads,
+        num_images=num_images or None,
+        turi_param=turi_param,
+        distance=distance,
+        threshold=threshold,
+        lower_threshold=lower_threshold,
+        model_path=model_path,
+        nearest_neighbors_k=nearest_neighbors_k,
+        d=d if model_path else None,
+        run_mode=run_mode,
+        min_offset=min_offset or None,
+        max_offset=max_offset or None,
+        nnf_mode=nnf_mode,
+        nnf_param=nnf_param,
+        bounding_box=bounding_box or None,
+        high_accuracy=high_accuracy,
+        overwrite=not resume and run_mode < 2,
+    )
+    fd.export(work_dir, "fastdup", names=True)
+    return 0
+
+
+def load_config(work_dir: str | Path) -> dict[str, Any]:
+    """The settings of a work_dir: its config.json (fastdup's or ours), else those of the database."""
+    path = Path(work_dir) / fileset.CONFIG
+    if path.is_file():
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as exc:
+            raise BadArgument(f"{str(path)!r} is no JSON: {exc}") from exc
+    return Fastdup(work_dir).config
+
+
+def extract_video_frames(
+    input_dir: str | Path,
+    work_dir: str | Path,
+    verbose: bool = False,
+    num_threads: int = -1,
+    num_images: int = 0,
+    min_offset: int = 0,
+    max_offset: int = 0,
+    turi_param: str = "",
+    model_path: str | None = None,
+    d: int = 576,
+    resize_video: int = 0,
+    keyframes_only: int = 1,
+    license: str = "",
+    no_sort: int = 0,
+    resume: int = 1,
+    save_timestamp: int = 0,
+) -> int:
+    """Write the frames of videos as `work_dir/tmp/<video>/output_000001.jpg`, … without ffmpeg; returns 0.
+
+    keyframes_only: only frames that stand alone; else one per second. resize_video: the longer side becomes at most
+    this many pixels (0: as it is; 1, as in v0: 1000). save_timestamp: the name ends in the time, `_12.000s.jpg`.
+    resume: frames that exist are not written again. `run` finds the frames of videos by itself.
+    """
+    from fastdup_db import sources
+    from fastdup_db.errors import ImageError
+    from fastdup_db.imaging.encode import to_jpeg
+
+    options = sources.ListingOptions(
+        video_keyframes_only=bool(keyframes_only),
+        num_images=num_images or None,
+        min_offset=min_offset or None,
+        max_offset=max_offset or None,
+    )
+    side = 1000 if resize_video == 1 else int(resize_video)
+    place = str(input_dir)
+    place = place if "://" in place else str(Path(place).absolute())
+    videos = (reference for reference in sources.listing(place, options=options) if reference.frame_ms >= 0)
+    counts: dict[str, int] = {}
+    for reference, load in sources.payloads(videos):
+        number = counts[reference.container] = counts.get(reference.container, 0) + 1
+        folder = Path(work_dir) / "tmp" / reference.container.replace("/", "_").replace(":", "_").strip("_")
+        folder.mkdir(parents=True, exist_ok=True)
+        ending = f"_{reference.frame_ms / 1000:.3f}s" if save_timestamp else ""
+        target = folder / f"output_{number:06d}{ending}.jpg"
+        if resume and target.exists():
+            continue
+        try:
+            frame = np.asarray(load())
+        except ImageError:
+            continue  # a damaged frame is a gap in the numbers; run() tells of it
+        part = target.with_suffix(".part")
+        part.write_bytes(to_jpeg(frame, max_side=side))
+        part.replace(target)
+    if not counts:
+        raise fastdup_db.BadInput(f"{place!r} holds no video")
+    return 0

@@ -1,0 +1,324 @@
+"""The v0 functions, each on a collection whose answer is planted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from galleries_rig import cards, ids
+
+import fastdup_db as fastdup
+from fastdup_db import demo
+from fastdup_db.errors import BadArgument, BadInput, NotRun
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> Path:
+    """Four shots of each of five scenes, named after them, and one dark image that is alone."""
+    folder = tmp_path_factory.mktemp("legacy") / "images"
+    folder.mkdir()
+    for scene in range(5):
+        for shot in range(4):
+            quality = [cv2.IMWRITE_JPEG_QUALITY, 95 - 10 * shot]
+            cv2.imwrite(str(folder / f"{'abcde'[scene]}_{shot}.jpg"), demo.scene(scene + 20), quality)
+    cv2.imwrite(str(folder / "z_dark.jpg"), (demo.scene(77) * 0.02).astype(np.uint8))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def work(images, tmp_path_factory) -> Path:
+    work_dir = tmp_path_factory.mktemp("legacy_work")
+    assert fastdup.run(str(images), work_dir, nearest_neighbors_k=3, turi_param="ccthreshold=0.95") == 0
+    return work_dir
+
+
+@pytest.fixture
+def own(images, tmp_path) -> tuple[Path, Path]:
+    """A copy of the images and a run on it, for what takes files away."""
+    shutil.copytree(images, tmp_path / "images")
+    fastdup.run(tmp_path / "images", tmp_path / "work", nearest_neighbors_k=3, turi_param="ccthreshold=0.95")
+    return tmp_path / "images", tmp_path / "work"
+
+
+def _letter(path: str) -> str:
+    return Path(path).name[0]
+
+
+def _names(paths) -> list[str]:
+    return [Path(p).name for p in paths]
+
+
+# ---- running, features -----------------------------------------------------------------------------------------------
+
+
+def test_run_writes_fastdups_files_with_names(work, images):
+    pairs = pd.read_csv(work / "similarity.csv")
+    assert len(pairs) >= 40 and all(_letter(a) == _letter(b) for a, b in pairs[["from", "to"]].to_numpy()[:40])
+    assert fastdup.load_config(work)["nearest_neighbors_k"] == 3
+    names, matrix = fastdup.load_binary_feature(str(work / "atrain_features.dat"))
+    assert names == sorted(str(p) for p in images.iterdir()) and matrix.shape == (21, matrix.shape[1])
+    assert "filename" in pd.read_csv(work / "atrain_stats.csv").columns
+
+
+def test_extract_first_then_neighbours(images, tmp_path):
+    fastdup.run(images, tmp_path, run_mode=1)
+    assert fastdup.load_binary_feature(tmp_path / "atrain_features.dat")[1].shape[0] == 21
+    fastdup.run(images, tmp_path, run_mode=2)
+    assert len(pd.read_csv(tmp_path / "similarity.csv")) > 20
+
+
+def test_version_is_told(capsys):
+    assert fastdup.run(version=True) == 0
+    assert capsys.readouterr().out == f"{fastdup.__version__}\n"
+
+
+def test_config_comes_from_the_database_too(work, tmp_path):
+    shutil.copy(work / "fastdup.duckdb", tmp_path)
+    assert fastdup.load_config(tmp_path)["nearest_neighbors_k"] == 3
+    with pytest.raises(NotRun):
+        fastdup.load_config(tmp_path / "nothing")
+
+
+def test_features_are_saved_and_loaded(tmp_path):
+    matrix = np.random.default_rng(0).random((3, 5), np.float32)
+    assert fastdup.save_binary_feature(tmp_path, ["a", "b", "c"], matrix, save_prefix="mine_") == 0
+    names, back = fastdup.load_binary_feature(tmp_path / "mine_atrain_features.dat", d=5)
+    assert names == ["a", "b", "c"] and (back == matrix).all()
+    for wrong in (matrix.astype(np.float64), matrix[:2]):
+        with pytest.raises(BadArgument, match="float32"):
+            fastdup.save_binary_feature(tmp_path, ["a", "b", "c"], wrong)
+
+
+def test_labels_of_coco_and_yolo(tmp_path):
+    coco = {
+        "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+        "annotations": [{"image_id": 2, "category_id": 7}, {"image_id": 1, "category_id": 8}],
+        "categories": [{"id": 7, "name": "cat"}, {"id": 8, "name": "dog"}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(coco))
+    assert fastdup.read_coco_labels(tmp_path / "coco.json") == {"b.jpg": "cat", "a.jpg": "dog"}
+    labels = tmp_path / "labels" / "train"
+    labels.mkdir(parents=True)
+    (labels / "x.txt").write_text("1 0.5 0.5 0.1 0.1\n0 0.1 0.1 0.1 0.1\n")
+    (labels / "empty.txt").write_text("")
+    assert fastdup.read_coco_labels(labels) == {str(tmp_path / "images" / "train" / "x.jpg"): "1"}
+    (labels / "classes.txt").write_text("cat\ndog\n")
+    assert list(fastdup.read_coco_labels(labels).values()) == ["dog"]
+    with pytest.raises(BadArgument, match="does not exist"):
+        fastdup.read_coco_labels(tmp_path / "nothing")
+
+
+def test_frames_of_a_video(tmp_path):
+    video = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 5, (320, 240))
+    for number in range(20):
+        video.write(demo.scene(number // 5))
+    video.release()
+    assert fastdup.extract_video_frames(tmp_path / "clip.avi", tmp_path / "work", keyframes_only=0) == 0
+    (folder,) = (tmp_path / "work" / "tmp").iterdir()
+    assert sorted(p.name for p in folder.iterdir()) == [f"output_{n:06d}.jpg" for n in range(1, 5)]
+    second = cv2.imread(str(folder / "output_000002.jpg")).astype(int)
+    assert np.abs(second - demo.scene(1)).mean() < 12 < np.abs(second - demo.scene(0)).mean()
+    fastdup.extract_video_frames(tmp_path / "clip.avi", tmp_path / "small", keyframes_only=0, resize_video=100)
+    small = next((tmp_path / "small").rglob("*.jpg"))
+    assert cv2.imread(str(small)).shape == (75, 100, 3)
+    (tmp_path / "still").mkdir()
+    cv2.imwrite(str(tmp_path / "still" / "a.png"), demo.scene(1))
+    with pytest.raises(BadInput, match="no video"):
+        fastdup.extract_video_frames(tmp_path / "still", tmp_path / "none")
+
+
+# ---- labels, clusters ------------------------------------------------------------------------------------------------
+
+
+def test_the_label_of_most_neighbours():
+    assert fastdup.top_k_label(["a", "b", "b", "a", "a"], [0.9, 0.8, 0.7, 0.1, 0.05], k=3) == "b"
+    assert fastdup.top_k_label(["a", "b"], [0.8, 0.9]) == "b", "a tie goes to the most similar"
+    assert fastdup.top_k_label(["a", "b"], [0.8, 0.9], threshold=0.95, unknown_class="?") == "?"
+    assert fastdup.top_k_label(["a", "b"], [0.8, 0.9], min_count=2) is None
+
+
+def test_neighbours_vote_on_a_wrong_label(work, images):
+    wrong = str(images / "b_2.jpg")
+    said = {str(p): "a" if str(p) == wrong else _letter(str(p)) for p in images.iterdir()}
+    found = fastdup.create_knn_classifier(work, 3, said)
+    assert list(found.columns) == ["prediction", "label", "filename"]
+    odd = found[(found["prediction"] != found["label"]) & ~found["filename"].str.endswith("z_dark.jpg")]
+    assert odd["filename"].tolist() == [wrong] and odd["prediction"].tolist() == ["b"]
+    near = fastdup.create_knn_classifier(work, 3, said, threshold=0.95).set_index("filename")
+    assert near.loc[str(images / "z_dark.jpg"), "prediction"] == "N/A"
+
+
+def test_clusters_are_the_scenes_and_the_same_every_time(work, images):
+    assert fastdup.run_kmeans_on_extracted(work_dir=work, num_clusters=6) == 0
+    first = pd.read_csv(work / "kmeans_assignments.csv")
+    assert list(first.columns) == ["index", "filename", "cluster", "distance"]
+    by_scene = first.groupby(first["filename"].map(_letter))["cluster"]
+    assert by_scene.nunique().eq(1).all() and by_scene.first().nunique() == 6
+    assert np.loadtxt(work / "kmeans_centroids.csv", delimiter=",").shape[0] == 6
+    before = (work / "kmeans_assignments.csv").read_bytes()
+    fastdup.run_kmeans_on_extracted(work_dir=work, num_clusters=6)
+    assert (work / "kmeans_assignments.csv").read_bytes() == before
+    wrong = {str(p): "a" if p.name == "b_2.jpg" else _letter(str(p)) for p in images.iterdir()}
+    found = fastdup.create_kmeans_classifier(work, 6, wrong)
+    assert _names(found.loc[found["prediction"] != found["label"], "filename"]) == ["b_2.jpg"]
+
+
+def test_kmeans_from_images(images, tmp_path):
+    assert fastdup.run_kmeans(images, tmp_path, num_clusters=2) == 0
+    assert set(pd.read_csv(tmp_path / "kmeans_assignments.csv")["cluster"]) == {0, 1}
+    with pytest.raises(NotRun, match="run_kmeans"):
+        fastdup.create_kmeans_clusters_gallery(tmp_path / "nothing", tmp_path)
+
+
+# ---- components and what goes ----------------------------------------------------------------------------------------
+
+
+def test_top_components(work, images, tmp_path):
+    frame = fastdup.find_top_components(work, get_label_func=_letter, metric="blur", save_path=tmp_path)
+    assert len(frame) == 5 and frame["len"].eq(4).all() and frame["distance"].ge(0.95).all()
+    assert all(len({_letter(f) for f in files}) == 1 for files in frame["files"])
+    assert (
+        frame["avg_blur"].is_monotonic_decreasing and frame["label"].iloc[0] == [_letter(frame["files"].iloc[0][0])] * 4
+    )
+    by_label = fastdup.find_top_components(work, get_label_func=_letter, group_by="label")
+    assert by_label.columns[0] == "label" and by_label["label"].tolist() == list("abcde")
+    assert len(fastdup.find_top_components(work, _letter, slice="c")) == 1
+    assert fastdup.find_top_components(work, _letter, slice="diff").empty
+    assert fastdup.find_top_components(work, _letter, keyword="d")["label"].tolist() == [["d"] * 4]
+    assert fastdup.find_top_components(work, max_items=3).empty
+    with pytest.raises(BadArgument, match="get_label_func"):
+        fastdup.find_top_components(work, keyword="d")
+    assert len(pd.read_parquet(tmp_path / "top_components.parquet")) == 5
+
+
+def test_components_go_but_for_their_first_file(own, capsys):
+    images, work = own
+    top = fastdup.find_top_components(work)
+    files = fastdup.delete_components(top, min_distance=0.9)
+    assert len(files) == 15 and not any(f.endswith("_0.jpg") for f in files)
+    assert capsys.readouterr().out.count("rm -f ") == 15 and len(list(images.iterdir())) == 21
+    fastdup.delete_components(top, to_delete=[top["component_id"].iloc[0]], min_distance=0.9, how="all", dry_run=False)
+    assert len(list(images.iterdir())) == 17
+
+
+def test_a_frame_of_nobodys_run_deletes_nothing(own, tmp_path):
+    images, work = own
+    stranger = tmp_path / "stranger.jpg"
+    stranger.write_bytes(b"mine")
+    frame = pd.DataFrame({"component_id": [0], "files": [[str(images / "a_0.jpg"), str(stranger)]], "distance": [1.0]})
+    with pytest.raises(BadArgument, match="work_dir"):
+        fastdup.delete_components(frame, dry_run=False)
+    with pytest.raises(BadArgument, match="not in the input"):
+        fastdup.delete_components(frame, dry_run=False, work_dir=work)
+    assert stranger.exists()
+
+
+def test_those_that_disagree_with_their_component_go(own, tmp_path):
+    images, work = own
+    wrong = {str(p): "wrong" if p.name == "c_3.jpg" else _letter(str(p)) for p in images.iterdir()}
+    fastdup.find_top_components(work, wrong, save_path=tmp_path)
+    top = tmp_path / "top_components.parquet"
+    files = fastdup.delete_components_by_label(top, min_items=4, min_distance=0.9, work_dir=work, verbose=False)
+    assert _names(files) == ["c_3.jpg"]
+    everything = fastdup.delete_components_by_label(top, 4, 0.9, how="all", work_dir=work, verbose=False)
+    assert len(everything) == 20
+    with pytest.raises(BadArgument, match="pickle"):
+        fastdup.delete_components_by_label("top_components.pkl")
+    quarantine = tmp_path / "q"
+    fastdup.delete_components_by_label(top, 4, 0.9, dry_run=False, work_dir=work, quarantine=quarantine)
+    assert not (images / "c_3.jpg").exists()
+    fastdup.create(work).undo(quarantine)
+    assert (images / "c_3.jpg").exists()
+
+
+def test_outliers_of_a_statistic_go_or_are_tagged(own, tmp_path):
+    images, work = own
+    assert _names(fastdup.delete_or_retag_stats_outliers(work, "mean", lower_threshold=10)) == ["z_dark.jpg"]
+    stats = fastdup.create(work).img_stats()
+    tagged = tmp_path / "tagged.csv"
+    said = {"how": "retag", "label_col": "kind", "save_path": tagged, "dry_run": False}
+    fastdup.delete_or_retag_stats_outliers(stats.assign(kind="ok"), "mean", lower_percentile=0.04, **said)
+    assert _names(pd.read_csv(tagged).query("kind == 'outlier'")["filename"]) == ["z_dark.jpg"]
+    fastdup.delete_or_retag_stats_outliers(
+        work, "mean", lower_threshold=10, how="move", save_path=tmp_path / "dark", dry_run=False
+    )
+    assert not (images / "z_dark.jpg").exists()
+    fastdup.create(work).undo(tmp_path / "dark")
+    assert (images / "z_dark.jpg").exists()
+    with pytest.raises(BadArgument, match="blur"):
+        fastdup.delete_or_retag_stats_outliers(work, "nonsense", lower_threshold=1)
+
+
+def test_duplicates_of_a_folder(images, tmp_path):
+    shutil.copytree(images, tmp_path / "images")
+    assert len(fastdup.remove_duplicates(tmp_path / "images", distance=0.95, verbose=False)) == 15
+    assert len(list((tmp_path / "images").iterdir())) == 21, "dry by default"
+    fastdup.remove_duplicates(tmp_path / "images", tmp_path / "work", distance=0.95, dry_run=False)
+    assert sorted(p.name for p in (tmp_path / "images").iterdir()) == [
+        "a_0.jpg", "b_0.jpg", "c_0.jpg", "d_0.jpg", "e_0.jpg", "z_dark.jpg",
+    ]  # fmt: skip
+
+
+# ---- galleries, pictures ---------------------------------------------------------------------------------------------
+
+
+def test_galleries_of_a_work_dir_and_of_its_files(work, tmp_path):
+    for source in (work, work / "similarity.csv", pd.read_csv(work / "similarity.csv")):
+        assert fastdup.create_duplicates_gallery(source, tmp_path, num_images=5, work_dir=work) == 0
+        assert len(cards(tmp_path / "duplicates.html")) == 5
+    assert fastdup.create_outliers_gallery(work / "outliers.csv", tmp_path) == 0
+    assert cards(tmp_path / "outliers.html")
+    assert fastdup.create_stats_gallery(work / "atrain_stats.csv", tmp_path, metric="mean", num_images=3) == 0
+    assert ids(tmp_path / "mean.html")[0] == [20]
+    assert fastdup.create_components_gallery(work, tmp_path, get_label_func=_letter) == 0
+    page = next(p for p in tmp_path.glob("component*.html"))
+    assert sorted(len(group) for group in ids(page)) == [4] * 5
+    fastdup.run_kmeans_on_extracted(work_dir=work, num_clusters=6)
+    assert fastdup.create_kmeans_clusters_gallery(work, tmp_path / "k") == 0
+    assert len(cards(next((tmp_path / "k").glob("component*.html")))) == 5, "the dark image is a cluster of one"
+
+
+def test_labels_and_slices_of_ones_own(work, tmp_path):
+    frame = fastdup.create_similarity_gallery(work / "similarity.csv", tmp_path, get_label_func=_letter)
+    scores = frame.set_index(frame["from"].map(lambda n: Path(n).name))["score"]
+    assert scores["a_0.jpg"] == 100 and set(frame.columns) == {
+        "from", "to", "label", "label2", "score", "distance", "length",
+    }  # fmt: skip
+    fastdup.create_duplicates_gallery(work, tmp_path, get_label_func=_letter, slice="c", num_images=50)
+    assert len(cards(tmp_path / "duplicates.html")) == 6 and "c" in cards(tmp_path / "duplicates.html")[0].get_text()
+
+
+def test_a_frame_of_files_needs_no_run(images, tmp_path):
+    frame = pd.DataFrame({"from": ["a_0.jpg"], "to": [str(images / "b_0.jpg")], "distance": [0.5]})
+    assert fastdup.create_duplicates_gallery(frame, tmp_path, input_dir=images) == 0
+    assert len(cards(tmp_path / "duplicates.html")) == 1
+    with pytest.raises(BadArgument, match="work_dir"):
+        fastdup.create_duplicates_gallery(pd.DataFrame({"from": [0], "to": [1], "distance": [0.5]}), tmp_path)
+
+
+def test_a_sprite_holds_the_images_row_by_row(images, tmp_path):
+    names = sorted(str(p) for p in images.iterdir())[:5]
+    path, labels = fastdup.generate_sprite_image(names, 5, tmp_path, get_label_func=_letter, h=30, w=40)
+    assert path == str(tmp_path / "sprite.png") and labels == ["a", "a", "a", "a", "b"]
+    sprite = cv2.imread(path)
+    assert sprite.shape == (60, 120, 3)
+    fifth = cv2.resize(cv2.imread(names[4]), (40, 30), interpolation=cv2.INTER_AREA).astype(int)
+    assert np.abs(sprite[30:60, 40:80] - fifth).mean() < 3
+    assert not sprite[30:, 80:].any()
+
+
+def test_files_for_the_projector(work, tmp_path):
+    config = fastdup.export_to_tensorboard_projector(work, tmp_path, sample_size=10, get_label_func=_letter)
+    assert 'tensor_path: "tensors.tsv"' in config.read_text() and "single_image_dim: 64" in config.read_text()
+    metadata = pd.read_csv(tmp_path / "metadata.tsv", sep="\t")
+    vectors = np.loadtxt(tmp_path / "tensors.tsv", delimiter="\t")
+    names, matrix = fastdup.create(work).embeddings()
+    rows = [names.index(name) for name in metadata["filename"]]
+    assert len(metadata) == 10 and np.allclose(vectors, matrix[rows], atol=1e-6)
+    assert metadata["label"].tolist() == [_letter(n) for n in metadata["filename"]]
+    assert cv2.imread(str(tmp_path / "sprite.png")).shape == (3 * 64, 4 * 64, 3)
