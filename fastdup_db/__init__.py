@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from fastdup_db.legacy.running import extract_video_frames, load_config, run
     from fastdup_db.legacy_search import init_search, search, vector_search
     from fastdup_db.searching.features import feature_vector, feature_vectors
+    from fastdup_db.sources.copies import s3_folder_exists_and_not_empty
 
 __version__ = "0.1.0"
 
@@ -85,6 +86,7 @@ _LAZY = {
     "run": "legacy.running",
     "run_kmeans": "legacy.clusters",
     "run_kmeans_on_extracted": "legacy.clusters",
+    "s3_folder_exists_and_not_empty": "sources.copies",
     "save_binary_feature": "legacy.features",
     "search": "legacy_search",
     "top_k_label": "legacy.labels",
@@ -132,6 +134,7 @@ __all__ = [
     "run",
     "run_kmeans",
     "run_kmeans_on_extracted",
+    "s3_folder_exists_and_not_empty",
     "save_binary_feature",
     "search",
     "top_k_label",

@@ -29,6 +29,8 @@ app = typer.Typer(
 WorkDir = Annotated[Path, typer.Option("--work-dir", "-w", help="Folder of the results.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print rows as JSON.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print rows as CSV.")]
+Endpoint = Annotated[str | None, typer.Option(help="Server of s3://, where it is not Amazon's.")]
+Region = Annotated[str | None, typer.Option(help="Region of s3://.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="At most this many rows; 0 for all.")]
 
 EXIT_ERROR = 1
@@ -81,6 +83,9 @@ def run(
     num_threads: Annotated[int | None, typer.Option(help="Threads; all cores by default.")] = None,
     high_accuracy: Annotated[bool, typer.Option("--high-accuracy", help="The larger input and vector.")] = False,
     update: Annotated[bool, typer.Option("--update", help="Add to the work_dir instead of starting afresh.")] = False,
+    s3_endpoint_url: Endpoint = None,
+    s3_region: Region = None,
+    s3_anonymous: Annotated[bool, typer.Option("--s3-anonymous", help="Read public buckets unsigned.")] = False,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", help="Any other argument of run() as name=value.")
     ] = None,
@@ -105,6 +110,9 @@ def run(
         num_threads=num_threads,
         high_accuracy=high_accuracy,
         overwrite=not update,
+        s3_endpoint_url=s3_endpoint_url,
+        s3_region=s3_region,
+        s3_anonymous=s3_anonymous,
         progress=progress,
         verbose=verbose,
         **more,
@@ -237,6 +245,18 @@ def report(
 ) -> None:
     """One page to send to a colleague: numbers, distributions, the first of every gallery; prints where it is."""
     typer.echo(_open(work_dir).vis.report(save_path=save_path, show=False))
+
+
+@app.command()
+def publish(
+    uri: Annotated[str, typer.Argument(help="s3://bucket/prefix or minio://alias/bucket/prefix.")],
+    work_dir: WorkDir = Path("work_dir"),
+    s3_endpoint_url: Endpoint = None,
+    s3_region: Region = None,
+) -> None:
+    """Put the results into a bucket: DuckDB file, Lance tables, Parquet; only what has changed."""
+    for name in _open(work_dir).publish(uri, s3_endpoint_url=s3_endpoint_url, s3_region=s3_region):
+        typer.echo(name)
 
 
 @app.command()

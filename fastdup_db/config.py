@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from numbers import Integral, Real
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastdup_db.errors import BadArgument, one_of
 
@@ -81,6 +82,9 @@ class RunConfig:
     sync_s3_to_local: bool = False
     delete_img: bool = False
     delete_tar: bool = False
+    s3_endpoint_url: str | None = None
+    s3_region: str | None = None
+    s3_anonymous: bool = False
     resume: bool = False
     verify: str = "off"
     verify_k: int | None = None
@@ -164,6 +168,8 @@ class RunConfig:
             )
         if self.distance in FLAT_METRICS and self.nnf_mode != "Flat":
             raise BadArgument(f"distance={self.distance!r} needs nnf_mode='Flat'; others: 'cosine', 'euclidean'")
+        if self.s3_endpoint_url is not None:
+            _server("s3_endpoint_url", self.s3_endpoint_url)
         if self.test_dir is not None:
             object.__setattr__(self, "test_dir", str(self.test_dir))
         if self.run_mode in (3, 4) and not self.test_dir:
@@ -222,3 +228,12 @@ def _between(name: str, value: object, low: float, high: float) -> None:
 def _at_least(name: str, value: object, low: int) -> None:
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < low:
         raise BadArgument(f"{name}={value!r}; allowed: a whole number of at least {low}")
+
+
+def _server(name: str, value: str) -> None:
+    """An URL without credentials: it is stored with the run. The message does not repeat it."""
+    parts = urlsplit(str(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadArgument(f"{name}; allowed: http://host:port or https://host:port")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise BadArgument(f"{name} must not hold credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")

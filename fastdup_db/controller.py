@@ -99,19 +99,21 @@ class FastdupController(SearchVerbs):
         Raises:
             BadArgument, BadInput: before anything is read or written.
         """
+        from fastdup_db.pipeline import fetching
         from fastdup_db.pipeline import run as pipeline
 
         config = RunConfig.from_arguments(arguments)
         stored = self.input_dir if config.run_mode in (2, 3, 4) else self._input_dir
-        request = requests.run_request(
-            self._work_dir,
-            config=config,
-            input_dir=stored if input_dir is None else input_dir,
-            annotations=annotations,
-            embeddings=embeddings,
-            subset=subset,
-        )
-        pipeline.run(request)
+        with fetching.server_of(config):
+            request = requests.run_request(
+                self._work_dir,
+                config=config,
+                input_dir=stored if input_dir is None else input_dir,
+                annotations=annotations,
+                embeddings=embeddings,
+                subset=subset,
+            )
+            pipeline.run(request)
         self._input_dir = request.input_dir if input_dir is None else input_dir
         if config.print_summary:
             self.summary()

@@ -177,6 +177,31 @@ class Fastdup(FastdupController):
                 names=names,
             )
 
+    def publish(self, uri: str, *, s3_endpoint_url: str | None = None, s3_region: str | None = None) -> list[str]:
+        """Put the results into a bucket: the DuckDB file, the Lance tables, every view as Parquet; what had changed.
+
+        Below `uri` lie then `fastdup.duckdb`, `lance/` and `parquet/`; the latter two are made equal to the work_dir's.
+        Copied into a folder they are a work_dir again. Credentials come from the environment.
+
+        Args:
+            uri: `s3://bucket/prefix` or `minio://alias/bucket/prefix`.
+        """
+        from fastdup_db.exchange.publish import publish
+        from fastdup_db.pipeline import fetching
+
+        with fetching.server(s3_endpoint_url=s3_endpoint_url, s3_region=s3_region):
+            return publish(self.work_dir, uri)
+
+    @staticmethod
+    def s3_folder_exists_and_not_empty(s3_path: str) -> bool:
+        """True when at least one object lies under `s3://bucket/prefix` or `minio://alias/bucket/prefix`.
+
+        Raises `BadInput` (no such bucket, no such form of path) or `RemoteError` (refused, no answer).
+        """
+        from fastdup_db.sources.copies import s3_folder_exists_and_not_empty
+
+        return s3_folder_exists_and_not_empty(s3_path)
+
     def exact_duplicates(self) -> pd.DataFrame:
         """Files of the same bytes, one row per group, the largest first: `count, files, files_ids, content_hash`."""
         with self._database() as db:

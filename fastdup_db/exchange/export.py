@@ -46,7 +46,7 @@ def export(
         vectors = (matrix for _, matrix in table(work_dir, EMBEDDINGS).batches())
         fileset.write(db, folder, vectors=vectors, config=config, names=names)
     elif format == "parquet":
-        _write_parquet(db, folder, work_dir=work_dir)
+        write_parquet(db, folder, work_dir=work_dir)
     elif format == "coco":
         labels.write_coco(db, folder, annotations=annotations)
     elif format == "fiftyone":
@@ -57,7 +57,8 @@ def export(
     return sorted(p for p in folder.iterdir() if before.get(p) != p.stat().st_mtime_ns)
 
 
-def _write_parquet(db: Database, folder: Path, *, work_dir: Path) -> None:
+def write_parquet(db: Database, folder: Path, *, work_dir: Path) -> None:
+    """Every public view and the embeddings, a Parquet file each."""
     for view in VIEWS:
         db.write_parquet("exchange/view", folder / f"{view}.parquet", view=view)
     vectors = table(work_dir, EMBEDDINGS)

@@ -22,6 +22,7 @@ class RunRequest:
     facts: what another program measured for those rows, see `pipeline.given.results`; None where nobody did.
     boxes: whether instances are the boxes of the annotations.
     subset: names to keep, None for all.
+    read_from: what is listed in place of input_dir: the copies of a bucket; None where there are none.
     """
 
     work_dir: Path
@@ -33,6 +34,7 @@ class RunRequest:
     boxes: bool = False
     subset: Sequence[str] | None = None
     bases: tuple[str, ...] = field(default=())
+    read_from: str | Sequence[str] | None = None
 
     @property
     def mode(self) -> str:

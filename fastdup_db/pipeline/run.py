@@ -20,7 +20,7 @@ from fastdup_db import sources
 from fastdup_db.engines import Engine, check_engine, open_engine
 from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadArgument, BadInput
-from fastdup_db.pipeline import annotating, extract, given, listing, neighbors
+from fastdup_db.pipeline import annotating, extract, fetching, given, listing, neighbors
 from fastdup_db.pipeline.costs import Cost, Meter
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.spec import CROPS, LANCE_FOLDER, work_spec
@@ -49,6 +49,7 @@ def run(request: RunRequest) -> None:
     if _starts_afresh(request):
         _clear(request.work_dir)
     meter = Meter()
+    request = fetching.fetch(request)
     with duck.connect(request.work_dir, read_only=False) as db, open_engine(request.config) as engine:
         run_id = _begin(db, request)
         db.execute("run/set_providers", run_id=run_id, providers=", ".join(providers))
@@ -68,6 +69,7 @@ def run(request: RunRequest) -> None:
                 options = verifying.options_of(request)
                 verifying.check(db, vectors=vectors, folder=request.work_dir, options=options)
         _publish(db, request, run_id=run_id, cost=meter.cost(engine))
+    fetching.delete(request)
 
 
 def table(work_dir: Path, which: tuple[str, str]) -> VectorTable:
@@ -212,7 +214,7 @@ def _list(db: Database, request: RunRequest, *, run_id: int, embeddings: VectorT
 def _references(request: RunRequest) -> Iterator[Reference]:
     """The input's references; with a test_dir the input is the split `train` and what follows the split `test`."""
     assert request.input_dir is not None
-    found = sources.listing(request.input_dir, options=listing_options(request))
+    found = sources.listing(request.read_from or request.input_dir, options=listing_options(request))
     if not request.config.test_dir:
         return found
     tested = sources.listing(request.config.test_dir, options=listing_options(request))

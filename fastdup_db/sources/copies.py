@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from boto3.s3.transfer import TransferConfig
@@ -18,6 +20,8 @@ from fastdup_db.sources.ahead import mapped
 from fastdup_db.sources.folder import WALKED
 from fastdup_db.sources.kinds import kind_of
 from fastdup_db.sources.reference import Reference
+
+log = logging.getLogger(__name__)
 
 MANIFEST = ".fastdup_db_copied.jsonl"
 """Lies in the folder copied to: one JSON object a copied file. What is not in it is the user's own."""
@@ -45,26 +49,36 @@ class Copied:
 
 
 def sync_s3_to_local(
-    uri: str, *, folder: str | os.PathLike[str], threads: int | None = None, progress: Progress | None = None
+    uri: str,
+    *,
+    folder: str | os.PathLike[str],
+    threads: int | None = None,
+    progress: Progress | None = None,
+    prune: bool = False,
 ) -> Path:
-    """Copies every image, archive and video under a prefix into a folder and returns the manifest's path.
+    """Copies every image, archive and video under a prefix (or one object) into a folder; returns the manifest's path.
 
     Only what is new or changed is fetched (by ETag, size and the local file's own mtime), each file under a temporary
-    name until it is whole, so a copy that was cut off goes on where it was. Files gone from the bucket stay.
+    name until it is whole, so a copy that was cut off goes on where it was. prune: copies whose object is gone from
+    the bucket are deleted, unless somebody changed them; else they stay.
 
     Raises `BadInput` before it would overwrite a file that it did not copy itself, `RemoteError` when the bucket
-    refuses. Objects that vanish or are forbidden meanwhile are left out.
+    refuses. Objects that vanish or are forbidden meanwhile are left out, with a warning in the log.
     """
     home = Path(folder).absolute()
     home.mkdir(parents=True, exist_ok=True)
     manifest = home / MANIFEST
-    known = {entry.path: entry for entry in read_manifest(manifest)}
+    entries = list(read_manifest(manifest))
+    known = {entry.path: entry for entry in entries}
+    if manifest.exists():
+        _write_manifest(manifest, entries)  # without a cut last line, which would spoil the next one
     lock = threading.Lock()
-    base = bucket.parse(uri)
-    prefix = base.uri(base.key.rstrip("/") + "/" if base.key else "")
+    listed: set[str] = set()
+    prefix, wanted = _objects(uri)
 
     def fetch(reference: Reference) -> None:
         inner = local_name(reference.filename.removeprefix(prefix))
+        listed.add(inner)
         target, entry = home / inner, known.get(inner)
         if entry is not None and entry.version == reference.version and _untouched(target, entry):
             return
@@ -78,11 +92,12 @@ def sync_s3_to_local(
         with lock, manifest.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(entry)) + "\n")
 
-    wanted = (r for r in objects.listed(uri) if kind_of(r.filename) in WALKED)
     for _ in mapped(fetch, wanted, threads=threads or _THREADS):
         if progress is not None:
             progress(1)
     manifest.touch()
+    if prune:
+        _delete(manifest, lambda entry: entry.path not in listed)
     return manifest
 
 
@@ -92,11 +107,20 @@ def delete_copied(manifest: str | os.PathLike[str], *, kinds: Collection[str] = 
     kinds: of `kinds.IMAGE`, `kinds.ARCHIVE`, `kinds.VIDEO`. Folders left empty go too; the user's own files never do.
     """
     manifest = Path(manifest)
+    deleted = _delete(manifest, lambda entry: kind_of(entry.path) in kinds)
+    if not next(read_manifest(manifest), None):
+        manifest.unlink(missing_ok=True)
+    return deleted
+
+
+def _delete(manifest: Path, unwanted: Callable[[Copied], bool]) -> int:
+    if not manifest.exists():
+        return 0
     home = manifest.parent
     kept, deleted = [], 0
     for entry in {e.path: e for e in read_manifest(manifest)}.values():
         target = home / entry.path
-        if kind_of(entry.path) not in kinds or not _untouched(target, entry):
+        if not unwanted(entry) or not _untouched(target, entry):
             kept.append(entry)
             continue
         target.unlink()
@@ -105,12 +129,23 @@ def delete_copied(manifest: str | os.PathLike[str], *, kinds: Collection[str] = 
             if parent == home or any(parent.iterdir()):
                 break
             parent.rmdir()
-    kept = [entry for entry in kept if (home / entry.path).exists()]
-    if kept:
-        manifest.write_text("".join(json.dumps(asdict(e)) + "\n" for e in kept), encoding="utf-8")
-    else:
-        manifest.unlink(missing_ok=True)
+    _write_manifest(manifest, [entry for entry in kept if (home / entry.path).exists()])
     return deleted
+
+
+def _write_manifest(manifest: Path, entries: Iterable[Copied]) -> None:
+    part = manifest.with_name(manifest.name + _PART)
+    part.write_text("".join(json.dumps(asdict(entry)) + "\n" for entry in entries), encoding="utf-8")
+    os.replace(part, manifest)
+
+
+def _objects(uri: str) -> tuple[str, Iterator[Reference]]:
+    """What to cut off names, and the objects wanted: those under a prefix, or the one of exactly this name."""
+    base = bucket.parse(uri)
+    if kind_of(uri) in WALKED and objects.exists(uri):
+        return uri.rpartition("/")[0] + "/", iter([objects.reference(uri)])
+    found = (r for r in objects.listed(uri) if kind_of(r.filename) in WALKED)
+    return base.uri(base.key.rstrip("/") + "/" if base.key else ""), found
 
 
 def read_manifest(manifest: str | os.PathLike[str]) -> Iterator[Copied]:
@@ -132,12 +167,18 @@ def s3_folder_exists_and_not_empty(path: str) -> bool:
 
 
 def upload_folder(
-    local: str | os.PathLike[str], *, uri: str, threads: int | None = None, progress: Progress | None = None
+    local: str | os.PathLike[str],
+    *,
+    uri: str,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    prune: bool = False,
 ) -> list[str]:
     """Copies a folder's files under a prefix and returns the names of those that had changed, sorted.
 
     A file is left alone when an object of its size is there with its MD5, or, where the ETag is none (objects sent
-    in parts), with its modification time. Large files go in parts. Nothing is deleted in the bucket.
+    in parts), with its modification time. Large files go in parts. prune: afterwards everything else under the prefix
+    is deleted in the bucket; else nothing is.
     Raises `BadInput` (no such folder or bucket) or `RemoteError`.
     """
     home = Path(local)
@@ -170,7 +211,20 @@ def upload_folder(
             changed.append(name)
         if progress is not None:
             progress(1)
+    if prune:
+        names = {base.uri(prefix + path.relative_to(home).as_posix()) for path in paths}
+        _remove([name for name in there if name not in names])
     return changed
+
+
+def _remove(uris: Iterable[str]) -> None:
+    for uri in uris:
+        location = bucket.parse(uri)
+        client = bucket.client(location)
+        try:
+            bucket.call(uri, partial(client.delete_object, Bucket=location.bucket, Key=location.key))
+        except ImageError as exc:
+            raise RemoteError(f"{uri}: the server refuses to delete it") from exc
 
 
 def _download(reference: Reference, target: Path, inner: str, append: Callable[[Copied], None]) -> Copied | None:
@@ -187,7 +241,8 @@ def _download(reference: Reference, target: Path, inner: str, append: Callable[[
         copied = Copied(reference.filename, inner, status.st_size, reference.version, status.st_mtime_ns)
         append(copied)  # first, so that a file in its place is always known as ours
         os.replace(part, target)
-    except ImageError:
+    except ImageError as exc:
+        log.warning("not copied: %s", exc)
         return None
     finally:
         part.unlink(missing_ok=True)

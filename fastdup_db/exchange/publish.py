@@ -1,0 +1,67 @@
+"""A work_dir in a bucket: the DuckDB file, the Lance tables and the public views as Parquet; only what has changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from fastdup_db.errors import BadArgument, NotRun
+from fastdup_db.exchange import export
+from fastdup_db.pipeline.spec import LANCE_FOLDER
+from fastdup_db.sources import bucket, copies
+from fastdup_db.store import duck
+
+PARQUET = "parquet"
+
+
+def publish(work_dir: Path, uri: str) -> list[str]:
+    """Uploads a finished run below `uri` and returns the names of what had changed, sorted.
+
+    Below `lance/` and `parquet/` the bucket is made equal to the work_dir: a stale version of a Lance table left there
+    would be the one that readers open. Nothing else in the bucket is touched. A run cannot begin meanwhile.
+
+    Raises `NotRun`, `WorkDirBusy`, `BadArgument`, `BadInput` (no such bucket) or `RemoteError`.
+    """
+    if "://" not in uri:
+        raise BadArgument(f"{uri!r} is no bucket; allowed: s3://bucket/prefix, minio://alias/bucket/prefix")
+    bucket.parse(uri)
+    base = uri.rstrip("/")
+    database = work_dir / duck.FILE_NAME
+    if duck.exists(work_dir) and database.with_name(f"{duck.FILE_NAME}.wal").exists():
+        with duck.connect(work_dir, read_only=False):
+            pass  # closing writes what a killed run left in the log into the file
+    with duck.connect(work_dir) as db, tempfile.TemporaryDirectory(prefix="fastdup_db_") as temporary:
+        last = db.row("run/current")
+        if last is None or last["finished_at"] is None:
+            raise NotRun(f"the last run in {work_dir} did not end; call run() again, it goes on where it was")
+        changed = []
+        if (work_dir / LANCE_FOLDER).is_dir():
+            sent = copies.upload_folder(work_dir / LANCE_FOLDER, uri=f"{base}/{LANCE_FOLDER}", prune=True)
+            changed += [f"{LANCE_FOLDER}/{name}" for name in sent]
+        parquet = Path(temporary) / PARQUET
+        parquet.mkdir()
+        export.write_parquet(db, parquet, work_dir=work_dir)
+        _dated(parquet, like=database)
+        changed += [f"{PARQUET}/{name}" for name in copies.upload_folder(parquet, uri=f"{base}/{PARQUET}", prune=True)]
+        # last, because it is what says that the rest is there
+        alone = Path(temporary) / "database"
+        alone.mkdir()
+        _linked(database, alone / duck.FILE_NAME)
+        changed += copies.upload_folder(alone, uri=base)
+    return sorted(changed)
+
+
+def _dated(folder: Path, *, like: Path) -> None:
+    """Gives files the time of what they were made from: large ones are known as unchanged by it."""
+    stamp = like.stat().st_mtime_ns
+    for path in folder.iterdir():
+        os.utime(path, ns=(stamp, stamp))
+
+
+def _linked(path: Path, link: Path) -> None:
+    try:
+        link.symlink_to(path.absolute())
+    except OSError:  # no links here, as on Windows without the right to make them
+        shutil.copy2(path, link)
