@@ -29,6 +29,18 @@ def store_boxes(db: Database, frame: pd.DataFrame) -> None:
     db.execute("ingest/stage_boxes", incoming=pa.table(columns))
 
 
+def check_one_row_each(frame: pd.DataFrame, *, given: pd.DataFrame) -> None:
+    """Raises `BadArgument` where two names of `given` mean one file of `frame` (filename: as listed)."""
+    repeated = frame["filename"].duplicated(keep=False).to_numpy()
+    if repeated.any():
+        file = frame.loc[repeated, "filename"].iloc[0]
+        names = given.loc[(frame["filename"] == file).to_numpy(), "filename"].tolist()
+        raise BadArgument(
+            f"annotations name the file {file!r} {len(names)} times: {', '.join(map(repr, names[:3]))}; "
+            f"without box columns {BOX_COLUMNS} one row per image is allowed"
+        )
+
+
 def store_rows(db: Database, frame: pd.DataFrame, *, boxes: bool) -> None:
     """Replace `user_annotations` by the rows of `frame`, all columns but `filename` kept with their types."""
     try:

@@ -198,6 +198,8 @@ def _list(db: Database, request: RunRequest, *, run_id: int, embeddings: VectorT
     if frame is not None and request.embeddings is None:
         names = listing.stage_named(db, frame["filename"].tolist(), bases=request.bases)
         frame = frame.assign(filename=names.to_numpy())
+        if request.mode != "boxes":
+            annotating.check_one_row_each(frame, given=request.annotations)
     if request.subset is not None:
         listing.keep_subset(db, request.subset, bases=request.bases)
     if request.mode == "boxes" and frame is not None:
