@@ -339,7 +339,8 @@ class FastdupController(SearchVerbs):
 
         Returns:
             `index, filename, label, score` (share of its neighbours with its own label, 0 to 1), `neighbors`,
-            `other_label` (what most of the others are), `distance` (similarity to the nearest of the others).
+            `other_label` (what most of the others are), `distance` (similarity to the nearest of the others). Ordered
+            by the votes for `label` less those for `other_label`: neighbours that agree on another label come first.
             Neighbours are the run's `nearest_neighbors_k`; 5 or more make the score finer.
         """
         with self._database() as db:

@@ -19,6 +19,7 @@ import pytest
 import fastdup_db
 
 FILMED = 60
+FLOORS = {5: 0.4, 10: 0.6}  # of label_quality by k: measured 0.53 and 0.73, less one or two of the 15
 
 
 def run(work_dir: Path, source: object, **arguments: object) -> fastdup_db.Fastdup:
@@ -222,6 +223,3 @@ def test_swapped_labels_of_garments_come_first(real_images: Path, tmp_path: Path
     precision = len(wrong & set(ranked.head(len(wrong)))) / len(wrong)
     print(f"\nlabel_quality, k={k}: precision {precision:.2f} at {len(wrong)} of {len(frame)}")
     assert precision >= FLOORS[k]
-
-
-FLOORS = {5: 0.1, 10: 0.1}

@@ -1,6 +1,8 @@
 -- How much each labelled instance's neighbours agree with its label, most doubtful first: index, filename, label,
 -- score (share of its neighbours that have its own label, 0 to 1), neighbors, other_label (the label most of its
--- disagreeing neighbours have) and distance (similarity to the nearest disagreeing one).
+-- disagreeing neighbours have) and distance (similarity to the nearest disagreeing one). The order is by the margin
+-- between the votes for its own label and those for other_label, each vote weighing its similarity, as a share of all
+-- votes: disagreeing neighbours that agree with each other say more than scattered ones.
 with pairs as (
     select f.fd_index, f.filename, f.label, t.label as other, e.similarity, f.label = t.label as agrees
     from edges as e
@@ -10,23 +12,43 @@ with pairs as (
         and e.from_id in (select id from chosen) and e.to_id in (select id from chosen)
 ),
 votes as (
-    select fd_index, other, count(*) as votes, max(similarity) as nearest
+    select
+        fd_index, other, count(*) as votes, max(similarity) as nearest,
+        sum(greatest(similarity, 0) order by similarity) as weight
     from pairs
     where not agrees
     group by fd_index, other
+),
+doubts as (
+    select
+        fd_index,
+        max(weight) as weight,
+        first(other order by votes desc, nearest desc, other) as other_label,
+        max(nearest) as nearest
+    from votes
+    group by fd_index
+),
+kept as (
+    select
+        fd_index,
+        any_value(filename) as filename,
+        any_value(label) as label,
+        avg(agrees::integer) as score,
+        count(*) as neighbors,
+        coalesce(sum(greatest(similarity, 0) order by similarity) filter (where agrees), 0) as weight,
+        sum(greatest(similarity, 0) order by similarity) as total
+    from pairs
+    group by fd_index
 )
 select
-    p.fd_index as "index",
-    any_value(p.filename) as filename,
-    any_value(p.label) as label,
-    avg(p.agrees::integer) as score,
-    count(*) as neighbors,
-    (
-        select v.other from votes as v where v.fd_index = p.fd_index
-        order by v.votes desc, v.nearest desc, v.other
-        limit 1
-    ) as other_label,
-    max(p.similarity) filter (where not p.agrees) as distance
-from pairs as p
-group by p.fd_index
-order by score, distance desc nulls last, "index"
+    k.fd_index as "index",
+    k.filename,
+    k.label,
+    k.score,
+    k.neighbors,
+    d.other_label,
+    d.nearest as distance
+from kept as k
+left join doubts as d using (fd_index)
+order by
+    (k.weight - coalesce(d.weight, 0)) / nullif(k.total, 0) nulls last, distance desc nulls last, "index"
