@@ -31,16 +31,21 @@ def run(work_dir: Path | None = None, *, say: Callable[[str], Any]) -> bool:
     """
     if work_dir is None:
         with tempfile.TemporaryDirectory(prefix="fastdup-db-demo-") as folder:
-            return run(Path(folder), say=say)
-    images = Path(work_dir) / "images"
+            return _run(Path(folder), say=say)
+    found = _run(Path(work_dir), say=say)
+    say(f"\nimages: {Path(work_dir) / 'images'}\nresults: {Path(work_dir) / 'results'}")
+    return found
+
+
+def _run(work_dir: Path, *, say: Callable[[str], Any]) -> bool:
+    images = work_dir / "images"
     draw(images)
-    fd = fastdup_db.create(Path(work_dir) / "results", images)
+    fd = fastdup_db.create(work_dir / "results", images)
     fd.run()
     fd.summary()
     findings = list(check(fd))
     for finding in findings:
         say(f"{'found   ' if finding.found else 'MISSING '} {finding.planted}")
-    say(f"\nimages: {images}\nresults: {fd.work_dir}")
     return all(finding.found for finding in findings)
 
 

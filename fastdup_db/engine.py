@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from fastdup_db import tidying
+from fastdup_db.answers.work_dir import Split
 from fastdup_db.cleaning import cleaner
-from fastdup_db.controller import FastdupController, Split
+from fastdup_db.controller import FastdupController
 from fastdup_db.errors import BadArgument
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ LEVELS = {
     "exchange": 7,
     "tidying": 6,
     "cleaning": 5,
+    "answers": 6,
     "requests": 6,
     "summaries": 6,
     "planning": 6,
@@ -50,6 +51,7 @@ SIDEWAYS = {
     ("pipeline", "sources"),
     ("requests", "pipeline"),
     ("searching", "pipeline"),
+    ("answers", "pipeline"),
     ("detectors", "models"),
     ("models", "imaging"),
 }

@@ -1,0 +1,165 @@
+"""Answers about groups: components, verified copies."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from fastdup_db.answers.work_dir import Split, WorkDir, choose
+from fastdup_db.errors import BadArgument, one_of
+from fastdup_db.store import duck
+from fastdup_db.store.duck import Database
+
+METRICS = frozenset(
+    "mean min max stdv unique blur contrast img_w img_h size file_size rms_contrast mean_hue mean_saturation "
+    "mean_val edge_density mean_r mean_g mean_b mean_rel_intensity_r mean_rel_intensity_g mean_rel_intensity_b".split()
+)
+"""Statistics that components can be described and sorted by."""
+
+
+class GroupVerbs(WorkDir):
+    """`connected_components` and what is known of verified duplicates."""
+
+    def connected_components(
+        self,
+        data: bool = True,
+        split: Split = None,
+        include_unannotated: bool = False,
+        load_crops: bool = False,
+        *,
+        threshold: float | None = None,
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Clusters of near-duplicates: images linked by pairs with similarity >= `cc_threshold`.
+
+        For a split (and without unannotated images) the components are computed anew within it.
+
+        Returns:
+            The members (`index, component_id, count, mean_distance, min_distance, max_distance` and, with `data`, the
+            columns of `annotations`; no singletons) and one row per component (`component_id, count, mean, min, max`).
+            `component_id` is the lowest id in it, `count` the number of its images, the others are the similarities
+            of its pairs.
+        """
+        with self._database() as db:
+            self._choose_components(db, split=split, include_unannotated=include_unannotated, threshold=threshold)
+            members = db.frame(f"components/{'rows' if data else 'ids'}")
+            return self._crops(members, load_crops), db.frame("components/info")
+
+    def connected_components_grouped(
+        self,
+        sort_by: str = "comp_size",
+        ascending: bool = False,
+        metric: str | None = None,
+        load_crops: bool = False,
+        group_by: str = "visual",
+        *,
+        split: Split = None,
+        include_unannotated: bool = False,
+    ) -> pd.DataFrame:
+        """One row per component (or per label), the largest first by default.
+
+        Args:
+            sort_by: `comp_size`, `distance`, `component_id` or the metric.
+            metric: a column of `img_stats` whose mean over the members is added.
+            group_by: 'visual' or 'label'.
+
+        Returns:
+            `files` (list), `component_id`, `files_ids` (list), `distance` (lowest similarity), `label` (list, where
+            there are labels), `len` and the metric.
+        """
+        if group_by not in ("visual", "label"):
+            raise one_of("group_by", group_by, ("visual", "label"))
+        if metric is not None and metric not in METRICS:
+            raise one_of("metric", metric, METRICS)
+        allowed = {"comp_size", "len", "distance", "min_distance", "max_distance", "mean_distance", "component_id"}
+        if sort_by not in allowed | ({metric} if metric else set()):
+            raise one_of("sort_by", sort_by, allowed | ({metric} if metric else set()))
+        direction = 1 if ascending else -1
+        with self._database() as db:
+            self._choose_components(db, split=split, include_unannotated=include_unannotated)
+            labelled = "label" in set(db.frame("annotations/columns")["column_name"])
+            if group_by == "label":
+                if not labelled:
+                    raise BadArgument("group_by='label' needs a column 'label' in the annotations")
+                return db.frame("components/grouped_by_label", direction=direction)
+            frame = db.frame("components/grouped", metric=metric, sort_by=sort_by, direction=direction)
+            if labelled:
+                labels = db.frame("components/labels").set_index("component_id")["label"]
+                frame.insert(4, "label", frame["component_id"].map(labels))
+        return frame.rename(columns={"metric": metric}) if metric else frame.drop(columns="metric")
+
+    def verify(
+        self,
+        scope: str = "auto",
+        *,
+        k: int | None = None,
+        lower: float | None = None,
+        upper: float | None = None,
+        threads: int | None = None,
+        progress: bool = True,
+    ) -> pd.DataFrame:
+        """Check by keypoints and pixels which neighbours are one picture; the images are read again where needed.
+
+        Args:
+            scope: 'auto' costs a quarter of a run: pairs that the vectors are sure of are not looked at, nor those
+                that are hardly alike. 'all' looks at every candidate, and further down.
+            k: neighbours of each image that are candidates, 20 by default: more than copies of one picture.
+            lower, upper: similarities between which pairs are checked, by default those that hold 98 % of edited
+                copies and beyond which no false pair was seen.
+
+        Returns:
+            `duplicates()`. What was checked before is not checked again; a killed check goes on where it was.
+        """
+        from fastdup_db.pipeline import verifying
+
+        with duck.connect(self._work_dir, read_only=False) as db:
+            self._last_run(db)
+            verifying.check_again(
+                db, self._work_dir, scope=scope, k=k, lower=lower, upper=upper, threads=threads, progress=progress
+            )
+        return self.duplicates()
+
+    def duplicates(
+        self,
+        data: bool = True,
+        split: Split = None,
+        include_unannotated: bool = False,
+        load_crops: bool = False,
+        *,
+        kind: str | None = None,
+    ) -> pd.DataFrame:
+        """Pairs that `verify()` or `run(verify=...)` found to be one picture, surest first, each once.
+
+        Args:
+            kind: only 'exact', 'resized', 'recompressed', 'cropped', 'mirrored', 'rotated' or 'edited' copies.
+
+        Returns:
+            `from, to` (int64 ids), `distance` (similarity of the vectors), `score` (0 to 1), `kind`, `reason`,
+            `inliers, inlier_share`, `mirror`, `rotation` (degrees clockwise), `scale`, `crop_x, crop_y, crop_width,
+            crop_height` (the part of `from` that `to` shows, in pixels), `transform` (8 numbers, see
+            `fastdup_db.graph.verify`) and, with `data`, the columns of `annotations` of both sides.
+        """
+        from fastdup_db.graph.verdict import KINDS
+
+        if kind is not None and kind not in KINDS:
+            raise one_of("kind", kind, KINDS)
+        with self._database() as db:
+            self._last_run(db)
+            choose(db, split=split, include_unannotated=include_unannotated)
+            return self._crops(db.frame(f"verify/{'duplicates' if data else 'duplicate_ids'}", kind=kind), load_crops)
+
+    def duplicate_groups(self) -> pd.DataFrame:
+        """One row per group of copies of one picture, largest first: `component_id, count, files, files_ids`."""
+        with self._database() as db:
+            self._last_run(db)
+            return db.frame("verify/groups")
+
+    def _choose_components(
+        self, db: Database, *, split: Split, include_unannotated: bool, threshold: float | None = None
+    ) -> None:
+        last = self._last_run(db)
+        lowest = float(last["cc_threshold"] if threshold is None else threshold)
+        everyone = choose(db, split=split, include_unannotated=include_unannotated)
+        if everyone and threshold is None:
+            db.execute("components/choose_stored")
+        else:
+            db.execute("components/choose_within", threshold=lowest)
+        db.execute("components/choose_info", threshold=lowest)

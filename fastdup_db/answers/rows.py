@@ -1,0 +1,156 @@
+"""Answers with a row per image, box or pair."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fastdup_db.answers.work_dir import Split, WorkDir, choose
+from fastdup_db.errors import BadArgument, one_of
+
+
+class RowVerbs(WorkDir):
+    """`annotations`, `similarity`, `outliers`, `img_stats`, `label_quality`, `embeddings` and the like."""
+
+    def __getitem__(self, instance_id: int) -> dict[str, Any]:
+        """All that is known of one image or box. Raises IndexError where there is no such id."""
+        if isinstance(instance_id, bool) or not isinstance(instance_id, int | np.integer):
+            raise IndexError(f"instance_id: {instance_id!r} is invalid; it is a whole number")
+        with self._database() as db:
+            row = db.row("annotations/one", id=int(instance_id))
+        if row is None:
+            raise IndexError(f"instance_id: {instance_id} is invalid; there is no such image")
+        return row
+
+    def num_instances(self, valid_only: bool = True) -> int:
+        """How many images (boxes in boxes mode) there are; `valid_only`: that can be used."""
+        with self._database() as db:
+            return int(db.value("annotations/count", valid_only=valid_only))
+
+    def annotations(self, valid_only: bool = True, include_unannotated: bool = False) -> pd.DataFrame:
+        """`filename`, your columns, `index, error_code, is_valid, fd_index`; one row per image or box, by id."""
+        with self._database() as db:
+            frame = db.frame("annotations/all", include_unannotated=include_unannotated)
+        return frame[frame["is_valid"]] if valid_only else frame
+
+    def invalid_instances(self) -> pd.DataFrame:
+        """Images and boxes that cannot be used, with `error_code`; columns as in `annotations`."""
+        frame = self.annotations(valid_only=False)
+        return frame[~frame["is_valid"]]
+
+    def similarity(
+        self,
+        data: bool = True,
+        split: Split = None,
+        include_unannotated: bool = False,
+        load_crops: bool = False,
+        *,
+        between: tuple[str, str] | None = None,
+        threshold: float | None = None,
+    ) -> pd.DataFrame:
+        """Pairs of neighbours, most similar first.
+
+        Args:
+            data: with the columns of both sides, suffixed `_from` and `_to`.
+            split: a split or a list of them that both sides are in.
+            include_unannotated: also images without an annotation.
+            load_crops: `crop_filename` as an absolute path.
+            between: two splits; only the pairs that cross them (the leaks).
+            threshold: lowest similarity, that of the run by default; neighbours beyond the run's k are not stored.
+
+        Returns:
+            `from, to` (int64 ids), `distance` (float64, a similarity: 1 = identical, for every metric) and, with
+            `data`, the columns of `annotations` of both sides. Each image has at most k rows as `from`.
+        """
+        with self._database() as db:
+            last = self._last_run(db)
+            lowest = float(last["threshold"] if threshold is None else threshold)
+            choose(db, split=between or split, include_unannotated=include_unannotated)
+            name = ("rows" if data else "ids") + ("_between" if between else "")
+            return self._crops(db.frame(f"similarity/{name}", threshold=lowest), load_crops)
+
+    def outliers(
+        self, data: bool = True, split: Split = None, include_unannotated: bool = False, load_crops: bool = False
+    ) -> pd.DataFrame:
+        """The images least similar to anything else, most extreme first, one row each.
+
+        The run's `outlier_percentile` of all valid images, by the similarity to their nearest neighbour.
+
+        Returns:
+            `outlier, nearest` (int64 ids), `distance` (similarity) and, with `data`, the columns of both.
+        """
+        with self._database() as db:
+            fraction = float(self._last_run(db)["outlier_percentile"])
+            choose(db, split=split, include_unannotated=include_unannotated)
+            return self._crops(db.frame(f"outliers/{'rows' if data else 'ids'}", fraction=fraction), load_crops)
+
+    def img_stats(
+        self, data: bool = True, split: Split = None, include_unannotated: bool = False, load_crops: bool = False
+    ) -> pd.DataFrame:
+        """Statistics of every valid image or crop, by id; see `fastdup_db.imaging.stats` for the formulas.
+
+        Returns:
+            `index, img_w, img_h, unique, blur, mean, min, max, stdv, file_size, contrast`, the advanced ones where
+            the run was asked for them and, with `data`, the columns of `annotations`.
+        """
+        with self._database() as db:
+            choose(db, split=split, include_unannotated=include_unannotated)
+            frame = db.frame(f"stats/{'rows' if data else 'ids'}")
+            if json.loads(self._last_run(db)["config"])["run_advanced_stats"]:
+                advanced = db.frame("stats/advanced").drop(columns="id")
+                at = frame.columns.get_loc("contrast") + 1
+                frame = pd.concat([frame.iloc[:, :at], advanced, frame.iloc[:, at:]], axis=1)
+            return self._crops(frame, load_crops)
+
+    def label_quality(self, split: Split = None) -> pd.DataFrame:
+        """How far each image's neighbours agree with its label; likely wrong labels first.
+
+        Returns:
+            `index, filename, label, score` (share of its neighbours with its own label, 0 to 1), `neighbors`,
+            `other_label` (what most of the others are), `distance` (similarity to the nearest of the others). Ordered
+            by the votes for `label` less those for `other_label`: neighbours that agree on another label come first.
+            Neighbours are the run's `nearest_neighbors_k`; 5 or more make the score finer.
+        """
+        with self._database() as db:
+            if "label" not in set(db.frame("annotations/columns")["column_name"]):
+                raise BadArgument("label_quality() needs a column 'label' in the annotations")
+            choose(db, split=split, include_unannotated=False)
+            return db.frame("annotations/label_quality")
+
+    def img_grouped_annot(self, image_level_columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Annotations gathered per image: one row a file, box columns as lists.
+
+        `image_level_columns` (by default `split, img_h, img_w`) keep their first value instead of a list.
+        """
+        with self._database() as db:
+            frame = db.frame("annotations/grouped_by_image")
+        for name in ("split", "img_h", "img_w") if image_level_columns is None else image_level_columns:
+            if name in frame.columns:
+                frame[name] = frame[name].map(lambda values: values[0])
+            elif image_level_columns is not None:
+                raise one_of("image_level_columns", name, frame.columns)
+        return frame
+
+    def embeddings(self, d: int | None = None) -> tuple[list[str], np.ndarray]:
+        """The stored embeddings: file names (list of n) and float32 (n, d), by id, valid images only.
+
+        `d` is not needed; a wrong one raises `BadArgument` naming the right one.
+        """
+        from fastdup_db.pipeline.run import table
+        from fastdup_db.store.lance import EMBEDDINGS
+
+        with self._database() as db:
+            dimension = db.value("run/dimension")
+            files = db.arrow("run/valid_files")
+        if d is not None and d != dimension:
+            raise BadArgument(f"d={d}; the embeddings of this work_dir have d={dimension}")
+        vectors = table(self._work_dir, EMBEDDINGS)
+        if not len(vectors):
+            return [], np.empty((0, dimension or 0), np.float32)
+        ids, matrix = vectors.matrix()
+        names = dict(zip(files.column("id").to_pylist(), files.column("filename").to_pylist(), strict=True))
+        return [names[i] for i in ids.tolist()], matrix

@@ -1,0 +1,60 @@
+"""One work_dir: where it lies, its last run, and which of its instances an answer is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fastdup_db.errors import BadArgument, NotRun, one_of
+from fastdup_db.store import duck
+from fastdup_db.store.duck import Database
+
+Split = str | Sequence[str] | None
+
+
+class WorkDir:
+    """What every verb needs. Nothing is held open between calls."""
+
+    _work_dir: Path
+
+    @contextmanager
+    def _database(self) -> Iterator[Database]:
+        with duck.connect(self._work_dir) as db:
+            yield db
+
+    def _last_run(self, db: Database) -> dict[str, Any]:
+        last = db.row("run/current")
+        if last is None or last["finished_at"] is None:
+            raise NotRun(f"the last run in {self._work_dir} did not end; call run() again, it goes on where it was")
+        return last
+
+    def _crops(self, frame: pd.DataFrame, load_crops: bool) -> pd.DataFrame:
+        from fastdup_db.pipeline.spec import CROPS
+
+        if load_crops:
+            folder = self._work_dir.resolve() / CROPS
+            for name in [c for c in frame.columns if c.startswith("crop_filename")]:
+                frame[name] = frame[name].map(lambda file: str(folder / file), na_action="ignore")
+        return frame
+
+
+def choose(db: Database, *, split: Split, include_unannotated: bool) -> bool:
+    """Make the temp table `chosen`; says whether it holds every valid instance."""
+    if split is None:
+        db.execute("annotations/choose", include_unannotated=include_unannotated)
+        return bool(db.value("annotations/is_everyone_chosen"))
+    wanted = [split] if isinstance(split, str) else list(split)
+    if not wanted or not all(isinstance(name, str) for name in wanted):
+        raise BadArgument(f"split={split!r}; allowed: the name of a split or a list of names")
+    if "split" not in set(db.frame("annotations/columns")["column_name"]):
+        raise BadArgument("split needs a column 'split' in the annotations")
+    known = db.frame("annotations/splits")["split"].tolist()
+    for name in wanted:
+        if name not in known:
+            raise one_of("split", name, known)
+    db.execute("annotations/choose_splits", splits=wanted)
+    return False
