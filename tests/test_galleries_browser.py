@@ -13,7 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import fastdup_db
 from fastdup_db.galleries.visualizer import FastdupVisualizer
+from tests import scenes
+from tests.benchmarks import edits
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -324,3 +327,98 @@ def test_hostile_text_runs_nothing(open_page: Open, tmp_path: Path) -> None:
     page.fill("#filter", names[1].lower())
     page.wait_for_timeout(100)
     assert page.locator("#viewer script, #cards script").count() == 0
+
+
+COPIES = {
+    "a_original": edits.unchanged,
+    "b_crop": edits.crop_80,
+    "c_turned": edits.rotate_25,
+    "d_mirrored": edits.flip_horizontal,
+    "e_small": edits.half_size,
+}
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The duplicates gallery of two scenes of 320 x 240 and their copies, checked by keypoints. Ids 0-4 and 5-9."""
+    folder = tmp_path_factory.mktemp("copies")
+    (folder / "photos").mkdir()
+    # the second scene's names are the other way round, so that the whole picture is laid on its parts
+    for seed, letters in ((3, "abcde"), (4, "edcba")):
+        for letter, (name, edit) in zip(letters, COPIES.items(), strict=True):
+            image = np.ascontiguousarray(edit(scenes.scene(seed)))
+            (folder / "photos" / f"{seed}{letter}{name[1:]}.jpg").write_bytes(scenes.jpeg(image))
+    files = sorted(map(str, (folder / "photos").iterdir()))
+    fd = fastdup_db.create(work_dir=folder / "work", input_dir=str(folder / "photos"))
+    vectors = np.repeat(np.eye(2, 8, dtype=np.float32), 5, axis=0) + np.linspace(0, 0.02, 10, dtype=np.float32)[:, None]
+    fd.run(annotations=pd.DataFrame({"filename": files}), embeddings=vectors, verify="all", progress=False)
+    return fd.vis.duplicates_gallery(num_images=100, show=False)
+
+
+def _whole(width: float, height: float) -> np.ndarray:
+    return np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
+
+
+TURN = cv2.getRotationMatrix2D((160, 120), 25, 1.0)
+PLACES = {
+    # where the corners of the second picture lie in pixels of the first
+    "pair-0-1": _whole(256, 192) + np.array([32, 24]),
+    "pair-0-2": (_whole(320, 240) - TURN[:, 2]) @ np.linalg.inv(TURN[:, :2]).T,
+    "pair-0-3": _whole(320, 240),
+    "pair-0-4": _whole(320, 240),
+    "pair-8-9": _whole(320, 240) - np.array([32, 24]),
+    "pair-7-9": _whole(320, 240) @ TURN[:, :2].T + TURN[:, 2],
+}
+
+
+@pytest.mark.parametrize("key", PLACES)
+def test_a_copy_is_laid_where_it_belongs(copies: Path, open_page: Open, tmp_path: Path, key: str) -> None:
+    page = open_page(copies)
+    page.click(f"#{key} .shot >> nth=0")
+    page.keyboard.press("6")
+    boxes = page.eval_on_selector_all(
+        ".pane img", "i => i.map(x => x.getBoundingClientRect()).map(r => [r.x, r.y, r.right, r.bottom])"
+    )
+    first, second = np.array(boxes).reshape(2, 2, 2)
+    sides = (256, 192) if key == "pair-8-9" else (320, 240)
+    pixel = (first[1] - first[0]) / sides
+    assert pixel[0] == pytest.approx(pixel[1], rel=1e-3)
+    corners = PLACES[key]  # a transform found is some 1 % of the picture off at its corners
+    assert (second - first[0]) / pixel == pytest.approx(np.stack((corners.min(0), corners.max(0))), abs=4)
+    stage = page.locator("#stage").bounding_box()
+    assert min(first[0, 0], second[0, 0]) >= stage["x"] - 1
+    assert max(first[1, 1], second[1, 1]) <= stage["y"] + stage["height"] + 1
+
+    # the pixels say so too: what is left of the difference, where the two overlap
+    low = np.maximum(first[0], second[0]) + 0.3 * (second[1] - second[0])
+    clip = dict(zip(("x", "y", "width", "height"), map(float, (*low, *(0.3 * (second[1] - second[0])))), strict=True))
+
+    def left_over(name: str) -> float:
+        page.wait_for_timeout(150)
+        page.locator("#viewer").screenshot(path=tmp_path / f"{name}.png")
+        shot = np.frombuffer(page.screenshot(clip=clip), np.uint8)
+        return float(cv2.imdecode(shot, cv2.IMREAD_COLOR).mean())
+
+    until(page, "Array.from(document.querySelectorAll('.pane img')).every(i => i.complete && i.naturalWidth)")
+    laid = left_over("laid")
+    page.evaluate(f"document.getElementById('{key}').removeAttribute('data-transform')")
+    page.keyboard.press("6")
+    beside = left_over("as before")
+    if key == "pair-0-4":  # half the size lay right before
+        assert laid < 12
+    else:
+        assert laid < beside / 3, (laid, beside)
+
+
+def test_a_laid_copy_follows_the_window(copies: Path, open_page: Open) -> None:
+    page = open_page(copies)
+    page.click("#pair-0-1 .shot >> nth=0")
+    page.keyboard.press("5")
+    for width in (1280, 700):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_timeout(100)
+        first, second = page.eval_on_selector_all(".pane img", "i => i.map(x => x.getBoundingClientRect().width)")
+        assert second / first == pytest.approx(0.8, abs=0.03)
+        assert first <= page.locator("#stage").bounding_box()["width"] + 1
+    page.keyboard.press("2")
+    assert page.eval_on_selector_all(".pane img", "i => i.every(x => !x.style.transform)")

@@ -46,6 +46,32 @@ def test_duplicates_num_images_counts_pairs(vis: FastdupVisualizer) -> None:
     assert "Showing 2 of 5 pairs" in rig.parsed(page).get_text()
 
 
+def test_verified_duplicates_say_what_was_done_to_the_copy(tmp_path: Path) -> None:
+    facts = rig.facts(tmp_path) | {"verified": rig.verified()}
+    vis = FastdupVisualizer(rig.Rig(tmp_path / "work", facts))
+    page = vis.duplicates_gallery()
+    assert rig.ids(page) == [[0, 1], [2, 3]]
+    assert column(page, "Kind") == ["cropped", "–"]
+    assert column(page, "Score") == ["0.99", "–"]
+    assert column(page, "Inliers") == ["41", "–"]
+    first, second = rig.cards(page)
+    assert [float(v) for v in str(first["data-transform"]).split()] == [1.25, 0, -48, 0, 1.25, -36, 0, 0]
+    assert not second.has_attr("data-transform")
+    assert rig.ids(vis.duplicates_gallery(threshold=0.95)) == [[2, 3]]
+    assert rig.ids(vis.duplicates_gallery(slice="dog", verified=True, num_images=1)) == [[2, 3]]
+    everything = vis.duplicates_gallery(verified=False)
+    assert rig.ids(everything) == PAIRS
+    assert not rig.parsed(everything).select("[data-transform]")
+    own = pd.DataFrame({"from": [4], "to": [7], "distance": [0.5]})
+    assert rig.ids(vis.duplicates_gallery(external_df=own)) == [[4, 7]]
+    with pytest.raises(BadArgument, match="external_df"):
+        vis.duplicates_gallery(external_df=own, verified=True)
+
+
+def test_verified_duplicates_where_nothing_was_verified(vis: FastdupVisualizer) -> None:
+    assert rig.ids(vis.duplicates_gallery(verified=True)) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [

@@ -52,6 +52,8 @@ class Card:
     key: unique in the page; the card's anchor. hidden: pictures of the group that are not shown.
     counts: how many images of the group have each label, the most frequent first.
     flag: a word of warning drawn on the card, such as "labels differ".
+    transform: of a pair, 8 numbers a … h: what pixel (x, y) of the first picture shows, from its upper left edge, lies
+    at (ax + by + c, dx + ey + f) / (gx + hy + 1) of the second; empty where it is not known.
     """
 
     key: str
@@ -61,6 +63,7 @@ class Card:
     counts: tuple[tuple[str, int], ...] = ()
     hidden: int = 0
     flag: str = ""
+    transform: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

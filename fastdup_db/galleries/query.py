@@ -57,6 +57,11 @@ class Query:
         """The view that holds the statistics, the advanced ones too where the run made them."""
         return str(self._controller.gallery_frame("stats_view")["name"].iloc[0])
 
+    @property
+    def any_verified(self) -> bool:
+        """Whether `verify()` has found duplicates."""
+        return bool(self._controller.gallery_frame("any_verified")["is_any"].iloc[0])
+
     def scope(self, label_col: str | None, slice: str | Sequence[str] | None, *, keywords: Sequence[str]) -> Scope:
         """Check label_col and slice. keywords: the slices with a meaning of their own in this gallery."""
         label = label_column(self.columns, label_col)

@@ -92,9 +92,14 @@ class FastdupVisualizer:
         threshold: float | None = None,
         save_artifacts: bool = False,
         show: bool = True,
+        *,
+        verified: bool | None = None,
         **kwargs: Any,
     ) -> Path:
         """Pairs of images that look alike, the most similar first; (a, b) and (b, a) are one pair.
+
+        verified: show the pairs that `verify()` found to be one picture, the surest first, with what was done to the
+        copy; the page lays the second image on the first by the transform found. None: where there are any.
 
         num_images: how many pairs. slice: labels, one of the two has to have one; 'diff' / 'same': labels of the two.
         threshold: lowest similarity shown.
@@ -107,6 +112,7 @@ class FastdupVisualizer:
             threshold=threshold,
             num_images=num_images,
             external_df=kwargs.get("external_df"),
+            verified=verified,
         )
         return self._write(picked, kwargs, save_path, draw_bbox, max_width, lazy_load, save_artifacts, show)
 

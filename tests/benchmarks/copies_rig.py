@@ -32,6 +32,19 @@ def write(photographs: Sequence[Path], *, others: Sequence[Path], folder: Path, 
     return sorted(written)
 
 
+def write_single(photographs: Sequence[Path], *, folder: Path) -> list[edits.Copy]:
+    """Every photograph and one edit of it, the edits in turn: no two edits of one photograph, few true pairs."""
+    written = []
+    for group, source in enumerate(photographs):
+        edit = list(edits.EDITS)[group % len(edits.EDITS)]
+        image = edits.read(source)
+        for name, version in ((edits.ORIGINAL, image), (edit, np.ascontiguousarray(edits.EDITS[edit](image)))):
+            path = folder / f"{group:05d}_{name}.jpg"
+            edits.save(version, path, edit=name)
+            written.append(edits.Copy(path, group, name))
+    return sorted(written)
+
+
 def vectors(images: Iterable[np.ndarray]) -> np.ndarray:
     """The default model's embeddings of the images, adapted to them all: float32 (n, d) of unit length."""
     embedder = open_embedder("default")

@@ -1,12 +1,13 @@
 """Verified near-duplicates against vectors alone, PDQ and fastdup, on edited copies of held-out photographs:
 
-    python -m tests.benchmarks.verified_duplicates [--originals 250] [--heavy 100]
+    python -m tests.benchmarks.verified_duplicates [--originals 250] [--heavy 100] [--single 500]
 
 Photographs of `imagenet-sample` and `clothing`, on neither of which the score was fitted: the ten files of `edits` for
-`--originals` of each, and apart from that all eighteen, heavy edits included, for `--heavy` of each. Printed for each
-way of ranking all pairs: recall over all true pairs at 99.9 % precision, and per edit the share of the pairs with a
-file of that edit that are found there. PDQ (package `pdqhash`): 256 bits, the best of the eight flips and turns.
-fastdup's own vectors where `FASTDUP_PEER_PYTHON` names an interpreter that has it.
+`--originals` of each, apart from that all eighteen, heavy edits included, for `--heavy` of each, and one copy per
+photograph, the edits in turn, for `--single` of each. Printed for each way of ranking all pairs: recall over all true
+pairs at 99.9 % precision, and per edit the share of the pairs with a file of that edit that are found there. PDQ
+(package `pdqhash`): 256 bits, the best of the eight flips and turns. fastdup's own vectors where `FASTDUP_PEER_PYTHON`
+names an interpreter that has it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tests.benchmarks.near_duplicates import peer_vectors, plain
 from tests.conftest import data_folder
 
 COLLECTIONS = ("imagenet-sample", "clothing")
+COMMON, HEAVY, SINGLE = "common edits", "with heavy edits", "one copy per photograph"
 PRECISION = 0.999
 TARGET = 0.90
 """Recall at 99.9 % precision wanted of verification, over both collections together."""
@@ -137,12 +139,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--originals", type=int, default=250, help="photographs of each collection, common edits")
     parser.add_argument("--heavy", type=int, default=100, help="photographs of each collection, with heavy edits")
+    parser.add_argument("--single", type=int, default=500, help="photographs of each collection, one copy of each")
     given = parser.parse_args()
     data = data_folder()
     if data is None:
         raise SystemExit("real images are absent (set FASTDUP_DB_DATA)")
     peer = os.environ.get("FASTDUP_PEER_PYTHON")
-    for count, heavy in ((given.originals, False), (given.heavy, True)):
+    for count, case in ((given.originals, COMMON), (given.heavy, HEAVY), (given.single, SINGLE)):
         if not count:
             continue
         photographs, others = [], []
@@ -152,11 +155,15 @@ def main() -> None:
             photographs += chosen
             others += [path for path in every if path not in set(chosen)][::20]
         with tempfile.TemporaryDirectory() as scratch:
-            written = copies_rig.write(photographs, others=others, folder=Path(scratch), heavy=heavy)
-            recalls = report("with heavy edits" if heavy else "common edits", written, Path(scratch), peer)
-        goal = "" if heavy else f"; wanted of verification {TARGET}"
+            folder = Path(scratch)
+            if case == SINGLE:
+                written = copies_rig.write_single(photographs, folder=folder)
+            else:
+                written = copies_rig.write(photographs, others=others, folder=folder, heavy=case == HEAVY)
+            recalls = report(case, written, folder, peer)
+        goal = f"; wanted of verification {TARGET}" if case == COMMON else ""
         said = ", ".join(f"{way}: {value:.3f}" for way, value in recalls.items())
-        print(f"RATIO recall at 99.9 % precision: {said}{goal}", flush=True)
+        print(f"RATIO recall at 99.9 % precision, {case}: {said}{goal}", flush=True)
 
 
 if __name__ == "__main__":

@@ -176,6 +176,38 @@
     node.append(make("span", "tag", small.alt));
     return node;
   };
+  // ---- a verified pair: the second picture on the first, by the transform found ----
+  const times = (p, q) => [0, 3, 6].flatMap((r) => [0, 1, 2].map((c) => p[r] * q[c] + p[r + 1] * q[c + 3] + p[r + 2] * q[c + 6]));
+  const inverse = ([a, b, c, d, e, f, g, h, i]) => {
+    const m = [e * i - f * h, c * h - b * i, b * f - c * e, f * g - d * i, a * i - c * g, c * d - a * f, d * h - e * g, b * g - a * h, a * e - b * d];
+    return m.map((v) => v / m[8]); // of any scale: here such that the divisor is 1 at the upper left edge
+  };
+  const cornersOf = (m, { width, height }) => [[0, 0], [width, 0], [width, height], [0, height]].map(([x, y]) => {
+    const w = m[6] * x + m[7] * y + m[8];
+    return [(m[0] * x + m[1] * y + m[2]) / w, (m[3] * x + m[4] * y + m[5]) / w, w];
+  });
+  const align = () => {
+    const numbers = viewer.open && current?.dataset.transform;
+    if (!numbers || mode === "one" || mode === "side") return;
+    const stage = $("stage"), imgs = [...stage.querySelectorAll(".pane img")];
+    const infos = others().map((k) => image(idsOf(current)[k]));
+    // where a box is drawn the whole image is shown, and the transform is between the boxes
+    if (imgs.length < 2 || infos.some((info) => !info.width || info.points)) return;
+    const one = [1, 0, 0, 0, 1, 0, 0, 0, 1], back = inverse([...numbers.split(" ").map(Number), 1]);
+    const corners = [...cornersOf(one, infos[0]), ...cornersOf(back, infos[1])];
+    if (!corners.flat().every(Number.isFinite) || corners.some(([, , w]) => w <= 0)) return;
+    const [xs, ys] = [0, 1].map((k) => corners.map((corner) => corner[k]));
+    const left = Math.min(...xs), top = Math.min(...ys), wide = Math.max(...xs) - left, high = Math.max(...ys) - top;
+    const box = stage.getBoundingClientRect(), scale = Math.min(box.width / wide, box.height / high);
+    const view = [scale, 0, (box.width - scale * wide) / 2 - scale * left, 0, scale, (box.height - scale * high) / 2 - scale * top, 0, 0, 1];
+    [one, back].forEach((m, k) => {
+      const { width, height } = infos[k], small = Math.min(box.width / width, box.height / height), style = imgs[k].style;
+      const [a, b, c, d, e, f, g, h, i] = times(times(view, m), [1 / small, 0, 0, 0, 1 / small, 0, 0, 0, 1]);
+      Object.assign(style, { inset: "0 auto auto 0", width: `${width * small}px`, height: `${height * small}px`, objectFit: "fill", transformOrigin: "0 0" });
+      style.transform = `matrix3d(${[a, d, 0, g, b, e, 0, h, 0, 0, 1, 0, c, f, 0, i].join(",")})`;
+    });
+  };
+  addEventListener("resize", align);
   const applyMix = () => {
     const stage = $("stage"), top = stage.querySelectorAll(".pane")[1];
     if (!top) return;
@@ -199,6 +231,7 @@
     $("mixrange").value = mix;
     if (mode === "slider") stage.append(make("span", "divider"));
     applyMix();
+    align();
     if (mode === "blink") {
       const top = stage.querySelectorAll(".pane")[1];
       blink = setInterval(() => { top.style.visibility = top.style.visibility === "hidden" ? "" : "hidden"; }, 650);
