@@ -2,7 +2,8 @@
 
 The blocks find, in the current directory: `photos/` (class folders) and `more_photos/`, `train/` and `test/`,
 `photos.tar`, `clip.mp4`, `labels.csv` (filename, label, split), `boxes.csv`, `coco.json`, `dataset.yaml`,
-`embeddings.npy` with `names.txt`. A fence ```python no-run, or a block that names a bucket, is not run.
+`embeddings.npy` with `names.txt`. A fence ```python no-run, or a block that names a bucket, is not run; nor is one that
+looks for faces where the real photographs are absent: drawn scenes have none.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ import pandas as pd
 import pytest
 
 from fastdup_db import demo
+from tests.conftest import data_folder
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 FENCE = re.compile(r"^```python([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NETWORK = ("s3://", "minio://", "http://", "https://")
 CLASSES = ("bird", "cat")
+REAL = data_folder()
+PEOPLE = REAL / "coco128" / "images" / "train2017" / "000000000459.jpg" if REAL else None
+UNAVAILABLE = (*NETWORK, "face") if PEOPLE is None else NETWORK
 
 
 def blocks(text: str) -> list[tuple[int, str]]:
@@ -31,7 +36,7 @@ def blocks(text: str) -> list[tuple[int, str]]:
     return [
         (text[: found.start(2)].count("\n") + 1, found[2])
         for found in FENCE.finditer(text)
-        if "no-run" not in found[1] and not any(name in found[2] for name in NETWORK)
+        if "no-run" not in found[1] and not any(name in found[2] for name in UNAVAILABLE)
     ]
 
 
@@ -43,6 +48,8 @@ def prepare(folder: Path, *, planted: bool) -> None:
     _photographs(folder / "test", range(48, 54))
     if planted:
         demo.draw(folder / "photos")
+        if PEOPLE is not None:
+            (folder / "photos" / "people.jpg").write_bytes(PEOPLE.read_bytes())
     with tarfile.open(folder / "photos.tar", "w") as tar:
         tar.add(folder / "photos", "photos")
     _film(folder / "clip.mp4", range(6))
