@@ -260,6 +260,74 @@ def publish(
 
 
 @app.command()
+def dedup(
+    work_dir: WorkDir = Path("work_dir"),
+    keep: Annotated[
+        str, typer.Option(help="best, first, largest, least_compressed, oldest (EXIF) or sharpest.")
+    ] = "best",
+    groups: Annotated[str, typer.Option(help="components, duplicates (verified) or exact.")] = "components",
+    limit: Limit = 0,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Which image of every group of duplicates to keep. Touches nothing; its --csv is a plan for `clean`."""
+    frame = _open(work_dir).dedup(keep, groups=groups)
+    first = ["component_id", "keep", "filename"]
+    _show(frame[first + [c for c in frame.columns if c not in first]], limit, as_json, as_csv)
+
+
+@app.command()
+def clean(
+    plan: Annotated[
+        Path, typer.Argument(help="CSV with a column filename (rows whose keep is True stay).", exists=True)
+    ],
+    work_dir: WorkDir = Path("work_dir"),
+    how: Annotated[str, typer.Option(help="quarantine or delete.")] = "quarantine",
+    folder: Annotated[Path | None, typer.Option(help="Of the quarantine.")] = None,
+    do_it: Annotated[bool, typer.Option("--do-it", help="Else it only says what it would do.")] = False,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Take the files of a plan away; only files of the run's input, and nothing without --do-it."""
+    import pandas as pd
+
+    frame = _open(work_dir).clean(pd.read_csv(plan), how=how, folder=folder, dry_run=not do_it)
+    _show(frame, 0, as_json, as_csv)
+    typer.echo(f"folder: {frame.attrs['folder']}" if do_it else "nothing was touched; --do-it does it", err=True)
+
+
+@app.command()
+def undo(
+    folder: Annotated[Path | None, typer.Argument(help="Of the quarantine; the last one by default.")] = None,
+    work_dir: WorkDir = Path("work_dir"),
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Move the files of a quarantine back where they were."""
+    _show(_open(work_dir).undo(folder), 0, as_json, as_csv)
+
+
+@app.command()
+def export(
+    path: Annotated[Path, typer.Argument(help="Folder to write into.")],
+    work_dir: WorkDir = Path("work_dir"),
+    format: Annotated[str, typer.Option(help="fastdup, parquet, coco, fiftyone or huggingface.")] = "fastdup",
+) -> None:
+    """Write the results for other programs."""
+    for file in _open(work_dir).export(path, format):
+        typer.echo(file)
+
+
+@app.command("import")
+def import_(
+    fastdup_work_dir: Annotated[Path, typer.Argument(help="A work_dir that fastdup 2.54 made.")],
+    work_dir: WorkDir = Path("work_dir"),
+) -> None:
+    """Read a fastdup work_dir into a new one of ours."""
+    fastdup_db.import_work_dir(fastdup_work_dir, work_dir).summary()
+
+
+@app.command()
 def version() -> None:
     """The version of this package."""
     typer.echo(fastdup_db.__version__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 from fastdup_db import tidying
 from fastdup_db.answers.work_dir import Split
 from fastdup_db.cleaning import cleaner
+from fastdup_db.config import RunConfig
 from fastdup_db.controller import FastdupController
 from fastdup_db.errors import BadArgument
 
@@ -202,6 +204,19 @@ class Fastdup(FastdupController):
         from fastdup_db.sources.copies import s3_folder_exists_and_not_empty
 
         return s3_folder_exists_and_not_empty(s3_path)
+
+    def set_fastdup_kwargs(self, input_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Every setting of `run()` with `input_kwargs` in place of the defaults, checked. Raises BadArgument."""
+        return asdict(RunConfig.from_arguments(input_kwargs))
+
+    def fastdup_convert_to_relpath(self, work_dir: str | Path, input_dir: str | Path) -> list[Path]:
+        """Make the names in the fastdup files of `work_dir` (of `export` or fastdup's own) relative to `input_dir`.
+
+        Returns the files that changed. The database is not touched.
+        """
+        from fastdup_db.exchange import fileset
+
+        return fileset.make_relative(Path(work_dir), base=Path(input_dir))
 
     def exact_duplicates(self) -> pd.DataFrame:
         """Files of the same bytes, one row per group, the largest first: `count, files, files_ids, content_hash`."""

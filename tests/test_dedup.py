@@ -184,3 +184,27 @@ def test_boxes_are_no_files(images, tmp_path):
     fd.run(annotations=pd.DataFrame(boxes), progress=False)
     with pytest.raises(BadArgument, match="boxes"):
         fd.dedup()
+
+
+def test_from_the_command_line(own, tmp_path, capsys, monkeypatch):
+    from fastdup_db import cli
+
+    fd, images = own
+
+    def call(*words: str) -> str:
+        monkeypatch.setattr("sys.argv", ["fastdup-db", *words, "-w", str(fd.work_dir)])
+        with pytest.raises(SystemExit) as done:
+            cli.main()
+        assert done.value.code == 0
+        return capsys.readouterr().out
+
+    plan = tmp_path / "plan.csv"
+    plan.write_text(call("dedup", "--keep", "first", "--csv"))
+    assert "planned" in call("clean", str(plan)) and len(list(images.iterdir())) == 15
+    assert call("clean", str(plan), "--do-it").count("moved") == 5 and len(list(images.iterdir())) == 10
+    assert call("undo").count("restored") == 5 and len(list(images.iterdir())) == 15
+    assert "similarity.csv" in call("export", str(tmp_path / "files"))
+    monkeypatch.setattr("sys.argv", ["fastdup-db", "import", str(tmp_path / "files"), "-w", str(tmp_path / "back")])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "Dataset contains 15 images" in capsys.readouterr().out

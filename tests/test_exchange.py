@@ -116,6 +116,22 @@ def test_what_is_exported_is_imported_again(done, exported, tmp_path):
         assert np.allclose(fd.img_stats()[name], done.img_stats()[name], atol=1e-4), name
 
 
+def test_names_become_relative(done, images, tmp_path):
+    done.export(tmp_path, names=True)
+    changed = done.fastdup_convert_to_relpath(tmp_path, images)
+    assert {p.name for p in changed} >= {"atrain_features.dat.csv", "similarity.csv", "atrain_stats.csv"}
+    assert pd.read_csv(tmp_path / "atrain_features.dat.csv")["filename"].iloc[0] == "blurry.jpg"
+    assert not pd.read_csv(tmp_path / "similarity.csv")["from"].str.contains("/").any()
+    assert done.fastdup_convert_to_relpath(tmp_path, images) == []
+
+
+def test_settings_are_merged_and_checked(done):
+    said = done.set_fastdup_kwargs({"threshold": 0.5, "turi_param": "ccthreshold=0.8"})
+    assert (said["threshold"], said["cc_threshold"], said["nearest_neighbors_k"]) == (0.5, 0.8, 2)
+    with pytest.raises(BadArgument, match="allowed"):
+        done.set_fastdup_kwargs({"treshold": 0.5})
+
+
 def test_parquet_by_the_names_of_the_views(done, tmp_path):
     folder = tmp_path / "it's"
     files = done.export(folder, "parquet")

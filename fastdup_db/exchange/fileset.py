@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fastdup_db.exchange import features
 from fastdup_db.store.duck import Database
@@ -41,6 +42,28 @@ def write(
     db.write_csv("exchange/component_info", folder / COMPONENT_INFO)
     said = json.dumps(_config(config), indent=4, ensure_ascii=False, default=str)
     (folder / CONFIG).write_text(said, encoding="utf-8")
+
+
+def make_relative(folder: Path, *, base: Path) -> list[Path]:
+    """Rewrite the file names in the csv files of a work_dir as relative to `base`; returns the files that changed.
+
+    Names outside of `base` stay. Each file is replaced at once, so a kill leaves it old or new.
+    """
+    start = str(base.absolute()).rstrip("/") + "/"
+    changed = []
+    for name in (features.FEATURES + features.ROWS, BAD, STATS, SIMILARITY, OUTLIERS):
+        path = folder / name
+        if not path.is_file():
+            continue
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        columns = [c for c in ("filename", "from", "to") if c in frame.columns]
+        relative = frame.assign(**{c: frame[c].str.removeprefix(start) for c in columns})
+        if not relative.equals(frame):
+            part = path.with_suffix(".part")
+            relative.to_csv(part, index=False)
+            part.replace(path)
+            changed.append(path)
+    return changed
 
 
 def _config(config: dict[str, Any]) -> dict[str, Any]:
