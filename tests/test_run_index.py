@@ -89,3 +89,12 @@ def test_an_update_keeps_the_index_and_its_vectors(tmp_path: Path) -> None:
     assert (Searcher(stored)(stored.take(newest), k=1)[0][:, 0] == newest).all()
     third = run(tmp_path, N + 20, overwrite=False).config
     assert third["index_kind"] == "IVF_SQ" and index.has_index(stored)
+
+
+@pytest.mark.slow
+def test_more_images_than_a_row_group_of_duckdb_are_all_read(tmp_path: Path) -> None:
+    n = 125_000
+    fd = fastdup_db.create(tmp_path)
+    matrix = np.random.default_rng(0).standard_normal((n, 4)).astype(np.float32)
+    fd.run(annotations=[f"image_{i:06d}.jpg" for i in range(n)], embeddings=matrix, progress=False, run_mode=1)
+    assert fd.num_instances() == n

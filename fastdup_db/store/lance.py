@@ -13,6 +13,7 @@ A handle keeps no file open and no state: it can be pickled, and two processes c
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -280,6 +281,7 @@ def has_index(table: VectorTable) -> bool:
 
 def index_statistics(table: VectorTable) -> tuple[int, int]:
     """(lists of the index, its bytes on disk)."""
+    os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")  # else Lance warns that it will leave them out
     parts = table.dataset().stats.index_stats(INDEX_NAME)["indices"]
     size = sum(f.stat().st_size for f in (table.path / "_indices").rglob("*") if f.is_file())
     return max((int(part.get("num_partitions", 1)) for part in parts), default=1), size
