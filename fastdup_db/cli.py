@@ -86,6 +86,8 @@ def run(
     s3_endpoint_url: Endpoint = None,
     s3_region: Region = None,
     s3_anonymous: Annotated[bool, typer.Option("--s3-anonymous", help="Read public buckets unsigned.")] = False,
+    engine: Annotated[str | None, typer.Option(help="Where it runs: local (default), or ray for a cluster.")] = None,
+    ray_address: Annotated[str | None, typer.Option(help="The cluster: auto, or host:port of its head.")] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", help="Any other argument of run() as name=value.")
     ] = None,
@@ -99,6 +101,7 @@ def run(
     more: dict[str, Any] = {}
     for pair in option or []:
         more |= parse_turi_param(pair)
+    more |= {name: value for name, value in (("engine", engine), ("ray_address", ray_address)) if value}
     fd = fastdup_db.create(work_dir, inputs[0] if len(inputs) == 1 else inputs)
     fd.run(
         annotations=annotations,
@@ -118,6 +121,32 @@ def run(
         **more,
     )
     fd.summary()
+
+
+@app.command()
+def plan(
+    images: Annotated[float, typer.Option(help="How many; 1e9 is a number.")],
+    workers: Annotated[int, typer.Option(help="Machines.")] = 1,
+    cores: Annotated[int, typer.Option(help="Cores of each machine.")] = 16,
+    k: Annotated[int, typer.Option("--nearest-neighbors-k", "-k", help="Neighbours per image.")] = 2,
+    dimension: Annotated[int, typer.Option(help="Columns of an embedding.")] = 576,
+    partitions: Annotated[int, typer.Option(help="Independent partitions into lists; a run's log says its own.")] = 3,
+    probes: Annotated[int, typer.Option(help="Lists of each that a vector is joined with.")] = 2,
+) -> None:
+    """What a run of that size takes: time, storage, memory, shuffle; from measured constants."""
+    from fastdup_db import planning
+
+    found = planning.estimate(
+        images,
+        workers=workers,
+        cores_per_worker=cores,
+        dimension=dimension,
+        k=k,
+        partitions=partitions,
+        probes=probes,
+    )
+    for line in found.lines():
+        typer.echo(line)
 
 
 @app.command()

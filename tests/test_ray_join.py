@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -69,6 +71,31 @@ def test_most_vectors_in_one_small_ball(engine, tmp_path, monkeypatch):
     matrix = np.concatenate([blob, rng.standard_normal((40, 32)), np.zeros((5, 32)), np.tile(blob[7], (200, 1))])
     here = neighbors(arrays(matrix), k=2)
     there = neighbors(arrays(matrix), k=2, list_join=engine.list_join(tmp_path), folder=tmp_path)
+    assert same(here, there)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("by_lists")
+def test_a_worker_killed_in_the_join_changes_nothing(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr(join, "LEAST_BIN_ROWS", 500)
+    monkeypatch.setattr(join, "BIN_BYTES", 500 * 4 * 32)
+    matrix = clustered(20_000, centres=200)
+    here = neighbors(arrays(matrix), k=2)
+    killed: list[int] = []
+    done = threading.Event()
+
+    def killer() -> None:
+        while not done.wait(0.02) and not killed:
+            killed.extend(ray_rig.descendants("ray::join_bins")[:1])
+        if killed:
+            ray_rig.kill(killed[0])
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    there = neighbors(arrays(matrix), k=2, list_join=engine.list_join(tmp_path), folder=tmp_path)
+    done.set()
+    thread.join()
+    assert killed, "the join ended before a worker could be killed"
     assert same(here, there)
 
 
