@@ -100,7 +100,10 @@ def _input(input_dir: Any) -> str | list[str] | None:
         return name if "://" in name else os.path.abspath(os.path.expanduser(name))
     if not isinstance(input_dir, Sequence):
         raise BadInput(f"input_dir of type {type(input_dir).__name__} is not allowed; give a path or a list of paths")
-    return [os.fspath(item) if isinstance(item, os.PathLike) else item for item in input_dir]
+    wrong = next((item for item in input_dir if not isinstance(item, str | os.PathLike)), None)
+    if wrong is not None:
+        raise BadInput(f"input_dir holds {wrong!r}; a list may hold paths of files and folders only")
+    return [os.fspath(item) for item in input_dir]
 
 
 def _bases(input_dir: Any) -> tuple[str, ...]:
