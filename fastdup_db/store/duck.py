@@ -201,7 +201,9 @@ def _open(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as exc:
         raise FastdupError(f"{path} cannot be opened: {exc}") from exc
     connection.execute("set preserve_insertion_order = true")
-    connection.execute("set enable_progress_bar = false")
+    # in Jupyter without ipywidgets the bar is off and DuckDB refuses to have it set at all
+    if connection.execute(queries.text("store/shows_progress")).fetchall()[0][0]:
+        connection.execute("set enable_progress_bar = false")
     # every extension this package uses is built into the wheel; never reach for the network
     connection.execute("set autoinstall_known_extensions = false")
     return connection
