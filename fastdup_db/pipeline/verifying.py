@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from tqdm import tqdm
 
 from fastdup_db.config import RunConfig
@@ -101,15 +102,19 @@ def check(db: Database, *, vectors: VectorTable, folder: Path, options: Options)
         threads=options.threads,
         folder=folder,
     )
+    # In DuckDB 2.0 an insert of no rows hides a large one that follows it in the same transaction (its statistics stay
+    # "all null"), so nothing is inserted twice into one table within one.
     with db.transaction():
         db.execute("verify/create_incoming_candidates")
         for table in graph.tables(rows=100_000):
-            db.execute("verify/insert_incoming_candidates", incoming=table, lower=lower)
+            near = table.filter(pc.field("similarity") >= lower)
+            if near.num_rows:
+                db.execute("verify/insert_incoming_candidates", incoming=near, lower=lower)
         db.execute("verify/replace_candidates")
         db.execute("verify/delete_unchecked")
-        db.execute("verify/insert_equal", boxes=options.boxes)
-        if options.scope == "auto":
-            db.execute("verify/insert_similar", upper=upper)
+    db.execute("verify/insert_equal", boxes=options.boxes)
+    if options.scope == "auto":
+        db.execute("verify/insert_similar", upper=upper)
     _settle(db, options)
     db.execute("verify/insert_group_candidates", most=GROUP)
     _settle(db, options)
