@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import fastdup_db
+from fastdup_db import demo
 from fastdup_db.errors import RemoteError
 from fastdup_db.sources import bucket, direct
 from tests.s3_server import Server
@@ -120,3 +121,12 @@ def test_the_server_stays_away_and_the_run_goes_on_later(
     assert fd.invalid_instances().empty
     for found, frame in zip(answers(fd), wanted, strict=True):
         pd.testing.assert_frame_equal(found, frame)
+
+
+def test_galleries_show_the_pictures_of_a_bucket(s3: Server, tmp_path: Path) -> None:
+    content = {f"{n}.jpg": cv2.imencode(".jpg", demo.scene(n))[1].tobytes() for n in range(4)}
+    s3.fill("pictures", content)
+    fd = fastdup_db.create(tmp_path / "work", "s3://pictures")
+    fd.run(progress=False, threshold=0.0)
+    page = fd.vis.similarity_gallery(show=False).read_text(encoding="utf-8")
+    assert page.count("data:image/webp") == 4, "every picture is there, none is a placeholder"
