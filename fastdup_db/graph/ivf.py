@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from fastdup_db.graph.join import blocks, cross_join, offer, run_all, workers
-from fastdup_db.graph.lists import ITERATIONS, SAMPLE_PER_LIST, SEED, Lists, Numbers, train
+from fastdup_db.graph.lists import SAMPLE_PER_LIST, SEED, SHARES, Lists, Numbers, train
 from fastdup_db.graph.metrics import Matrix, Metric
 from fastdup_db.graph.nearest import NOBODY, Ids, Nearest
 from fastdup_db.graph.rows import Prepared, Rows, fits
@@ -58,7 +58,7 @@ def plan_join(vectors: Prepared, *, k: int, recall: float, threads: int | None =
     partitions: list[Lists] = []
     best: Plan | None = None
     needed = np.full(len(row), np.iinfo(np.int64).max)
-    training = SAMPLE_PER_LIST * ITERATIONS * count * count / len(vectors)
+    training = SAMPLE_PER_LIST * sum(SHARES) * count * count / len(vectors)
     while len(partitions) < MOST_PARTITIONS:
         number = len(partitions) + 1
         # A partition costs its training, the choice of lists for each vector, and at least one list to join.

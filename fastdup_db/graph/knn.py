@@ -7,7 +7,9 @@ for batch in graph.tables():                 # Arrow: from_id, to_id, similarity
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,8 @@ import pyarrow as pa
 from fastdup_db.errors import BadArgument
 from fastdup_db.graph import exact, ivf
 from fastdup_db.graph.copies import Copies, find_copies, fingerprints
-from fastdup_db.graph.metrics import Metric
+from fastdup_db.graph.join import cores
+from fastdup_db.graph.metrics import Matrix, Metric
 from fastdup_db.graph.metrics import metric as metric_named
 from fastdup_db.graph.nearest import NOBODY, Ids, Nearest, Scores
 from fastdup_db.graph.rows import READ_ROWS, Prepared, Rows, Source, fits
@@ -99,7 +102,7 @@ def neighbors(
     if not 0 < recall <= 1:
         raise BadArgument(f"recall={recall} is out of range; it is a share above 0 and up to 1")
     measure = metric_named(metric, calibration=calibration)
-    ids, copies, vectors = _survey(source, metric=measure, budget=memory_budget)
+    ids, copies, vectors = _survey(source, metric=measure, budget=memory_budget, threads=threads)
     k = min(k, max(len(ids) - 1, 0))
     if k == 0:
         nothing = np.empty((len(ids), 0))
@@ -119,22 +122,32 @@ def neighbors(
     return KnnGraph(ids, to_ids, scores, measure, way, reached)
 
 
-def _survey(source: Source, *, metric: Metric, budget: int) -> tuple[Ids, Copies, Prepared]:
+def _survey(source: Source, *, metric: Metric, budget: int, threads: int | None) -> tuple[Ids, Copies, Prepared]:
     """The ids int64 (n,), which vectors are equal, and one of each, prepared: in memory when they fit the budget."""
     ids = np.empty(len(source), dtype=np.int64)
     prints = np.empty((len(source), 2), dtype=np.uint64)
     memory: Rows | None = None
-    start = 0
-    for some_ids, matrix in source.batches(rows=READ_ROWS):
-        stop = start + len(some_ids)
-        ids[start:stop] = some_ids
-        prepared = metric.prepare(matrix)
-        prints[start:stop] = fingerprints(prepared)
-        if start == 0 and fits((len(ids), prepared.shape[1]), budget=budget):
-            memory = Rows((len(ids), prepared.shape[1]), budget=budget)
+
+    def take(start: int, prepared: Matrix) -> None:
+        prints[start : start + len(prepared)] = fingerprints(prepared)
         if memory is not None:
-            memory.put(np.arange(start, stop), prepared)
-        start = stop
+            memory.fill(start, prepared)
+
+    start = 0
+    with ThreadPoolExecutor(cores(threads)) as pool:
+        waiting: deque[Future[None]] = deque()
+        for some_ids, matrix in source.batches(rows=READ_ROWS):
+            ids[start : start + len(some_ids)] = some_ids
+            if start == 0:
+                width = metric.prepare(matrix[:1]).shape[1]
+                if fits((len(ids), width), budget=budget):
+                    memory = Rows((len(ids), width), budget=budget)
+            waiting.append(pool.submit(lambda first, rows: take(first, metric.prepare(rows)), start, matrix))
+            start += len(some_ids)
+            while len(waiting) > 2 * cores(threads):  # reading does not run ahead of memory
+                waiting.popleft().result()
+        for left in waiting:
+            left.result()
     copies = find_copies(prints)
     if memory is not None and len(copies.first) < len(ids):
         memory.keep(copies.first)

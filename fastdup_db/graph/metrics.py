@@ -24,9 +24,9 @@ Matrix = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float32]
 
 UNIT_ROUNDOFF = 2.0**-24  # of float32
-PAIRS_AT_ONCE = 1024
-"""Pairs gathered at once by `score`: two float64 blocks of 1,024 x 576 stay in the second-level cache
-(1.2 microseconds a pair; 100,000 pairs at once took 29)."""
+PAIRS_AT_ONCE = 64
+"""Pairs gathered at once by `score`: two float64 blocks of 64 x 576 are 590 KB, which stays in the second-level cache
+(2.3 microseconds a pair; 1,024 pairs at once took 15)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,16 @@ def finite(matrix: Matrix) -> Matrix:
 
 def _unit(matrix: Matrix) -> Matrix:
     """Rows scaled to length 1 (zero rows stay zero), each by its own float64 length: independent of the batch."""
-    flat = finite(matrix)
-    length = np.sqrt(np.einsum("ij,ij->i", flat, flat, dtype=np.float64))
-    return (flat / np.where(length > 0, length, 1)[:, None]).astype(np.float32)
+    flat = np.ascontiguousarray(matrix, dtype=np.float32)
+    out = np.empty_like(flat)
+    for start in range(0, len(flat), PAIRS_AT_ONCE):  # stays in the cache: 9 ms instead of 27 for 8,192 x 576
+        rows = slice(start, start + PAIRS_AT_ONCE)
+        part = flat[rows].astype(np.float64)
+        length = np.sqrt(np.vecdot(part, part))
+        if not np.isfinite(length).all():  # no square of a float32 overflows a float64
+            finite(flat)
+        np.divide(part, np.where(length > 0, length, 1)[:, None], out=out[rows], casting="same_kind")
+    return out
 
 
 def _product(a: Matrix, b: Matrix) -> Matrix:
@@ -109,9 +116,10 @@ def _product_slack(a: Matrix, b: Matrix) -> float:
 
 def _cosine(a: Any, b: Any) -> Any:
     """a.b / sqrt(a.a b.b): exactly 1 for identical vectors, because sqrt(x x) is x in IEEE arithmetic."""
-    norm = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
-    both_zero = ~(a.any(axis=1) | b.any(axis=1))
-    return np.where(norm > 0, np.einsum("ij,ij->i", a, b) / np.where(norm > 0, norm, 1), both_zero.astype(np.float64))
+    aa, bb = np.vecdot(a, a), np.vecdot(b, b)  # 0 for zero vectors only: no square of a float32 underflows a float64
+    norm = np.sqrt(aa * bb)
+    both_zero = (aa == 0) & (bb == 0)
+    return np.where(norm > 0, np.vecdot(a, b) / np.where(norm > 0, norm, 1), both_zero.astype(np.float64))
 
 
 def _half_squared(a: Matrix, b: Matrix) -> Matrix:

@@ -106,6 +106,11 @@ class Rows:
         for first, last in runs(at, gap=1):
             os.pwrite(self._fd(), rows[first:last].data, int(at[first]) * self._row_bytes)
 
+    def fill(self, start: int, matrix: Matrix) -> None:
+        """Store prepared rows one after the other from row `start` on. In memory only; from any thread."""
+        assert self._memory is not None
+        self._memory[start : start + len(matrix)] = matrix
+
     def keep(self, positions: Positions) -> None:
         """Leave only these rows (ascending), renumbered from 0. In memory only."""
         assert self._memory is not None
