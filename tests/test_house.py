@@ -128,6 +128,12 @@ def test_importing_loads_nothing_heavy():
     assert out.stdout.strip() == "[]"
 
 
+def test_lance_is_loaded_when_a_table_is_opened():
+    code = "import sys, fastdup_db.controller, fastdup_db.pipeline.run; print('lance' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    assert out.stdout.strip() == "False"
+
+
 def test_public_names_are_sorted_and_load():
     assert fastdup_db.__all__ == sorted(fastdup_db.__all__)
     for name in fastdup_db.__all__:

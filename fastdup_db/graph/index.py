@@ -21,7 +21,7 @@ from fastdup_db.graph.metrics import Matrix
 from fastdup_db.graph.metrics import metric as metric_named
 from fastdup_db.graph.nearest import NOBODY, Ids, Nearest, Scores
 from fastdup_db.graph.rows import Arrays
-from fastdup_db.store import lance
+from fastdup_db.store import lance_index
 from fastdup_db.store.lance import VectorTable
 
 INDEX_ROWS = 50_000
@@ -117,13 +117,13 @@ def build(table: VectorTable, *, kind: IndexKind, metric: str) -> IndexReport:
     Where none is wanted (`nnf_mode='Flat'`, a metric without index) an existing one is removed.
     """
     if kind.lance is None or metric not in _LANCE_METRIC:
-        lance.drop_index(table)
+        lance_index.drop_index(table)
         return IndexReport("Flat", 0, 0.0, 1.0)
     started = time.monotonic()
     defaults = {"num_partitions": partitions(len(table), kind=kind.lance)}
     if kind.lance.endswith("PQ"):
         defaults["num_sub_vectors"] = _sub_vectors(table.dim)
-    lance.build_index(table, kind=kind.lance, metric=_LANCE_METRIC[metric], options=defaults | kind.options)
+    lance_index.build_index(table, kind=kind.lance, metric=_LANCE_METRIC[metric], options=defaults | kind.options)
     return _measured(table, kind=kind, metric=metric, seconds=time.monotonic() - started)
 
 
@@ -139,18 +139,18 @@ def refresh(table: VectorTable, *, kind: IndexKind, metric: str) -> IndexReport:
 
 def has_index(table: VectorTable) -> bool:
     """Whether the table has an index."""
-    return lance.has_index(table)
+    return lance_index.has_index(table)
 
 
 def _measured(table: VectorTable, *, kind: IndexKind, metric: str, seconds: float) -> IndexReport:
     """Choose how many lists a search looks into, remember it, and say what it then finds."""
-    lists, size = lance.index_statistics(table)
+    lists, size = lance_index.index_statistics(table)
     probes = kind.search.get("nprobes", min(lists, FEWEST_PROBES))
     recall = measured_recall(table, metric=metric, search=kind.search | {"nprobes": probes})
     while recall < WANTED_RECALL and probes < lists and "nprobes" not in kind.search:
         probes = min(lists, 2 * probes)
         recall = measured_recall(table, metric=metric, search=kind.search | {"nprobes": probes})
-    lance.remember_probes(table, probes=probes)
+    lance_index.remember_probes(table, probes=probes)
     return IndexReport(kind.lance or "Flat", size, seconds, recall)
 
 
@@ -189,9 +189,9 @@ class Searcher:
         self._search = dict(search or {})
         self._threads = threads
         self._size = len(table)
-        indexed = metric in _LANCE_METRIC and lance.has_index(table)
-        self._reader = lance.IndexReader(table) if indexed else None
-        self._probes = (lance.remembered_probes(table) if indexed else None) or FEWEST_PROBES
+        indexed = metric in _LANCE_METRIC and lance_index.has_index(table)
+        self._reader = lance_index.IndexReader(table) if indexed else None
+        self._probes = (lance_index.remembered_probes(table) if indexed else None) or FEWEST_PROBES
         self._memory = None if indexed else Arrays(*table.matrix()) if self._size else Arrays(np.empty(0, int), _EMPTY)
 
     def __call__(self, queries: Matrix, *, k: int, among: Ids | None = None) -> tuple[Ids, Scores]:

@@ -1,4 +1,4 @@
-"""One LanceDB table of vectors on disk; the only module that imports lance.
+"""One LanceDB table of vectors on disk; the only module that imports lance, and only where a table is opened.
 
     table = VectorTable(work_dir / "vectors.lance", name="embeddings", column="embedding")
     version = table.append(ids, matrix)          # remember the version with the batch's marker ...
@@ -13,33 +13,28 @@ A handle keeps no file open and no state: it can be pickled, and two processes c
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import lance
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.dataset as pads
-from lance.fragment import FragmentMetadata, write_fragments
 
 from fastdup_db.errors import BadArgument, NotRun
+from fastdup_db.store.lance_rows import Ids, Matrix, arrays, dim_of, gather, record, schema_of
 
-Ids = npt.NDArray[np.int64]
-Matrix = npt.NDArray[np.float32]
+if TYPE_CHECKING:  # importing lance takes 0.15 s and loads pandas; naming a table must not
+    import lance
+    import pyarrow.dataset as pads
 
 EMBEDDINGS = ("embeddings", "embedding")
 """Name and column of the table of stored embeddings."""
 VECTORS = ("vectors", "vector")
 """Name and column of the table that neighbours are searched by."""
 
-INDEX_NAME = "nearest"
-_PROBES_KEY = "fastdup_db.nprobes"
 KEPT_VERSIONS = 32
 """Versions that housekeeping leaves restorable. A run's marker is at most a few appends behind the newest."""
 HOUSEKEEPING_APPENDS = 512
@@ -68,6 +63,8 @@ class VectorTable:
         """The open Lance dataset at its newest version. Raises NotRun where there is none."""
         if not self.exists():
             raise NotRun(f"no table {self.name!r} in {self.folder}; run() creates it")
+        import lance
+
         return lance.dataset(str(self.path))
 
     def arrow(self) -> pads.Dataset:
@@ -95,8 +92,10 @@ class VectorTable:
 
     def create(self, batches: Iterable[tuple[Ids, Matrix]] = (), *, dim: int) -> int:
         """The version after replacing the whole table by `batches` of (ids (n,), float32 (n, dim)), streamed."""
-        schema = _schema(self.column, dim)
-        stream = (_record(ids, matrix, schema=schema) for ids, matrix in batches)
+        import lance
+
+        schema = schema_of(self.column, dim)
+        stream = (record(ids, matrix, schema=schema) for ids, matrix in batches)
         self.drop()
         self.folder.mkdir(parents=True, exist_ok=True)
         reader = pa.RecordBatchReader.from_batches(schema, stream)
@@ -113,8 +112,10 @@ class VectorTable:
         """
         if not self.exists():
             return self.create([(ids, matrix)], dim=matrix.shape[1])
+        import lance
+
         dataset = self.dataset()
-        batch = _record(ids, matrix, schema=_schema(self.column, _dim(dataset, self.column)))
+        batch = record(ids, matrix, schema=schema_of(self.column, dim_of(dataset, self.column)))
         dataset = lance.write_dataset(pa.table(batch), dataset, mode="append")
         if len(dataset.fragment_ids()) >= HOUSEKEEPING_APPENDS:
             return self.compact()
@@ -129,9 +130,12 @@ class VectorTable:
 
         What a writer wrote and nobody commits is no part of the table; Lance removes such files after seven days.
         """
+        import lance
+        from lance.fragment import FragmentMetadata
+
         parts = [FragmentMetadata.from_json(text) for text in fragments]
         if not self.exists():
-            first = lance.LanceOperation.Overwrite(_schema(self.column, dim), parts)
+            first = lance.LanceOperation.Overwrite(schema_of(self.column, dim), parts)
             return int(lance.LanceDataset.commit(str(self.path), first).version)
         version = self.version
         dataset = lance.LanceDataset.commit(str(self.path), lance.LanceOperation.Append(parts), read_version=version)
@@ -162,6 +166,8 @@ class VectorTable:
         if version == 0:
             self.drop()
             return 0
+        import lance
+
         dataset = self.dataset()
         if dataset.version != version:
             if version not in {int(v["version"]) for v in dataset.versions()}:
@@ -200,16 +206,16 @@ class VectorTable:
             scan = dataset.scanner(columns=["id", self.column], batch_size=rows, scan_in_order=True, batch_readahead=2)
             for batch in scan.to_batches():
                 if batch.num_rows:
-                    yield _arrays(batch, column=self.column)
+                    yield arrays(batch, column=self.column)
             return
         order = np.argsort(ids, kind="stable")
         for start in range(0, len(order), rows):
-            yield _gather(dataset, order[start : start + rows], column=self.column)
+            yield gather(dataset, order[start : start + rows], column=self.column)
 
     def part(self, start: int, stop: int) -> Matrix:
         """float32 (stop - start, d): rows by their stored place: in id order where one `create` wrote the table."""
         rows = self.dataset().to_table(columns=["id", self.column], offset=start, limit=stop - start)
-        return _arrays(rows, column=self.column)[1]
+        return arrays(rows, column=self.column)[1]
 
     def take(self, ids: Ids) -> Matrix:
         """float32 (len(ids), d): the vectors of `ids`, in their order. Raises BadArgument for an id not stored."""
@@ -220,7 +226,7 @@ class VectorTable:
         at = np.minimum(np.searchsorted(stored, wanted, sorter=order), max(len(stored) - 1, 0))
         if len(wanted) and (not len(stored) or (stored[order[at]] != wanted).any()):
             raise BadArgument(f"some ids are not in table {self.name!r} of {self.folder}")
-        return _gather(dataset, order[at], column=self.column)[1]
+        return gather(dataset, order[at], column=self.column)[1]
 
     def matrix(self) -> tuple[Ids, Matrix]:
         """The whole table in memory: ids ascending (n,), float32 (n, d)."""
@@ -234,59 +240,6 @@ class VectorTable:
         return ids, matrix
 
 
-class IndexReader:
-    """The table held open for searching: what an index keeps in memory stays there from query to query."""
-
-    def __init__(self, table: VectorTable) -> None:
-        self._dataset = table.dataset()
-        self._column = table.column
-
-    def nearest(
-        self, query: Matrix, *, k: int, probes: int, ef: int | None, refine: int | None, metric: str
-    ) -> tuple[Ids, Matrix]:
-        """(ids (m,), vectors (m, d)) of about the k nearest rows of one query (d,), by the index; unordered."""
-        nearest: dict[str, Any] = {"column": self._column, "q": query, "k": k, "nprobes": probes, "metric": metric}
-        nearest |= {name: value for name, value in (("ef", ef), ("refine_factor", refine)) if value}
-        found = self._dataset.to_table(columns=["id", self._column, "_distance"], nearest=nearest)
-        return _arrays(found, column=self._column)
-
-
-def build_index(table: VectorTable, *, kind: str, metric: str, options: dict[str, Any]) -> None:
-    """Build an index of that Lance kind over the whole table, in place of any other. metric: 'cosine' or 'l2'."""
-    dataset = table.dataset()
-    dataset.create_index(table.column, kind, name=INDEX_NAME, metric=metric, replace=True, **options)
-
-
-def remember_probes(table: VectorTable, *, probes: int) -> None:
-    """Keep with the table how many lists of its index a search should look into."""
-    table.dataset().update_config({_PROBES_KEY: str(probes)})
-
-
-def remembered_probes(table: VectorTable) -> int | None:
-    """What `remember_probes` kept."""
-    kept = table.dataset().config().get(_PROBES_KEY)
-    return int(kept) if kept else None
-
-
-def drop_index(table: VectorTable) -> None:
-    """Remove the index, if there is one."""
-    if has_index(table):
-        table.dataset().drop_index(INDEX_NAME)
-
-
-def has_index(table: VectorTable) -> bool:
-    """Whether the table has an index to search by."""
-    return table.exists() and any(index.name == INDEX_NAME for index in table.dataset().describe_indices())
-
-
-def index_statistics(table: VectorTable) -> tuple[int, int]:
-    """(lists of the index, its bytes on disk)."""
-    os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")  # else Lance warns that it will leave them out
-    parts = table.dataset().stats.index_stats(INDEX_NAME)["indices"]
-    size = sum(f.stat().st_size for f in (table.path / "_indices").rglob("*") if f.is_file())
-    return max((int(part.get("num_partitions", 1)) for part in parts), default=1), size
-
-
 @dataclass(frozen=True, slots=True)
 class FragmentWriter:
     """Writes vectors of a table as Lance fragments, in any process; `VectorTable.append_written` commits them."""
@@ -297,38 +250,8 @@ class FragmentWriter:
 
     def __call__(self, ids: Ids, matrix: Matrix) -> list[str]:
         """The written fragments as JSON. ids: int64 (n,), matrix: float32 (n, dim)."""
-        schema = _schema(self.column, self.dim)
-        table = pa.table(_record(ids, matrix, schema=schema))
+        from lance.fragment import write_fragments
+
+        schema = schema_of(self.column, self.dim)
+        table = pa.table(record(ids, matrix, schema=schema))
         return [json.dumps(f.to_json()) for f in write_fragments(table, self.path, schema=schema)]
-
-
-def _schema(column: str, dim: int) -> pa.Schema:
-    return pa.schema([pa.field("id", pa.int64(), nullable=False), pa.field(column, pa.list_(pa.float32(), dim))])
-
-
-def _dim(dataset: lance.LanceDataset, column: str) -> int:
-    return int(dataset.schema.field(column).type.list_size)
-
-
-def _record(ids: Ids, matrix: Matrix, *, schema: pa.Schema) -> pa.RecordBatch:
-    dim = schema.field(1).type.list_size
-    flat = np.ascontiguousarray(matrix, dtype=np.float32)
-    if flat.ndim != 2 or flat.shape != (len(ids), dim):
-        raise BadArgument(f"vectors have shape {flat.shape}; expected ({len(ids)}, {dim})")
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), dim)
-    return pa.record_batch([pa.array(np.asarray(ids, dtype=np.int64)), vectors], schema=schema)
-
-
-def _arrays(batch: Any, *, column: str) -> tuple[Ids, Matrix]:
-    """(ids, matrix) of a record batch or one-chunk table; the matrix is a view on Arrow memory, so read-only."""
-    ids, vectors = batch.column("id"), batch.column(column)
-    if isinstance(vectors, pa.ChunkedArray):
-        ids, vectors = ids.combine_chunks(), vectors.combine_chunks()
-    return ids.to_numpy(), vectors.flatten().to_numpy().reshape(-1, vectors.type.list_size)
-
-
-def _gather(dataset: lance.LanceDataset, offsets: Ids, *, column: str) -> tuple[Ids, Matrix]:
-    """Rows by offset in the order asked for. Sorted reads are five times as fast, so read sorted and reorder."""
-    unique, back = np.unique(offsets, return_inverse=True)
-    ids, matrix = _arrays(dataset.take(unique.tolist(), columns=["id", column]), column=column)
-    return ids[back], matrix[back]

@@ -1,0 +1,65 @@
+"""The index of a vector table: built, kept, asked. What kind suits is `graph.index`'s business."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from fastdup_db.store.lance import VectorTable
+from fastdup_db.store.lance_rows import Ids, Matrix, arrays
+
+INDEX_NAME = "nearest"
+_PROBES_KEY = "fastdup_db.nprobes"
+
+
+class IndexReader:
+    """The table held open for searching: what an index keeps in memory stays there from query to query."""
+
+    def __init__(self, table: VectorTable) -> None:
+        self._dataset = table.dataset()
+        self._column = table.column
+
+    def nearest(
+        self, query: Matrix, *, k: int, probes: int, ef: int | None, refine: int | None, metric: str
+    ) -> tuple[Ids, Matrix]:
+        """(ids (m,), vectors (m, d)) of about the k nearest rows of one query (d,), by the index; unordered."""
+        nearest: dict[str, Any] = {"column": self._column, "q": query, "k": k, "nprobes": probes, "metric": metric}
+        nearest |= {name: value for name, value in (("ef", ef), ("refine_factor", refine)) if value}
+        found = self._dataset.to_table(columns=["id", self._column, "_distance"], nearest=nearest)
+        return arrays(found, column=self._column)
+
+
+def build_index(table: VectorTable, *, kind: str, metric: str, options: dict[str, Any]) -> None:
+    """Build an index of that Lance kind over the whole table, in place of any other. metric: 'cosine' or 'l2'."""
+    dataset = table.dataset()
+    dataset.create_index(table.column, kind, name=INDEX_NAME, metric=metric, replace=True, **options)
+
+
+def remember_probes(table: VectorTable, *, probes: int) -> None:
+    """Keep with the table how many lists of its index a search should look into."""
+    table.dataset().update_config({_PROBES_KEY: str(probes)})
+
+
+def remembered_probes(table: VectorTable) -> int | None:
+    """What `remember_probes` kept."""
+    kept = table.dataset().config().get(_PROBES_KEY)
+    return int(kept) if kept else None
+
+
+def drop_index(table: VectorTable) -> None:
+    """Remove the index, if there is one."""
+    if has_index(table):
+        table.dataset().drop_index(INDEX_NAME)
+
+
+def has_index(table: VectorTable) -> bool:
+    """Whether the table has an index to search by."""
+    return table.exists() and any(index.name == INDEX_NAME for index in table.dataset().describe_indices())
+
+
+def index_statistics(table: VectorTable) -> tuple[int, int]:
+    """(lists of the index, its bytes on disk)."""
+    os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")  # else Lance warns that it will leave them out
+    parts = table.dataset().stats.index_stats(INDEX_NAME)["indices"]
+    size = sum(f.stat().st_size for f in (table.path / "_indices").rglob("*") if f.is_file())
+    return max((int(part.get("num_partitions", 1)) for part in parts), default=1), size

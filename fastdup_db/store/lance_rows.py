@@ -1,0 +1,49 @@
+"""Vectors as numpy arrays and as Arrow rows `(id int64, <column> fixed_size_list<float32, d>)`, both ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fastdup_db.errors import BadArgument
+
+Ids = npt.NDArray[np.int64]
+Matrix = npt.NDArray[np.float32]
+
+
+def schema_of(column: str, dim: int) -> pa.Schema:
+    """The columns of a table whose vectors, of `dim` columns, are called `column`."""
+    return pa.schema([pa.field("id", pa.int64(), nullable=False), pa.field(column, pa.list_(pa.float32(), dim))])
+
+
+def dim_of(dataset: Any, column: str) -> int:
+    """Columns of a stored vector."""
+    return int(dataset.schema.field(column).type.list_size)
+
+
+def record(ids: Ids, matrix: Matrix, *, schema: pa.Schema) -> pa.RecordBatch:
+    """ids (n,) and float32 (n, d) as rows of that schema. Raises BadArgument for another shape."""
+    dim = schema.field(1).type.list_size
+    flat = np.ascontiguousarray(matrix, dtype=np.float32)
+    if flat.ndim != 2 or flat.shape != (len(ids), dim):
+        raise BadArgument(f"vectors have shape {flat.shape}; expected ({len(ids)}, {dim})")
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), dim)
+    return pa.record_batch([pa.array(np.asarray(ids, dtype=np.int64)), vectors], schema=schema)
+
+
+def arrays(batch: Any, *, column: str) -> tuple[Ids, Matrix]:
+    """(ids, matrix) of a record batch or one-chunk table; the matrix is a view on Arrow memory, so read-only."""
+    ids, vectors = batch.column("id"), batch.column(column)
+    if isinstance(vectors, pa.ChunkedArray):
+        ids, vectors = ids.combine_chunks(), vectors.combine_chunks()
+    return ids.to_numpy(), vectors.flatten().to_numpy().reshape(-1, vectors.type.list_size)
+
+
+def gather(dataset: Any, offsets: Ids, *, column: str) -> tuple[Ids, Matrix]:
+    """Rows by offset in the order asked for. Sorted reads are five times as fast, so read sorted and reorder."""
+    unique, back = np.unique(offsets, return_inverse=True)
+    ids, matrix = arrays(dataset.take(unique.tolist(), columns=["id", column]), column=column)
+    return ids[back], matrix[back]
