@@ -15,6 +15,7 @@ from fastdup_db.answers.groups import GroupVerbs
 from fastdup_db.answers.rows import RowVerbs
 from fastdup_db.config import RunConfig
 from fastdup_db.errors import BadArgument
+from fastdup_db.pipeline import remote
 from fastdup_db.searching.verbs import SearchVerbs
 from fastdup_db.store import duck
 
@@ -26,12 +27,12 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
     can be opened in a new process, moved, or read without the images.
 
     Args:
-        work_dir: folder of the results; made by `run`.
+        work_dir: folder of the results; made by `run`. `s3://bucket/prefix`: see `fastdup_db.pipeline.remote`.
         input_dir: default input of `run`.
     """
 
     def __init__(self, work_dir: str | Path = "work_dir", input_dir: Any = None) -> None:
-        self._work_dir = Path(work_dir)
+        self._work_dir = remote.opened(work_dir)
         if self._work_dir.exists() and not self._work_dir.is_dir():
             raise BadArgument(f"work_dir {str(work_dir)!r} is a file; give a folder that exists or may be created")
         self._input_dir = input_dir
@@ -40,7 +41,7 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
 
     @property
     def work_dir(self) -> Path:
-        """The folder of the results."""
+        """The folder of the results; of a work_dir in a bucket, that of its copy on this machine."""
         return self._work_dir
 
     @property

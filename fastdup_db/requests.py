@@ -12,7 +12,7 @@ from fastdup_db import annotation_forms, sources
 from fastdup_db.config import RunConfig
 from fastdup_db.errors import BadArgument, BadInput, NotRun
 from fastdup_db.graph import index
-from fastdup_db.pipeline import fetching, given
+from fastdup_db.pipeline import fetching, given, remote
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.run import listing_options
 from fastdup_db.store import duck
@@ -29,6 +29,7 @@ def run_request(
 ) -> RunRequest:
     """The request of one run. Raises `BadArgument` or `BadInput`, with nothing read but names and nothing written."""
     index.index_kind(config.nnf_mode, param=config.nnf_param)
+    remote.check(work_dir, config)
     fetching.check(config, _input(input_dir), reads_images=embeddings is None and config.run_mode != 2)
     if config.run_mode in (2, 3, 4):
         config = replace(config, overwrite=False)  # these stages work on what a run has stored

@@ -40,6 +40,7 @@ LEVELS = {
     "store": 3,
     "queries": 2,
     "config": 1,
+    "places": 1,
     "errors": 0,
     "__init__": -1,
 }

@@ -98,7 +98,7 @@ def test_many_small_appends_stay_small_and_restorable(table: VectorTable, monkey
     monkeypatch.setattr(lance, "HOUSEKEEPING_APPENDS", 50)
     versions = [table.append(*rows(i, i + 1)) for i in range(120)]
     assert content(table) == list(range(120))
-    assert len(list((table.path / "_versions").iterdir())) < 120
+    assert len(list(Path((table.place / "_versions").uri).iterdir())) < 120
     table.restore(versions[-5])
     assert content(table) == list(range(116))
 

@@ -14,6 +14,7 @@ from fastdup_db.config import RunConfig
 from fastdup_db.engines.ray import components, join, session
 from fastdup_db.graph import knn
 from fastdup_db.graph.knn import neighbors
+from fastdup_db.places import Place
 from fastdup_db.store import duck
 from fastdup_db.store.lance import VECTORS, VectorTable
 from tests import ray_rig
@@ -57,7 +58,7 @@ def test_the_same_neighbours_as_on_one_machine(engine, tmp_path, monkeypatch, na
     table = VectorTable(tmp_path, name=VECTORS[0], column=VECTORS[1])
     table.create([(np.arange(6000) * 3, matrix)], dim=32)
     here = neighbors(table, k=3, metric=name)
-    there = neighbors(table, k=3, metric=name, list_join=engine.list_join(tmp_path), folder=tmp_path)
+    there = neighbors(table, k=3, metric=name, list_join=engine.list_join(Place.of(tmp_path)), folder=tmp_path)
     assert "lists" in there.way and same(here, there)
     assert not (tmp_path / join.SCRATCH).exists()
 
@@ -70,7 +71,7 @@ def test_most_vectors_in_one_small_ball(engine, tmp_path, monkeypatch):
     blob = np.ones(32) + 0.05 * rng.standard_normal((3000, 32))
     matrix = np.concatenate([blob, rng.standard_normal((40, 32)), np.zeros((5, 32)), np.tile(blob[7], (200, 1))])
     here = neighbors(arrays(matrix), k=2)
-    there = neighbors(arrays(matrix), k=2, list_join=engine.list_join(tmp_path), folder=tmp_path)
+    there = neighbors(arrays(matrix), k=2, list_join=engine.list_join(Place.of(tmp_path)), folder=tmp_path)
     assert same(here, there)
 
 
@@ -92,7 +93,7 @@ def test_a_worker_killed_in_the_join_changes_nothing(engine, tmp_path, monkeypat
 
     thread = threading.Thread(target=killer)
     thread.start()
-    there = neighbors(arrays(matrix), k=2, list_join=engine.list_join(tmp_path), folder=tmp_path)
+    there = neighbors(arrays(matrix), k=2, list_join=engine.list_join(Place.of(tmp_path)), folder=tmp_path)
     done.set()
     thread.join()
     assert killed, "the join ended before a worker could be killed"
@@ -123,7 +124,9 @@ def planted_graph(seed: int) -> tuple[pa.Table, dict[int, int]]:
 def test_components_are_those_of_sql(engine, tmp_path):
     edges, planted = planted_graph(3)
     parts = [edges.slice(0, 200), edges.slice(200)]
-    found = pa.concat_tables(components.components(parts, folder=tmp_path, min_similarity=0.9)).sort_by("id")
+    found = pa.concat_tables(
+        components.components(parts, scratch=Place.of(tmp_path / components.SCRATCH), min_similarity=0.9)
+    ).sort_by("id")
     assert dict(zip(found["id"].to_pylist(), found["component_id"].to_pylist(), strict=True)) == planted
     with duck.scratch() as db:
         db.script("views/macros")
@@ -132,7 +135,9 @@ def test_components_are_those_of_sql(engine, tmp_path):
         )
         db.execute("components/rebuild", threshold=0.9)
         assert db.arrow("components/all").equals(found.cast(db.arrow("components/all").schema))
-    assert list(components.components([edges], folder=tmp_path, min_similarity=1.0)) == []
+    assert (
+        list(components.components([edges], scratch=Place.of(tmp_path / components.SCRATCH), min_similarity=1.0)) == []
+    )
     assert not any(tmp_path.iterdir())
 
 

@@ -14,7 +14,7 @@ import pytest
 import fastdup_db
 from fastdup_db import demo
 from fastdup_db.config import RunConfig
-from fastdup_db.engines import check_engine
+from fastdup_db.engines import check_engine, stored
 from fastdup_db.errors import BadArgument, MissingExtra
 from fastdup_db.pipeline import neighbors
 from tests import ray_rig
@@ -53,13 +53,18 @@ def test_resources_are_checked_before_anything_starts(resources, said):
 
 
 @pytest.mark.slow
-def test_planted_problems_come_out_as_on_one_machine(cluster, tmp_path):
+def test_planted_problems_come_out_as_on_one_machine(cluster, tmp_path, monkeypatch):
+    real = stored.read
     images = tmp_path / "images"
     demo.draw(images)
     here, there = (fastdup_db.create(tmp_path / engine, images) for engine in ("local", "ray"))
     here.run(progress=False, run_advanced_stats=True)
+    read: list[str] = []
+    monkeypatch.setattr(stored, "read", lambda parts, place: read.extend(tables := real(parts, place)) or tables)
     there.run(progress=False, run_advanced_stats=True, engine="ray", ray_address=cluster)
     assert_same(here, there)
+    assert set(read) == {"images", "instances", "stats", "advanced_stats"}, "rows come as Parquet parts"
+    assert len(there.invalid_instances()) > 0
     assert all(finding.found for finding in demo.check(there))
     cost = there.sql("from costs").iloc[0]
     assert (cost["engine"], cost["images"]) == ("ray", there.num_instances(valid_only=False))
@@ -105,36 +110,40 @@ def test_a_worker_killed_in_the_middle_changes_nothing(cluster, real_images, tmp
 DRIVER = """
 import os, signal, sys
 import fastdup_db
+from fastdup_db.engines import stored
 from fastdup_db.pipeline import extract
 
-work_dir, images, address = sys.argv[1:]
+work_dir, images, address, where = sys.argv[1:]
 extract.COMMIT_INSTANCES = 100
-commits = 0
-commit = extract.commit
+calls = 0
+real = getattr(stored, where)
 
 def dying(*args, **kwargs):
-    global commits
-    commit(*args, **kwargs)
-    commits += 1
-    if commits == 2:
+    global calls
+    calls += 1
+    if calls == 3:
         os.kill(os.getpid(), signal.SIGKILL)
+    return real(*args, **kwargs)
 
-extract.commit = dying
+setattr(stored, where, dying)
 fastdup_db.create(work_dir, images).run(progress=False, num_images=400, engine="ray", ray_address=address)
 """
 
 
 @pytest.mark.slow
-def test_a_killed_driver_goes_on_at_its_last_checkpoint(cluster, real_images, tmp_path):
+@pytest.mark.parametrize("where", ["read", "delete"], ids=["parts not in the database", "parts in it"])
+def test_a_killed_driver_goes_on_at_its_last_checkpoint(cluster, real_images, tmp_path, where):
     source = real_images / "imagenet-sample"
     env = {**os.environ, "PYTHONPATH": str(Path(fastdup_db.__file__).parents[1])}
-    command = [sys.executable, "-c", DRIVER, str(tmp_path / "ray"), str(source), cluster]
+    command = [sys.executable, "-c", DRIVER, str(tmp_path / "ray"), str(source), cluster, where]
     died = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert died.returncode == -signal.SIGKILL, died.stderr
+    assert any((tmp_path / "ray" / stored.PARTS).iterdir()), "it left files that nobody reads any more"
     here, there = (fastdup_db.create(tmp_path / engine, source) for engine in ("local", "ray"))
     here.run(progress=False, num_images=400)
     there.run(progress=False, num_images=400, engine="ray", ray_address=cluster)
     assert_same(here, there)
+    assert not (tmp_path / "ray" / stored.PARTS).exists()
     by_run = there.sql("select run_id, sum(images) as n from batches group by run_id order by run_id")["n"].tolist()
     assert len(by_run) == 2 and by_run[0] >= 200 and sum(by_run) == 400, "nothing is read twice into the tables"
 

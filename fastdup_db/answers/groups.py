@@ -108,9 +108,9 @@ class GroupVerbs(WorkDir):
         Returns:
             `duplicates()`. What was checked before is not checked again; a killed check goes on where it was.
         """
-        from fastdup_db.pipeline import verifying
+        from fastdup_db.pipeline import remote, verifying
 
-        with duck.connect(self._work_dir, read_only=False) as db:
+        with remote.writing(self._work_dir), duck.connect(self._work_dir, read_only=False) as db:
             self._last_run(db)
             verifying.check_again(
                 db, self._work_dir, scope=scope, k=k, lower=lower, upper=upper, threads=threads, progress=progress

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
     from fastdup_db.config import RunConfig
+    from fastdup_db.engines.stored import Stored, Writer
     from fastdup_db.engines.task import BatchResult, Task, WorkSpec
     from fastdup_db.graph.nearest import Nearest
-
-WriteVectors = Callable[["np.ndarray", "np.ndarray"], list[str]]
-"""Writes (ids int64 (n,), float32 (n, d)), in any process, where the parent can commit them; says how to find them."""
+    from fastdup_db.places import Place
 
 
 class Engine(Protocol):
@@ -27,22 +24,22 @@ class Engine(Protocol):
     """Processor time that other processes than this one have spent so far."""
 
     def run(
-        self, tasks: Iterable[Task], spec: WorkSpec, *, total: int, write: WriteVectors | None = None
-    ) -> Iterator[BatchResult]:
+        self, tasks: Iterable[Task], spec: WorkSpec, *, total: int, write: Writer | None = None
+    ) -> Iterator[BatchResult | Stored]:
         """Results in task order. total: how many tasks there are. write: lets workers in other processes store their
-        vectors themselves; the results then name them in `fragments`. Workers of this process ignore it."""
+        rows and vectors themselves; only where these lie comes back. Workers of this process ignore it."""
         ...
 
-    def shares(self, folder: Path) -> bool:
-        """Whether every worker sees this folder."""
+    def shares(self, folder: Place) -> bool:
+        """Whether every worker of another process sees this folder; False where there is none."""
         ...
 
-    def list_join(self, folder: Path) -> Callable[..., Nearest]:
+    def list_join(self, folder: Place) -> Callable[..., Nearest]:
         """A function like `graph.ivf.join` that finds the same. folder: where rows may lie while they change hands."""
         ...
 
     def components(
-        self, edges: Iterable[pa.Table], *, folder: Path, min_similarity: float
+        self, edges: Iterable[pa.Table], *, folder: Place, min_similarity: float
     ) -> Iterator[pa.Table] | None:
         """Components `id, component_id` of more edges (from_id, to_id, similarity) than one machine should work on;
         None where there is nothing but this machine. folder: for files on the way."""

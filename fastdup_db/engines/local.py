@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastdup_db import sources
@@ -19,6 +18,7 @@ from fastdup_db.sources.reference import Load, Reference
 if TYPE_CHECKING:
     from fastdup_db.engines.worker import Worker
     from fastdup_db.graph.nearest import Nearest
+    from fastdup_db.places import Place
 
 CHUNK = 16
 """Images per unit of work: enough to fill a batch of the network, few enough that threads end together."""
@@ -36,17 +36,17 @@ class Local:
         """Results in task order."""
         return run(tasks, spec, threads=self.threads)
 
-    def shares(self, folder: Path) -> bool:
-        """Threads see what this process sees."""
-        return True
+    def shares(self, folder: Place) -> bool:
+        """There are no other processes."""
+        return False
 
-    def list_join(self, folder: Path) -> Callable[..., Nearest]:
+    def list_join(self, folder: Place) -> Callable[..., Nearest]:
         """The join of `graph` itself."""
         from fastdup_db.graph import ivf
 
         return ivf.join
 
-    def components(self, edges: Any, *, folder: Path, min_similarity: float) -> None:
+    def components(self, edges: Any, *, folder: Place, min_similarity: float) -> None:
         """Left to SQL."""
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from fastdup_db.engines.task import BatchResult
 
 _F8, _I4, _I8, _S = pa.float64(), pa.int32(), pa.int64(), pa.string()
 
@@ -55,3 +59,23 @@ def measurements(ids: Sequence[int], values: Sequence[Sequence[float]], names: S
     columns: Sequence[Sequence[float]] = list(zip(*values, strict=True)) if values else [()] * len(names)
     arrays = [pa.array(ids, _I8), *(pa.array(c, _F8) for c in columns)]
     return pa.table(arrays, names=["id", *names])
+
+
+def tables(results: Sequence[tuple[BatchResult, np.ndarray]]) -> dict[str, pa.Table]:
+    """Results with the ids of their instances (int64), as the rows of each DuckDB table."""
+    found = {
+        "images": [r.images for r, _ in results],
+        "instances": [_with_ids(r.instances, ids) for r, ids in results],
+        "stats": [_measured(r.stats, ids) for r, ids in results],
+        "advanced_stats": [_measured(r.advanced_stats, ids) for r, ids in results],
+    }
+    return {name: pa.concat_tables(some) for name, some in found.items()}
+
+
+def _with_ids(table: pa.Table, ids: np.ndarray) -> pa.Table:
+    return table.set_column(table.schema.get_field_index("id"), "id", pa.array(ids, _I8))
+
+
+def _measured(table: pa.Table, ids: np.ndarray) -> pa.Table:
+    rows = table.column("id").to_numpy()
+    return _with_ids(table, ids[rows] if len(rows) else np.empty(0, np.int64))

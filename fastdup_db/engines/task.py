@@ -59,7 +59,7 @@ class BatchResult:
     """The rows of one batch, in task order, as Arrow tables named after their DuckDB tables.
 
     `instances.id` is null for detected boxes: the parent numbers them. `embeddings` is float32 (n, d); row i belongs
-    to `instances` row `embedded[i]`. `fragments` name vectors that a worker has written to storage instead.
+    to `instances` row `embedded[i]`.
     """
 
     images: pa.Table
@@ -68,4 +68,3 @@ class BatchResult:
     advanced_stats: pa.Table
     embedded: np.ndarray
     embeddings: np.ndarray
-    fragments: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fastdup_db.errors import BadArgument, NotRun
 from fastdup_db.exchange import export
+from fastdup_db.pipeline import remote
 from fastdup_db.pipeline.spec import LANCE_FOLDER
 from fastdup_db.sources import bucket, copies
 from fastdup_db.store import duck
@@ -27,9 +28,11 @@ def publish(work_dir: Path, uri: str) -> list[str]:
     if "://" not in uri:
         raise BadArgument(f"{uri!r} is no bucket; allowed: s3://bucket/prefix, minio://alias/bucket/prefix")
     bucket.parse(uri)
+    if (there := remote.uri_of(work_dir)) is not None:
+        raise BadArgument(f"this work_dir lies in a bucket: {there}; everybody can open it there")
     base = uri.rstrip("/")
     database = work_dir / duck.FILE_NAME
-    if duck.exists(work_dir) and database.with_name(f"{duck.FILE_NAME}.wal").exists():
+    if duck.exists(work_dir) and database.with_name(duck.LOG_NAME).exists():
         with duck.connect(work_dir, read_only=False):
             pass  # closing writes what a killed run left in the log into the file
     with duck.connect(work_dir) as db, tempfile.TemporaryDirectory(prefix="fastdup_db_") as temporary:

@@ -21,7 +21,7 @@ from fastdup_db import sources
 from fastdup_db.errors import BadArgument, ImageError, NotRun
 from fastdup_db.imaging import crops, decode
 from fastdup_db.models.captions import Captioner, source
-from fastdup_db.pipeline import listing
+from fastdup_db.pipeline import listing, remote
 from fastdup_db.pipeline.run import publish_views
 from fastdup_db.sources.reference import Load
 from fastdup_db.store import duck
@@ -66,15 +66,16 @@ def run(request: CaptionRequest) -> pd.DataFrame:
         "prompt": request.vqa_prompt or "",
         "settings": json.dumps(dict(request.kwargs), sort_keys=True, default=str),
     }
-    with duck.connect(request.work_dir, read_only=False) as db:  # writing: an older work_dir gets its table
-        names = _names(db, request)
-        missing = db.arrow("captions/missing", filenames=names, **asked)
-    if missing.num_rows:
-        _describe(request, missing, asked)
-    with duck.connect(request.work_dir, read_only=False) as db:
-        with db.transaction():
-            publish_views(db)
-        return db.frame("captions/rows", filenames=names, **asked)
+    with remote.writing(request.work_dir):
+        with duck.connect(request.work_dir, read_only=False) as db:  # writing: an older work_dir gets its table
+            names = _names(db, request)
+            missing = db.arrow("captions/missing", filenames=names, **asked)
+        if missing.num_rows:
+            _describe(request, missing, asked)
+        with duck.connect(request.work_dir, read_only=False) as db:
+            with db.transaction():
+                publish_views(db)
+            return db.frame("captions/rows", filenames=names, **asked)
 
 
 def _names(db: Database, request: CaptionRequest) -> list[str] | None:

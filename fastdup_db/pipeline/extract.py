@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
+from fastdup_db.engines import rows, stored
+from fastdup_db.engines.stored import Stored
 from fastdup_db.engines.task import BatchResult, Boxes, Task
 from fastdup_db.pipeline.listing import references
+from fastdup_db.places import Place
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
 
@@ -37,63 +41,89 @@ def tasks(db: Database, *, with_boxes: bool) -> Iterator[Task]:
 
 
 def store_results(
-    db: Database, results: Iterable[BatchResult], *, vectors: VectorTable, run_id: int, dimension: int, bar: tqdm[Any]
+    db: Database,
+    results: Iterable[BatchResult | Stored],
+    *,
+    vectors: VectorTable,
+    parts: Place,
+    run_id: int,
+    dimension: int,
+    bar: tqdm[Any],
+    committed: Callable[[], None],
 ) -> None:
-    """Commit results as they come: vectors to Lance, then the rows and the batch's marker in one transaction."""
-    gathered: list[BatchResult] = []
+    """Commit results as they come: vectors to Lance, then the rows and the batch's marker in one transaction.
+
+    parts: where what workers have stored lies. committed: told after every commit.
+    """
+    store = partial(commit, db, vectors=vectors, parts=parts, run_id=run_id, dimension=dimension)
+    gathered: list[BatchResult | Stored] = []
     since = time.monotonic()
     for result in results:
         gathered.append(result)
-        bar.update(result.images.num_rows)
-        instances = sum(r.instances.num_rows for r in gathered)
+        bar.update(_counts(result)[0])
+        instances = sum(_counts(r)[1] for r in gathered)
         if instances >= COMMIT_INSTANCES or time.monotonic() - since >= COMMIT_SECONDS:
-            commit(db, gathered, vectors=vectors, run_id=run_id, dimension=dimension)
+            store(gathered)
+            committed()
             gathered, since = [], time.monotonic()
     if gathered:
-        commit(db, gathered, vectors=vectors, run_id=run_id, dimension=dimension)
+        store(gathered)
+        committed()
 
 
-def commit(db: Database, results: list[BatchResult], *, vectors: VectorTable, run_id: int, dimension: int) -> None:
+def commit(
+    db: Database,
+    results: list[BatchResult | Stored],
+    *,
+    vectors: VectorTable,
+    parts: Place,
+    run_id: int,
+    dimension: int,
+) -> None:
     """One batch: its vectors first, then its rows and its marker together. A kill in between leaves vectors that no
     marker names; the next run restores the table to the version of the last marker."""
-    start = int(db.value("ingest/next_instance_id"))
+    images, instances = (sum(counts) for counts in zip(*map(_counts, results), strict=True))
+    here = [r for r in results if isinstance(r, BatchResult)]
+    elsewhere = [r for r in results if isinstance(r, Stored)]
+    version = vectors.version
+    tables: list[tuple[str, Any]] = []
+    if here:
+        numbered = _numbered(here, start=int(db.value("ingest/next_instance_id")))
+        embedded = np.concatenate([ids[r.embedded] for r, ids in numbered])
+        if len(embedded):
+            version = vectors.append(embedded, np.concatenate([r.embeddings for r, _ in numbered]))
+        tables += rows.tables(numbered).items()
+    if fragments := [f for r in elsewhere for f in r.fragments]:
+        version = vectors.append_written(fragments, dim=dimension)
+    tables += stored.read(elsewhere, parts).items()
+    with db.transaction():
+        for name, incoming in tables:
+            db.execute(f"ingest/insert_{name}", incoming=incoming)
+        db.execute("ingest/insert_batch", run_id=run_id, images=images, instances=instances)
+        db.execute("run/set_embeddings_version", run_id=run_id, version=version, dimension=dimension)
+    stored.delete(elsewhere, parts)
+    log.debug("committed %d images, %d instances", images, instances)
+
+
+def _counts(result: BatchResult | Stored) -> tuple[int, int]:
+    """Images and instances of a result."""
+    if isinstance(result, Stored):
+        return result.images, result.instances
+    return result.images.num_rows, result.instances.num_rows
+
+
+def _numbered(results: list[BatchResult], *, start: int) -> list[tuple[BatchResult, np.ndarray]]:
+    """Results with the ids of their instances; detected boxes, which come without, are numbered on from `start`."""
     numbered = []
     for result in results:
-        ids, start = _ids(result.instances, start)
+        column = result.instances.column("id")
+        if column.null_count:
+            ids = np.arange(start, start + len(column), dtype=np.int64)
+            start += len(column)
+        else:
+            ids = column.to_numpy().astype(np.int64)
         numbered.append((result, ids))
-    embeddings = np.concatenate([r.embeddings for r, _ in numbered])
-    embedded = np.concatenate([ids[r.embedded] for r, ids in numbered])
-    version = vectors.append(embedded, embeddings) if len(embedded) else vectors.version
-    if fragments := [f for r in results for f in r.fragments]:
-        version = vectors.append_written(fragments, dim=dimension)
-    images = pa.concat_tables([r.images for r, _ in numbered])
-    instances = pa.concat_tables([_with_ids(r.instances, ids, "id") for r, ids in numbered])
-    with db.transaction():
-        db.execute("ingest/insert_images", incoming=images)
-        db.execute("ingest/insert_instances", incoming=instances)
-        for name in ("stats", "advanced_stats"):
-            measured = [_measured(getattr(r, name), ids) for r, ids in numbered]
-            db.execute(f"ingest/insert_{name}", incoming=pa.concat_tables(measured))
-        db.execute("ingest/insert_batch", run_id=run_id, images=images.num_rows, instances=instances.num_rows)
-        db.execute("run/set_embeddings_version", run_id=run_id, version=version, dimension=dimension)
-    log.debug("committed %d images, %d instances", images.num_rows, instances.num_rows)
-
-
-def _ids(instances: pa.Table, start: int) -> tuple[np.ndarray, int]:
-    """The ids of a batch's instances; detected boxes, which come without, are numbered on from `start`."""
-    column = instances.column("id")
-    if column.null_count == 0:
-        return column.to_numpy().astype(np.int64), start
-    return np.arange(start, start + len(column), dtype=np.int64), start + len(column)
-
-
-def _with_ids(table: pa.Table, ids: np.ndarray, name: str) -> pa.Table:
-    return table.set_column(table.schema.get_field_index(name), name, pa.array(ids, pa.int64()))
-
-
-def _measured(table: pa.Table, ids: np.ndarray) -> pa.Table:
-    rows = table.column("id").to_numpy()
-    return _with_ids(table, ids[rows] if len(rows) else np.empty(0, np.int64), "id")
+    return numbered
 
 
 def _boxes(db: Database, batch: pa.RecordBatch) -> dict[int, Boxes]:

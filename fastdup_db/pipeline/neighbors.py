@@ -21,6 +21,7 @@ from fastdup_db.engines import Engine
 from fastdup_db.graph import adapt, cross, index, knn
 from fastdup_db.graph.knn import KnnGraph
 from fastdup_db.models import catalog
+from fastdup_db.pipeline import remote
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
@@ -118,7 +119,9 @@ def _components(db: Database, request: RunRequest, *, engine: Engine, graph: Knn
     lowest = float(request.config.cc_threshold)
     found = None
     if graph is not None and len(graph) > SQL_EDGES:
-        found = engine.components(graph.tables(rows=1_000_000), folder=request.work_dir, min_similarity=lowest)
+        found = engine.components(
+            graph.tables(rows=1_000_000), folder=remote.place(request.work_dir, ""), min_similarity=lowest
+        )
     if found is None:
         return db.execute("components/rebuild", threshold=lowest)
     db.execute("components/clear")
@@ -155,7 +158,7 @@ def _whole(
         mode=config.nnf_mode,
         threads=config.num_threads,
         folder=folder,
-        list_join=engine.list_join(folder),
+        list_join=engine.list_join(remote.place(folder, "")),
     )
 
 

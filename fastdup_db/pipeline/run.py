@@ -18,9 +18,10 @@ from tqdm import tqdm
 import fastdup_db
 from fastdup_db import sources
 from fastdup_db.engines import Engine, check_engine, open_engine
-from fastdup_db.engines.task import WorkSpec
+from fastdup_db.engines.stored import PARTS, Stored, Writer
+from fastdup_db.engines.task import BatchResult, WorkSpec
 from fastdup_db.errors import BadArgument, BadInput
-from fastdup_db.pipeline import annotating, extract, fetching, given, listing, neighbors
+from fastdup_db.pipeline import annotating, extract, fetching, given, listing, neighbors, remote
 from fastdup_db.pipeline.costs import Cost, Meter
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.spec import CROPS, LANCE_FOLDER, work_spec
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 EXTRACT_ONLY, GRAPH_ONLY = 1, 2  # v0's run_mode
 CROPS_CSV = "atrain_crops.csv"
-_OWN = (duck.FILE_NAME, f"{duck.FILE_NAME}.wal", LANCE_FOLDER, CROPS, "galleries", CROPS_CSV)
+_OWN = (duck.FILE_NAME, duck.LOG_NAME, CROPS, "galleries", CROPS_CSV)
 """What a fresh run removes from the work_dir, the database first: it is what says that the rest is there."""
 # what hangs on an image and goes with it, in an order in which each can still be found
 _DEPENDENT = ("edges", "verified", "keypoints", "stats", "advanced_stats", "captions", "instances", "images", "boxes")
@@ -46,6 +47,12 @@ def run(request: RunRequest) -> None:
     _check_detector(spec)
     check_engine(request.config)
     request.work_dir.mkdir(parents=True, exist_ok=True)
+    with remote.writing(request.work_dir):
+        _run(request, spec, dimension=dimension, providers=providers)
+    fetching.delete(request)
+
+
+def _run(request: RunRequest, spec: WorkSpec, *, dimension: int, providers: tuple[str, ...]) -> None:
     if _starts_afresh(request):
         _clear(request.work_dir)
     meter = Meter()
@@ -69,13 +76,12 @@ def run(request: RunRequest) -> None:
                 options = verifying.options_of(request)
                 verifying.check(db, vectors=vectors, folder=request.work_dir, options=options)
         _publish(db, request, run_id=run_id, cost=meter.cost(engine))
-    fetching.delete(request)
 
 
 def table(work_dir: Path, which: tuple[str, str]) -> VectorTable:
     """The Lance table `EMBEDDINGS` or `VECTORS` of a work_dir."""
     name, column = which
-    return VectorTable(Path(work_dir) / LANCE_FOLDER, name=name, column=column)
+    return VectorTable(remote.place(work_dir, LANCE_FOLDER), name=name, column=column)
 
 
 def listing_options(request: RunRequest) -> ListingOptions:
@@ -141,12 +147,14 @@ def _starts_afresh(request: RunRequest) -> bool:
 
 
 def _clear(work_dir: Path) -> None:
+    remote.clear(work_dir)
     for name in _OWN:
         path = work_dir / name
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+    remote.place(work_dir, LANCE_FOLDER).delete()
 
 
 def _input_name(request: RunRequest) -> str:
@@ -260,15 +268,30 @@ def _extract(
         Path(spec.crops_dir).mkdir(exist_ok=True)
     pending = int(db.value("ingest/pending_count"))
     tasks = extract.tasks(db, with_boxes=request.mode == "boxes")
+    parts = remote.place(request.work_dir, PARTS)
+    parts.delete()  # of a run that was killed: what it had not committed is read again
+    results: Iterator[BatchResult | Stored]
     if request.embeddings is not None:
         results = given.results(tasks, embeddings=request.embeddings, facts=request.facts)
     else:
-        # Detected boxes are numbered here, so their vectors come here, too.
-        by_workers = spec.embed and spec.mode != "detect" and engine.shares(request.work_dir)
-        write = embeddings.writer(dim=dimension) if by_workers else None
+        write = None
+        # Detected boxes are numbered here, so what belongs to them comes here, too.
+        if spec.mode != "detect" and engine.shares(remote.place(request.work_dir, "")):
+            parts.make()
+            write = Writer(parts, embeddings.writer(dim=dimension) if spec.embed else None)
         results = engine.run(tasks, spec, total=pending, write=write)
     with tqdm(total=pending, unit="image", disable=not request.config.progress or None, file=sys.stderr) as bar:
-        extract.store_results(db, results, vectors=embeddings, run_id=run_id, dimension=dimension, bar=bar)
+        extract.store_results(
+            db,
+            results,
+            vectors=embeddings,
+            parts=parts,
+            run_id=run_id,
+            dimension=dimension,
+            bar=bar,
+            committed=remote.Checkpoints(request.work_dir, embeddings),
+        )
+    parts.delete()
 
 
 def _nothing_valid(db: Database, request: RunRequest) -> str:

@@ -26,6 +26,7 @@ from fastdup_db.graph import adapt, knn, verify
 from fastdup_db.graph.metrics import metric as metric_named
 from fastdup_db.imaging.crops import NO_MARGIN, Margin
 from fastdup_db.imaging.keypoints import Keypoints
+from fastdup_db.pipeline import remote
 from fastdup_db.pipeline.listing import references
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.spec import LANCE_FOLDER, work_spec
@@ -160,7 +161,7 @@ def check_again(db: Database, work_dir: Path, **changes: Any) -> None:
     last = db.row("run/current") or {}
     config = RunConfig(**json.loads(last["config"]))
     request = RunRequest(work_dir, config, boxes=last["data_type"] == "boxes")
-    vectors = VectorTable(work_dir / LANCE_FOLDER, name=VECTORS[0], column=VECTORS[1])
+    vectors = VectorTable(remote.place(work_dir, LANCE_FOLDER), name=VECTORS[0], column=VECTORS[1])
     db.script("views/macros")
     check(db, vectors=vectors, folder=work_dir, options=options_of(request, **changes))
     db.script("views/verified_views")

@@ -107,6 +107,16 @@ def reached(settings: Settings) -> Iterator[None]:
         configure(before)
 
 
+def server() -> Settings:
+    """How `s3://` is reached in this process now: the settings, else the environment. Keys are not among it."""
+    named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return Settings(
+        _settings.endpoint_url or named or os.environ.get("FASTDUP_S3_ENDPOINT_URL") or None,
+        _settings.region or os.environ.get("AWS_REGION"),
+        _settings.anonymous or os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in ("1", "true", "yes"),
+    )
+
+
 def parse(uri: str) -> Location:
     """Takes an URL apart. Raises `BadInput` when it names no bucket."""
     scheme, _, rest = uri.partition("://")
@@ -135,7 +145,7 @@ def _connection(location: Location) -> tuple[Any, Direct]:
     if found is None:
         with _lock:
             if key not in _connections:
-                _connections[key] = _minio(location.alias) if location.alias else _s3(_settings)
+                _connections[key] = _minio(location.alias) if location.alias else _s3(server())
             found = _connections[key]
     return found
 
@@ -193,11 +203,8 @@ def _translated(what: str, exc: BaseException) -> FastdupError:
 
 
 def _s3(settings: Settings) -> tuple[Any, Direct]:
-    named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    endpoint = settings.endpoint_url or named or os.environ.get("FASTDUP_S3_ENDPOINT_URL") or None
-    public = settings.anonymous or os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in ("1", "true", "yes")
-    region = settings.region or os.environ.get("AWS_REGION")
-    return _connect(boto3.session.Session(region_name=region), endpoint, public=public)
+    session = boto3.session.Session(region_name=settings.region)
+    return _connect(session, settings.endpoint_url, public=settings.anonymous)
 
 
 def _minio(alias: str) -> tuple[Any, Direct]:

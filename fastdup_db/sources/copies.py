@@ -194,15 +194,7 @@ def upload_folder(
         key = prefix + name
         if _is_there(path, there.get(base.uri(key))):
             return None
-        client = bucket.client(base)
-        stamp = {"Metadata": {_MTIME: str(path.stat().st_mtime_ns)}}
-        try:
-            bucket.call(
-                base.uri(key),
-                lambda: client.upload_file(str(path), base.bucket, key, ExtraArgs=stamp, Config=_TRANSFER),
-            )
-        except ImageError as exc:
-            raise RemoteError(f"{base.uri(key)}: the server refuses to store it") from exc
+        upload_file(path, uri=base.uri(key))
         return name
 
     changed = []
@@ -215,6 +207,20 @@ def upload_folder(
         names = {base.uri(prefix + path.relative_to(home).as_posix()) for path in paths}
         _remove([name for name in there if name not in names])
     return changed
+
+
+def upload_file(path: Path, *, uri: str) -> None:
+    """Copies one file to an object; readers see the old one until the new one is whole. Raises as `upload_folder`."""
+    location = bucket.parse(uri)
+    client = bucket.client(location)
+    stamp = {"Metadata": {_MTIME: str(path.stat().st_mtime_ns)}}
+    try:
+        bucket.call(
+            uri,
+            lambda: client.upload_file(str(path), location.bucket, location.key, ExtraArgs=stamp, Config=_TRANSFER),
+        )
+    except ImageError as exc:
+        raise RemoteError(f"{uri}: the server refuses to store it") from exc
 
 
 def _remove(uris: Iterable[str]) -> None:

@@ -27,6 +27,8 @@ from fastdup_db.errors import BadArgument, FastdupError, NotRun, SchemaTooNew, W
 log = logging.getLogger(__name__)
 
 FILE_NAME = "fastdup.duckdb"
+LOG_NAME = f"{FILE_NAME}.wal"
+"""What is committed and not yet in the file, while a connection writes or after one was killed."""
 _TABULAR = (pa.Table, pa.RecordBatch, pa.RecordBatchReader, pads.Dataset, pads.Scanner, pd.DataFrame)
 
 

@@ -13,7 +13,6 @@ A handle keeps no file open and no state: it can be pickled, and two processes c
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from fastdup_db.errors import BadArgument, NotRun
+from fastdup_db.places import Place
 from fastdup_db.store.lance_rows import Ids, Matrix, arrays, dim_of, gather, record, schema_of
 
 if TYPE_CHECKING:  # importing lance takes 0.15 s and loads pandas; naming a table must not
@@ -37,6 +37,8 @@ VECTORS = ("vectors", "vector")
 
 KEPT_VERSIONS = 32
 """Versions that housekeeping leaves restorable. A run's marker is at most a few appends behind the newest."""
+CHECKPOINT = "checkpoint"
+"""Lance's tag of the version that `hold` keeps."""
 HOUSEKEEPING_APPENDS = 512
 """Every append rewrites the list of fragments: 3,000 appends of 64 rows left 363 MB of lists beside 434 MB of vectors
 and grew from 3.5 to 8 ms each. Merging small fragments and dropping old lists this often keeps both flat."""
@@ -46,18 +48,18 @@ and grew from 3.5 to 8 ms each. Merging small fragments and dropping old lists t
 class VectorTable:
     """Rows `(id int64, <column> fixed_size_list<float32, d>)`, ids unique, in the LanceDB database `folder`."""
 
-    folder: Path
+    folder: Path | Place
     name: str
     column: str
 
     @property
-    def path(self) -> Path:
-        """Where the table's files lie."""
-        return self.folder / f"{self.name}.lance"
+    def place(self) -> Place:
+        """Where the table's files lie: on a disk or in a bucket."""
+        return Place.of(self.folder) / f"{self.name}.lance"
 
     def exists(self) -> bool:
         """Whether the table has been created."""
-        return (self.path / "_versions").is_dir()
+        return (self.place / "_versions").exists()
 
     def dataset(self) -> lance.LanceDataset:
         """The open Lance dataset at its newest version. Raises NotRun where there is none."""
@@ -65,7 +67,7 @@ class VectorTable:
             raise NotRun(f"no table {self.name!r} in {self.folder}; run() creates it")
         import lance
 
-        return lance.dataset(str(self.path))
+        return lance.dataset(self.place.uri, storage_options=self.place.storage_options)
 
     def arrow(self) -> pads.Dataset:
         """A pyarrow dataset that DuckDB scans with projections and filters pushed down."""
@@ -86,7 +88,7 @@ class VectorTable:
 
     def nbytes(self) -> int:
         """Bytes on disk: vectors, indexes and the versions still kept."""
-        return sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file())
+        return self.place.nbytes()
 
     # ---- writing -------------------------------------------------------------------------------------------------
 
@@ -97,13 +99,15 @@ class VectorTable:
         schema = schema_of(self.column, dim)
         stream = (record(ids, matrix, schema=schema) for ids, matrix in batches)
         self.drop()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        Place.of(self.folder).make()
         reader = pa.RecordBatchReader.from_batches(schema, stream)
-        return int(lance.write_dataset(reader, str(self.path), schema=schema, mode="create").version)
+        options = self.place.storage_options
+        created = lance.write_dataset(reader, self.place.uri, schema=schema, mode="create", storage_options=options)
+        return int(created.version)
 
     def drop(self) -> None:
         """Remove the table with all its versions and indexes."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        self.place.delete()
 
     def append(self, ids: Ids, matrix: Matrix) -> int:
         """The version after adding rows with new ids; creates the table when there is none.
@@ -123,7 +127,7 @@ class VectorTable:
 
     def writer(self, *, dim: int) -> FragmentWriter:
         """What any process that sees `folder` can write vectors with, for `append_written` to add to the table."""
-        return FragmentWriter(str(self.path), self.column, dim)
+        return FragmentWriter(self.place, self.column, dim)
 
     def append_written(self, fragments: Sequence[str], *, dim: int) -> int:
         """The version after adding what `writer` functions wrote, in one commit; creates the table as `append` does.
@@ -134,11 +138,16 @@ class VectorTable:
         from lance.fragment import FragmentMetadata
 
         parts = [FragmentMetadata.from_json(text) for text in fragments]
+        place = self.place
         if not self.exists():
             first = lance.LanceOperation.Overwrite(schema_of(self.column, dim), parts)
-            return int(lance.LanceDataset.commit(str(self.path), first).version)
-        version = self.version
-        dataset = lance.LanceDataset.commit(str(self.path), lance.LanceOperation.Append(parts), read_version=version)
+            return int(lance.LanceDataset.commit(place.uri, first, storage_options=place.storage_options).version)
+        dataset = lance.LanceDataset.commit(
+            place.uri,
+            lance.LanceOperation.Append(parts),
+            read_version=self.version,
+            storage_options=place.storage_options,
+        )
         if len(dataset.fragment_ids()) >= HOUSEKEEPING_APPENDS:
             return self.compact()
         return int(dataset.version)
@@ -171,9 +180,17 @@ class VectorTable:
         dataset = self.dataset()
         if dataset.version != version:
             if version not in {int(v["version"]) for v in dataset.versions()}:
-                raise BadArgument(f"version {version} of {self.path} is no longer kept; run with overwrite=True")
-            lance.dataset(str(self.path), version=version).restore()
+                raise BadArgument(f"version {version} of {self.place.uri} is no longer kept; run with overwrite=True")
+            lance.dataset(self.place.uri, version=version, storage_options=self.place.storage_options).restore()
         return self.version
+
+    def hold(self, version: int) -> None:
+        """Keep a version restorable until another is held, however many follow it."""
+        tags = self.dataset().tags
+        if CHECKPOINT in tags.list():
+            tags.update(CHECKPOINT, version)
+        else:
+            tags.create(CHECKPOINT, version)
 
     def compact(self, *, keep: int = KEPT_VERSIONS) -> int:
         """The version after merging small files, bringing indexes up to date and forgetting old versions.
@@ -184,7 +201,7 @@ class VectorTable:
         dataset.optimize.compact_files()
         if dataset.describe_indices():
             dataset.optimize.optimize_indices()
-        dataset.cleanup_old_versions(older_than=timedelta(0), retain_versions=keep)
+        dataset.cleanup_old_versions(older_than=timedelta(0), retain_versions=keep, error_if_tagged_old_versions=False)
         return self.version
 
     # ---- reading -------------------------------------------------------------------------------------------------
@@ -244,7 +261,7 @@ class VectorTable:
 class FragmentWriter:
     """Writes vectors of a table as Lance fragments, in any process; `VectorTable.append_written` commits them."""
 
-    path: str
+    place: Place
     column: str
     dim: int
 
@@ -254,4 +271,6 @@ class FragmentWriter:
 
         schema = schema_of(self.column, self.dim)
         table = pa.table(record(ids, matrix, schema=schema))
-        return [json.dumps(f.to_json()) for f in write_fragments(table, self.path, schema=schema)]
+        options = self.place.storage_options
+        written = write_fragments(table, self.place.uri, schema=schema, storage_options=options)
+        return [json.dumps(f.to_json()) for f in written]

@@ -61,5 +61,5 @@ def index_statistics(table: VectorTable) -> tuple[int, int]:
     """(lists of the index, its bytes on disk)."""
     os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")  # else Lance warns that it will leave them out
     parts = table.dataset().stats.index_stats(INDEX_NAME)["indices"]
-    size = sum(f.stat().st_size for f in (table.path / "_indices").rglob("*") if f.is_file())
-    return max((int(part.get("num_partitions", 1)) for part in parts), default=1), size
+    lists = max((int(part.get("num_partitions", 1)) for part in parts), default=1)
+    return lists, (table.place / "_indices").nbytes()

@@ -12,6 +12,7 @@ import fastdup_db
 from fastdup_db.config import RunConfig
 from fastdup_db.engines.local import cores
 from fastdup_db.graph.knn import neighbors
+from fastdup_db.places import Place
 from fastdup_db.planning import estimate
 from fastdup_db.store.lance import VECTORS, VectorTable
 from tests import ray_rig
@@ -64,7 +65,7 @@ def test_joins(address, tmp_path, rows):
     table.create([(np.arange(rows), grouped(rows))], dim=DIM)
     with session.connected(RunConfig(engine="ray", ray_address=address)) as engine:
         begun = time.process_time()
-        graph = neighbors(table, k=2, list_join=engine.list_join(tmp_path), folder=tmp_path)
+        graph = neighbors(table, k=2, list_join=engine.list_join(Place.of(tmp_path)), folder=tmp_path)
         here, there = time.process_time() - begun, engine.cpu_seconds
     parts, _, probes = (int(word) for word in graph.way.replace("x", "").replace(",", "").split() if word.isdigit())
     planned = estimate(rows, partitions=parts, probes=probes)

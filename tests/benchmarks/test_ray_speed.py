@@ -12,6 +12,7 @@ import pytest
 import fastdup_db
 from fastdup_db.config import RunConfig
 from fastdup_db.graph.knn import neighbors
+from fastdup_db.places import Place
 from fastdup_db.store.lance import VECTORS, VectorTable
 from tests import ray_rig
 
@@ -95,7 +96,7 @@ def test_neighbours(address, tmp_path):
     here = neighbors(table, k=2)
     local_seconds = time.monotonic() - begun
     with session.connected(RunConfig(engine="ray", ray_address=address)) as engine, Watch() as watch:
-        join = engine.list_join(tmp_path)
+        join = engine.list_join(Place.of(tmp_path))
         begun = time.monotonic()
         there = neighbors(table, k=2, list_join=join, folder=tmp_path)
         ray_seconds = time.monotonic() - begun

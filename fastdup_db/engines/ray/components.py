@@ -8,15 +8,15 @@ O(log² n) rounds, however long a chain is. Every round is two shuffles by node,
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from fastdup_db.places import Place
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +29,15 @@ ROWS_PER_BLOCK = 20_000_000
 """Pairs of one block: 320 MB, and about as much again while they are sorted."""
 
 
-def components(edges: Iterable[pa.Table], *, folder: Path, min_similarity: float) -> Iterator[pa.Table]:
+def components(edges: Iterable[pa.Table], *, scratch: Place, min_similarity: float) -> Iterator[pa.Table]:
     """Tables `id, component_id` (int64), every node of a pair once; component_id is the lowest id of its component.
 
-    edges: tables with from_id, to_id, similarity; those with at least `min_similarity` count. folder: on storage that
-    every node sees, for files that are gone afterwards.
+    edges: tables with from_id, to_id, similarity; those with at least `min_similarity` count. scratch: a folder
+    that every node sees, for this alone; gone afterwards.
     """
     import ray
 
-    scratch = Path(folder) / SCRATCH
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.delete()
     try:
         count = _write(edges, scratch / "0", min_similarity=min_similarity)
         if not count:
@@ -50,8 +49,9 @@ def components(edges: Iterable[pa.Table], *, folder: Path, min_similarity: float
             pairs = _by_node(_read(scratch / str(number)).map_batches(both_ways), blocks=blocks)
             stars = _by_node(pairs.map_batches(large_star, batch_size=None).map_batches(downwards), blocks=blocks)
             stars = stars.map_batches(small_star, batch_size=None)
-            stars.write_parquet(str(scratch / str(number + 1)))
-            shutil.rmtree(scratch / str(number))
+            after_it = scratch / str(number + 1)
+            stars.write_parquet(after_it.path, filesystem=after_it.files)
+            (scratch / str(number)).delete()
             number += 1
             marks = _read(scratch / str(number)).map_batches(mark, batch_size=None).take_all()
             after = (sum(m["count"] for m in marks), sum(int(m["mark"]) for m in marks) % 2**64)
@@ -64,24 +64,24 @@ def components(edges: Iterable[pa.Table], *, folder: Path, min_similarity: float
         ).to_arrow_refs():  # fmt: skip
             yield ray.get(ref)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.delete()
 
 
-def _write(edges: Iterable[pa.Table], target: Path, *, min_similarity: float) -> int:
-    target.mkdir(parents=True)
+def _write(edges: Iterable[pa.Table], target: Place, *, min_similarity: float) -> int:
+    target.make()
     count = 0
     for number, table in enumerate(edges):
         near = table.column("similarity").to_numpy().astype(np.float64) >= min_similarity  # as SQL compares them
         u, v = (table.column(name).to_numpy()[near] for name in ("from_id", "to_id"))
-        pq.write_table(pa.table({"u": u, "v": v}), target / f"{number:08d}.parquet")
+        pq.write_table(pa.table({"u": u, "v": v}), (target / f"{number:08d}.parquet").path, filesystem=target.files)
         count += len(u)
     return count
 
 
-def _read(folder: Path) -> Any:
+def _read(folder: Place) -> Any:
     import ray
 
-    dataset = ray.data.read_parquet(str(folder))
+    dataset = ray.data.read_parquet(folder.path, filesystem=folder.files)
     dataset.context.enable_progress_bars = False
     dataset.context.print_on_execution_start = False
     return dataset

@@ -9,14 +9,14 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
-from fastdup_db.engines import WriteVectors, local
+from fastdup_db.engines import local
+from fastdup_db.engines.stored import Stored, Writer
 from fastdup_db.engines.task import BatchResult, Task, WorkSpec
 from fastdup_db.errors import FastdupError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 UNITS_PER_WORKER = 16
 """A small collection is cut finely enough that workers end together."""
 MOST_PER_UNIT = 1024
-"""Images of a unit: some seconds of work, and a fragment of 2 MB where workers write the vectors."""
+"""Images of a unit: some seconds of work, a fragment of 2 MB and Parquet files of 0.2 MB."""
 MOST_IN_SEQUENCE = 8192
 """A compressed tar or a video is read from its beginning: its images stay in one unit up to this many."""
 WINDOW_PER_WORKER = 64
@@ -37,7 +37,7 @@ WINDOW_PER_WORKER = 64
 class Done:
     """One finished unit."""
 
-    results: list[BatchResult]
+    results: Sequence[BatchResult | Stored]
     cpu_seconds: float
 
 
@@ -46,7 +46,7 @@ def run(
     spec: WorkSpec,
     *,
     total: int,
-    write: WriteVectors | None,
+    write: Writer | None,
     workers: int,
     resources: Resources,
 ) -> Iterator[Done]:
@@ -57,7 +57,7 @@ def run(
     while window := [
         pa.table({"unit": pa.array([u], pa.large_binary())}) for u in islice(stream, window_units(workers))
     ]:
-        dataset = ray.data.from_arrow(window)
+        dataset: Any = ray.data.from_arrow(window)
         context = dataset.context
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
@@ -98,7 +98,7 @@ def _batches(dataset: Any) -> Iterator[pa.Table]:
 class UnitWorker:
     """An actor: one model, one unit of images after another."""
 
-    def __init__(self, spec: WorkSpec, write: WriteVectors | None, *, threads: int) -> None:
+    def __init__(self, spec: WorkSpec, write: Writer | None, *, threads: int) -> None:
         from fastdup_db.engines.worker import Worker
 
         self._spec, self._write, self._threads = spec, write, threads
@@ -112,20 +112,9 @@ class UnitWorker:
 
     def _one(self, tasks: list[Task]) -> Done:
         results = list(local.run(tasks, self._spec, threads=self._threads, worker=self._worker))
-        if self._write is not None:
-            results = written(results, self._write)
+        done = results if self._write is None else [self._write(results)]
         before, self._counted = self._counted, time.process_time()
-        return Done(results, self._counted - before)
-
-
-def written(results: Sequence[BatchResult], write: WriteVectors) -> list[BatchResult]:
-    """The same results, their vectors stored: the first one names the fragments."""
-    ids = np.concatenate([r.instances.column("id").to_numpy()[r.embedded] for r in results])
-    if not len(ids):
-        return list(results)
-    fragments = tuple(write(ids, np.concatenate([r.embeddings for r in results])))
-    empty = [replace(r, embedded=r.embedded[:0], embeddings=r.embeddings[:0]) for r in results]
-    return [replace(empty[0], fragments=fragments), *empty[1:]]
+        return Done(done, self._counted - before)
 
 
 def unit_size(total: int, *, workers: int) -> int:

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-import shutil
-import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from fastdup_db.graph.lists import Lists, Numbers
 from fastdup_db.graph.metrics import Matrix, Metric
 from fastdup_db.graph.nearest import NOBODY, Ids, Nearest, Scores
 from fastdup_db.graph.rows import READ_ROWS, Prepared
+from fastdup_db.places import Place
 
 log = logging.getLogger(__name__)
 
@@ -88,27 +88,27 @@ def join(
     budget: int,
     threads: int | None = None,
     folder: Path | None = None,
+    scratch: Place,
     slots: int,
     spent: Callable[[float], None],
 ) -> Nearest:
     """The k nearest of every vector, as `graph.ivf.join` finds them.
 
-    folder: on storage that every node sees. slots: tasks that run at once. spent: told the processor seconds of tasks.
-    `budget` and `threads` are of this machine and do not matter here.
+    scratch: a folder that every node sees, for this join alone. slots: tasks that run at once. spent: told the
+    processor seconds of tasks. `budget`, `threads` and `folder` are of this machine and do not matter here.
     """
     nearest = Nearest(len(vectors), k=k)
-    scratch = Path(folder) / SCRATCH if folder else Path(tempfile.mkdtemp(prefix="fastdup-db-"))
     try:
         for lists in plan.partitions:
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir(parents=True)
+            scratch.delete()
+            scratch.make()
             for rows, found, scores in _partition(
                 vectors, lists=lists, probes=plan.probes, k=k, scratch=scratch, slots=slots, spent=spent
             ):
                 real = found != NOBODY
                 nearest.offer(np.repeat(rows, k)[real.ravel()], found[real], scores[real])
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.delete()
     nearest.ids = np.where(nearest.ids == NOBODY, NOBODY, ids[np.maximum(nearest.ids, 0)])
     return nearest
 
@@ -119,14 +119,14 @@ def _partition(
     lists: Lists,
     probes: int,
     k: int,
-    scratch: Path,
+    scratch: Place,
     slots: int,
     spent: Callable[[float], None],
 ) -> Iterator[tuple[Ids, Ids, Scores]]:
     """(rows (m,), their nearest rows (m, k), scores (m, k)) of every join task."""
     import ray
 
-    remote = {f: ray.remote(num_cpus=1, max_retries=RETRIES)(f) for f in (assign, scatter, join_bins)}
+    remote: dict[Any, Any] = {f: ray.remote(num_cpus=1, max_retries=RETRIES)(f) for f in (assign, scatter, join_bins)}
     source, centroids = ray.put(vectors.source), ray.put(lists)
     metric = vectors.metric.name
     parts = [slice(start, start + PART_ROWS) for start in range(0, len(vectors), PART_ROWS)]
@@ -140,20 +140,21 @@ def _partition(
     bins = make_bins(looking, row_bytes=4 * lists.centroids.shape[1], slots=slots)
     where = ray.put(bins)
     jobs = (
-        remote[scatter].remote(n, source, p.start, vectors.kept[p], of[p], where, str(scratch), metric)
+        remote[scatter].remote(n, source, p.start, vectors.kept[p], of[p], where, scratch, metric)
         for n, p in enumerate(parts)
     )
     filled = np.zeros((len(parts), len(bins)), dtype=bool)
-    for number, is_filled, seconds in _done(jobs, at_once=2 * slots):
-        filled[number] = is_filled
+    names = [""] * len(parts)
+    for number, name, is_filled, seconds in _done(jobs, at_once=2 * slots):
+        names[number], filled[number] = name, is_filled
         spent(seconds)
     log.debug("joining %d lists in %d bins", len(lists), len(bins))
 
-    def files(number: int) -> list[int]:
-        return np.flatnonzero(filled[:, number]).tolist()
+    def files(number: int) -> list[str]:
+        return [names[part] for part in np.flatnonzero(filled[:, number])]
 
     jobs = (
-        remote[join_bins].remote(t, [files(n) for n in t], [bins.lists[n] for n in t], str(scratch), k, metric)
+        remote[join_bins].remote(t, [files(n) for n in t], [bins.lists[n] for n in t], scratch, k, metric)
         for t in bins.tasks()
     )
     for rows, found, scores, seconds in _done(jobs, at_once=4 * slots):
@@ -213,10 +214,10 @@ def assign(number: int, source: Parts, kept: Ids, lists: Lists, probes: int, met
 
 
 def scatter(
-    number: int, source: Parts, start: int, kept: Ids, of: Numbers, bins: Bins, scratch: str, metric: str
-) -> tuple[int, Any, float]:
-    """Write the rows `start …` to one Arrow file, a record batch for each bin: (part, bool (bins,) which are filled,
-    processor seconds). Done again, it writes the same file again."""
+    number: int, source: Parts, start: int, kept: Ids, of: Numbers, bins: Bins, scratch: Place, metric: str
+) -> tuple[int, str, Any, float]:
+    """Write the rows `start …` to one Arrow file, a record batch for each bin: (part, the file, bool (bins,) which are
+    filled, processor seconds). Done again, it writes another file."""
     begun = time.process_time()
     rows = np.arange(start, start + len(kept))
     matrix = np.concatenate(
@@ -225,20 +226,20 @@ def scatter(
     wanted = bins.of(np.repeat(rows, of.shape[1]), of.ravel().astype(np.int64))
     pairs = np.unique(wanted * len(rows) + np.repeat(np.arange(len(rows)), of.shape[1]))
     at, ends = pairs % len(rows), np.searchsorted(pairs // len(rows), np.arange(len(bins) + 1))
-    target = Path(scratch) / _file(number)
+    name = f"{number:08d}-{uuid.uuid4().hex}.arrow"
     schema = _schema(of, matrix)
-    with tempfile.NamedTemporaryFile(dir=scratch, delete=False) as file, pa.ipc.new_file(file, schema) as writer:
+    target = scratch / name
+    with target.files.open_output_stream(target.path) as file, pa.ipc.new_file(file, schema) as writer:
         for first, last in itertools.pairwise(ends):
             writer.write_batch(_batch(rows, of, matrix, at[first:last], schema=schema))
-    Path(file.name).rename(target)
-    return number, np.diff(ends) > 0, time.process_time() - begun
+    return number, name, np.diff(ends) > 0, time.process_time() - begun
 
 
 def join_bins(
     bins: Sequence[int],
-    files: Sequence[Sequence[int]],
+    files: Sequence[Sequence[str]],
     lists: Sequence[tuple[int, int]],
-    scratch: str,
+    scratch: Place,
     k: int,
     metric: str,
 ) -> tuple[Ids, Ids, Scores, float]:
@@ -278,11 +279,11 @@ def _lists(of: Numbers, first: int, last: int) -> Iterator[tuple[Ids, Ids]]:
         yield looking[own], looking[~own]
 
 
-def _gather(scratch: str, *, files: Sequence[int], bin: int) -> tuple[Ids, Numbers, Matrix]:
+def _gather(scratch: Place, *, files: Sequence[str], bin: int) -> tuple[Ids, Numbers, Matrix]:
     """(rows (m,), lists (m, probes), vectors (m, d)) of one bin, rows ascending, from all files that have some."""
     batches = []
-    for number in files:
-        with pa.memory_map(str(Path(scratch) / _file(number))) as file:
+    for name in files:
+        with scratch.files.open_input_file((scratch / name).path) as file:
             batches.append(pa.ipc.open_file(file).get_batch(bin))
     if not batches:
         return np.empty(0, np.int64), np.empty((0, 1), np.int64), np.empty((0, 1), np.float32)
@@ -302,10 +303,6 @@ def _batch(rows: Ids, of: Numbers, matrix: Matrix, at: Ids, *, schema: pa.Schema
 def _schema(of: Numbers, matrix: Matrix) -> pa.Schema:
     lists = pa.list_(pa.from_numpy_dtype(of.dtype), of.shape[1])
     return pa.schema([("row", pa.int64()), ("lists", lists), ("vector", pa.list_(pa.float32(), matrix.shape[1]))])
-
-
-def _file(number: int) -> str:
-    return f"{number:08d}.arrow"
 
 
 def _read(source: Parts, kept: Ids, *, metric: Metric) -> Matrix:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastdup_db.config import RunConfig
-from fastdup_db.engines import WriteVectors
 from fastdup_db.engines.local import cores
+from fastdup_db.engines.stored import Stored, Writer
 from fastdup_db.engines.task import BatchResult, Task, WorkSpec
 from fastdup_db.errors import BadArgument, FastdupError, MissingExtra, one_of
+from fastdup_db.places import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,8 +80,8 @@ class RayEngine:
     cpu_seconds: float = 0.0
 
     def run(
-        self, tasks: Iterable[Task], spec: WorkSpec, *, total: int, write: WriteVectors | None = None
-    ) -> Iterator[BatchResult]:
+        self, tasks: Iterable[Task], spec: WorkSpec, *, total: int, write: Writer | None = None
+    ) -> Iterator[BatchResult | Stored]:
         """Results in task order. A lost worker's unit of images is done again elsewhere."""
         from fastdup_db.engines.ray import ingest
 
@@ -89,45 +89,51 @@ class RayEngine:
             self.cpu_seconds += done.cpu_seconds
             yield from done.results
 
-    def shares(self, folder: Path) -> bool:
+    def shares(self, folder: Place) -> bool:
         """Whether every node of the cluster sees a file that is written into `folder` now."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        see = ray.remote(num_cpus=0)(os.path.exists)
+        see = ray.remote(num_cpus=0)(_sees)
         nodes = [n["NodeID"] for n in ray.nodes() if n["Alive"]]
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".fastdup-db-shared-") as probe:
+        probe = folder / f".fastdup-db-shared-{uuid.uuid4().hex}"
+        with probe.files.open_output_stream(probe.path) as file:
+            file.write(b"seen")
+        try:
             answers = [
-                see.options(scheduling_strategy=NodeAffinitySchedulingStrategy(n, soft=True)).remote(probe.name)
+                see.options(scheduling_strategy=NodeAffinitySchedulingStrategy(n, soft=True)).remote(probe)
                 for n in nodes
             ]
             return all(ray.get(answers))
+        finally:
+            probe.delete()
 
     def spent(self, seconds: float) -> None:
         """Add processor time that a task reports."""
         self.cpu_seconds += seconds
 
-    def list_join(self, folder: Path) -> Callable[..., Nearest]:
+    def list_join(self, folder: Place) -> Callable[..., Nearest]:
         """`graph.ivf.join` with its lists as tasks, where every node sees `folder`; else that of this machine."""
         from fastdup_db.engines.ray import join
         from fastdup_db.graph import ivf
 
         if not self.shares(folder):
             log.warning(
-                "neighbours are looked for on this machine alone: not every node of the cluster sees %s", folder
+                "neighbours are looked for on this machine alone: not every node of the cluster sees %s",
+                folder.uri,
             )
             return ivf.join
-        return partial(join.join, slots=self.slots, spent=self.spent)
+        return partial(join.join, scratch=folder / join.SCRATCH, slots=self.slots, spent=self.spent)
 
     def components(
-        self, edges: Iterable[pa.Table], *, folder: Path, min_similarity: float
+        self, edges: Iterable[pa.Table], *, folder: Place, min_similarity: float
     ) -> Iterator[pa.Table] | None:
         """By label propagation between files in `folder`, where every node sees it."""
         from fastdup_db.engines.ray import components
 
         if not self.shares(folder):
             return None
-        return components.components(edges, folder=folder, min_similarity=min_similarity)
+        return components.components(edges, scratch=folder / components.SCRATCH, min_similarity=min_similarity)
 
 
 @contextmanager
@@ -158,6 +164,15 @@ def connected(config: RunConfig) -> Iterator[RayEngine]:
     finally:
         if joined:
             ray.shutdown()
+
+
+def _sees(probe: Place) -> bool:
+    """Whether this process can read a file; an answer of no is not worth a failed run."""
+    try:
+        return probe.exists()
+    except OSError as exc:
+        log.warning("a node does not see %s: %s", probe.uri, exc)
+        return False
 
 
 def _init(config: RunConfig, wanted: Resources) -> None:

@@ -1,0 +1,115 @@
+"""Folders that several machines may see: on a disk, or below `s3://`; files in them through pyarrow."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One folder; picklable, so that workers get it.
+
+    uri: a path, or `s3://bucket/prefix`. endpoint, region, anonymous: how that bucket is reached. Keys are never held
+    here: every process takes those of its own machine (environment, profile or role).
+    """
+
+    uri: str
+    endpoint: str | None = None
+    region: str | None = None
+    anonymous: bool = False
+
+    @classmethod
+    def of(cls, folder: str | os.PathLike[str] | Place) -> Place:
+        """A folder on a disk as a place; a place as it is."""
+        return folder if isinstance(folder, Place) else cls(os.fspath(folder))
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it lies in a bucket."""
+        return self.uri.startswith("s3://")
+
+    @property
+    def path(self) -> str:
+        """What its filesystem calls it."""
+        return self.uri.removeprefix("s3://") if self.is_remote else self.uri
+
+    @property
+    def files(self) -> FileSystem:
+        """The filesystem that `path` is one of."""
+        return _bucket(self.endpoint, self.region, self.anonymous) if self.is_remote else _disk()
+
+    @property
+    def storage_options(self) -> dict[str, str] | None:
+        """The same for Lance; None for a disk."""
+        if not self.is_remote:
+            return None
+        options = {"aws_region": self.region or "us-east-1"}
+        if self.endpoint:
+            options["aws_endpoint"] = self.endpoint
+            options["allow_http"] = str(self.endpoint.startswith("http://")).lower()
+        return options | ({"aws_skip_signature": "true"} if self.anonymous else {})
+
+    def __truediv__(self, name: str) -> Place:
+        return replace(self, uri=f"{self.uri.rstrip('/')}/{name}")
+
+    def exists(self) -> bool:
+        """Whether a file is there, or a folder; in a bucket one with files in it: some servers keep empty ones."""
+        from pyarrow.fs import FileSelector
+
+        if not self.is_remote:
+            return Path(self.uri).exists()
+        inside = FileSelector(self.path, allow_not_found=True)
+        return self._info().is_file or any(info.is_file for info in self.files.get_file_info(inside))
+
+    def make(self) -> None:
+        """Make the folder; a bucket needs none."""
+        if not self.is_remote:
+            Path(self.uri).mkdir(parents=True, exist_ok=True)
+
+    def delete(self) -> None:
+        """Remove a folder with all that is in it, or a file; nothing is said where there is neither."""
+        from pyarrow.fs import FileType
+
+        if not self.is_remote:
+            path = Path(self.uri)
+            return path.unlink(missing_ok=True) if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+        kind = self._info().type
+        if kind == FileType.Directory:
+            self.files.delete_dir_contents(self.path, missing_dir_ok=True)
+        if kind == FileType.File:
+            self.files.delete_file(self.path)
+
+    def nbytes(self) -> int:
+        """Bytes of all files in a folder."""
+        from pyarrow.fs import FileSelector
+
+        found = self.files.get_file_info(FileSelector(self.path, allow_not_found=True, recursive=True))
+        return sum(info.size or 0 for info in found if info.is_file)
+
+    def _info(self):
+        return self.files.get_file_info([self.path])[0]
+
+
+@functools.cache
+def _disk() -> FileSystem:
+    from pyarrow.fs import LocalFileSystem
+
+    return LocalFileSystem(use_mmap=True)
+
+
+@functools.cache
+def _bucket(endpoint: str | None, region: str | None, anonymous: bool) -> FileSystem:
+    from pyarrow.fs import S3FileSystem
+
+    scheme, _, host = (endpoint or "").rpartition("://")
+    return S3FileSystem(
+        anonymous=anonymous, region=region or "us-east-1", scheme=scheme or "https", endpoint_override=host or None
+    )

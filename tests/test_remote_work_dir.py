@@ -1,0 +1,206 @@
+"""A work_dir in a bucket, on a real S3 server: the same answers, from any machine, whatever dies on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastdup_db
+from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirBusy
+from fastdup_db.pipeline import extract
+from tests.drawn import draw
+from tests.s3_server import SECRET
+from tests.test_ray_run import TABLES, assert_same
+
+URI = "s3://results/some/run"
+
+
+@pytest.fixture
+def machine(s3, tmp_path, monkeypatch):
+    """Makes this process another machine: one with an empty cache folder."""
+    s3.fill("results", {})
+    for item in s3.client().list_objects_v2(Bucket="results").get("Contents", []):
+        s3.client().delete_object(Bucket="results", Key=item["Key"])
+
+    def become(name: str) -> Path:
+        monkeypatch.setenv("FASTDUP_DB_CACHE", str(tmp_path / name))
+        return tmp_path / name
+
+    become("first")
+    return become
+
+
+@pytest.fixture
+def images(tmp_path):
+    return drawn(tmp_path / "images", count=8)
+
+
+def drawn(folder: Path, *, count: int) -> Path:
+    """So many images, the last one a copy of the first, and the last but one broken."""
+    paths = [draw(folder / f"{number:03d}.jpg", seed=number) for number in range(count)]
+    paths[-1].write_bytes(paths[0].read_bytes())
+    paths[-2].write_bytes(b"no image")
+    return folder
+
+
+def keys(s3) -> set[str]:
+    return {item["Key"] for item in s3.client().list_objects_v2(Bucket="results").get("Contents", [])}
+
+
+def test_the_same_answers_from_another_machine(s3, machine, images, tmp_path):
+    here = fastdup_db.create(tmp_path / "local", images)
+    here.run(progress=False)
+    there = fastdup_db.create(URI, images)
+    there.run(progress=False)
+    assert_same(here, there)
+    names = keys(s3)
+    assert "some/run/fastdup.duckdb" in names
+    assert any(name.startswith("some/run/lance/vectors.lance/data/") for name in names)
+    assert not any("/parts/" in name for name in names)
+    assert not (there.work_dir / "lance").exists(), "vectors lie in the bucket only"
+
+    cache = machine("second")
+    again = fastdup_db.create(URI)
+    assert_same(here, again)
+    assert here.similarity().equals(again.similarity())
+    asked = str(images / "003.jpg")
+    assert again.search(asked, k=2).equals(here.search(asked, k=2))
+    for path in [*cache.rglob("*.json"), *cache.rglob("*.duckdb")]:
+        assert SECRET.encode() not in path.read_bytes()
+
+
+def test_what_another_machine_adds_is_seen_here(machine, images, tmp_path):
+    fd = fastdup_db.create(URI, images)
+    fd.run(progress=False, num_images=6)
+    machine("second")
+    other = fastdup_db.create(URI, images)
+    other.run(progress=False, overwrite=False)
+    machine("first")
+    assert len(fastdup_db.create(URI).annotations()) == len(other.annotations()) > 6
+    here = fastdup_db.create(tmp_path / "local", images)
+    here.run(progress=False, num_images=6)
+    here.run(progress=False, overwrite=False)
+    assert_same(here, fastdup_db.create(URI))
+    fastdup_db.create(URI, images).run(progress=False)
+    machine("second")
+    assert other.sql("select count(*) as n from runs")["n"].tolist() == [2], "an open object keeps what it has"
+    assert fastdup_db.create(URI).sql("select count(*) as n from runs")["n"].tolist() == [1]
+
+
+DRIVER = """
+import os, signal, sys
+import fastdup_db
+from fastdup_db.pipeline import extract, remote
+
+uri, images, deadly = sys.argv[1:]
+extract.COMMIT_INSTANCES = 1
+remote.CHECKPOINT_SECONDS, remote.CHECKPOINT_SHARE = 0, 1e9  # after every commit
+uploads = 0
+upload = remote._upload
+
+def dying(work_dir):
+    global uploads
+    upload(work_dir)
+    uploads += 1
+    if uploads == int(deadly):
+        remote.CHECKPOINT_SECONDS = 1e9  # what is committed from here on stays on this machine
+
+commits = 0
+commit = extract.commit
+
+def committing(*args, **kwargs):
+    global commits
+    commit(*args, **kwargs)
+    commits += uploads >= int(deadly)
+    if commits == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+remote._upload, extract.commit = dying, committing
+fastdup_db.create(uri, images).run(progress=False, num_threads=1)
+"""
+
+
+@pytest.mark.parametrize("name", ["first", "second"], ids=["the same machine", "another machine"])
+def test_a_killed_run_goes_on_from_its_last_checkpoint(machine, tmp_path, name, monkeypatch):
+    images = drawn(tmp_path / "images", count=96)
+    env = {**os.environ, "PYTHONPATH": str(Path(fastdup_db.__file__).parents[1])}
+    command = [sys.executable, "-c", DRIVER, URI, str(images), "2"]
+    died = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    here = fastdup_db.create(tmp_path / "local", images)
+    here.run(progress=False)
+    machine(name)
+    there = fastdup_db.create(URI, images)
+    with pytest.raises(NotRun, match="did not end"):
+        there.similarity()
+    there.run(progress=False)
+    assert_same(here, there)
+    by_run = there.sql("select run_id, sum(images) as n from batches group by run_id order by run_id")["n"].tolist()
+    assert by_run == ([64, 32] if name == "first" else [32, 64]), "the copy of the same machine has more"
+
+
+def test_a_checkpoint_stays_restorable_however_many_commits_follow(machine):
+    table = remote_table()
+    first = table.append(np.arange(4), np.eye(4, dtype=np.float32))
+    table.hold(first)
+    for number in range(1, 6):
+        table.append(np.arange(4) + 4 * number, np.eye(4, dtype=np.float32))
+    table.compact(keep=1)
+    table.restore(first)
+    assert table.ids().tolist() == [0, 1, 2, 3]
+    table.hold(table.append(np.array([9]), np.ones((1, 4), np.float32)))
+    assert len(table) == 5 and table.nbytes() > 0
+
+
+def remote_table():
+    from fastdup_db.pipeline.run import table
+    from fastdup_db.store.lance import EMBEDDINGS
+
+    return table(fastdup_db.create(URI).work_dir, EMBEDDINGS)
+
+
+def test_only_one_run_at_a_time(machine, images, monkeypatch):
+    fd = fastdup_db.create(URI, images)
+    fd.run(progress=False)
+    machine("second")
+    other = fastdup_db.create(URI, images)
+    commit = extract.commit
+
+    def meanwhile(*args, **kwargs):
+        commit(*args, **kwargs)
+        monkeypatch.setattr(extract, "commit", commit)
+        with pytest.raises(WorkDirBusy, match="another process"):
+            fastdup_db.create(URI, images).run(progress=False)
+        machine("first")
+        fd.run(progress=False)
+        machine("second")
+
+    monkeypatch.setattr(extract, "commit", meanwhile)
+    with pytest.raises(WorkDirBusy, match="another machine"):
+        other.run(progress=False)
+
+
+def test_what_cannot_be_is_said_first(machine, images, s3):
+    fd = fastdup_db.create(URI, images)
+    with pytest.raises(NotRun):
+        fd.similarity()
+    for name in ("save_crops", "s3_anonymous"):
+        with pytest.raises(BadArgument):
+            fd.run(progress=False, **{name: True})
+    with pytest.raises(BadInput, match="bucket does not exist"):
+        fastdup_db.create("s3://no-such-bucket/run", images).run(progress=False)
+    for wrong in ("minio://test/results/run", "s3://results", "gs://results/run"):
+        with pytest.raises(BadArgument, match="s3://"):
+            fastdup_db.create(wrong)
+    assert keys(s3) == set()
+    fd.run(progress=False)
+    with pytest.raises(BadArgument, match="lies in a bucket"):
+        fd.publish("s3://results/elsewhere")
+    assert fastdup_db.create(Path(URI)).work_dir == fd.work_dir, "also as the command line names it"
+    assert all(len(fd.sql(f"from {table}")) for table in TABLES if table not in ("advanced_stats", "components"))
