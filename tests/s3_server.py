@@ -122,21 +122,26 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def s3(s3_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
     """The server, and an environment in which `s3://` and `minio://test/` mean it."""
+    reach(s3_server, monkeypatch, tmp_path)
+    return s3_server
+
+
+def reach(server: Server, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Make `s3://` mean the server, in this process and those that it starts. folder: holds no configuration."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3", "AWS_NO_SIGN_REQUEST"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("MC_CONFIG_DIR", str(tmp_path / "mc"))
-    monkeypatch.setenv("MC_HOST_test", s3_server.url.replace("://", f"://{KEY}:{SECRET}@"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "none"))
+    monkeypatch.setenv("MC_CONFIG_DIR", str(folder / "mc"))
+    monkeypatch.setenv("MC_HOST_test", server.url.replace("://", f"://{KEY}:{SECRET}@"))
     from fastdup_db.sources import bucket
 
     monkeypatch.setattr(bucket, "_connections", {})
-    return s3_server
 
 
 def _owned(client: Any) -> tuple[type[Exception], ...]:
