@@ -16,25 +16,28 @@ STORE_BYTES = 150 << 20
 
 @contextmanager
 def two_nodes() -> Iterator[str]:
-    """The address of a cluster of two nodes with one core each, whose workers find this package."""
-    with _cluster(1, 1) as address:
+    """The address of a cluster of two nodes with one core each, whose workers find this package.
+
+    The second node says that it has a GPU; there is none.
+    """
+    with _cluster({"num_cpus": 1}, {"num_cpus": 1, "num_gpus": 1}) as address:
         yield address
 
 
 @contextmanager
 def one_node() -> Iterator[str]:
     """The address of a cluster of this machine with all its cores."""
-    with _cluster(cores()) as address:
+    with _cluster({"num_cpus": cores()}) as address:
         yield address
 
 
 @contextmanager
-def _cluster(*cpus: int) -> Iterator[str]:
+def _cluster(*nodes: dict[str, int]) -> Iterator[str]:
     from ray.cluster_utils import Cluster
 
     os.environ["PYTHONPATH"] = str(Path(fastdup_db.__file__).parents[1])
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    first, *others = [{"num_cpus": n, "object_store_memory": STORE_BYTES} for n in cpus]
+    first, *others = [{**node, "object_store_memory": STORE_BYTES} for node in nodes]
     cluster = Cluster(initialize_head=True, head_node_args={**first, "include_dashboard": False})
     try:
         for node in others:

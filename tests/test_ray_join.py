@@ -46,7 +46,6 @@ def by_lists(monkeypatch):
     monkeypatch.setattr(join, "PART_ROWS", 2048)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("by_lists")
 @pytest.mark.parametrize("name", ["cosine", "euclidean"])
 @pytest.mark.parametrize("most", [1 << 30, 100], ids=["whole lists", "every list in pieces"])
@@ -63,7 +62,6 @@ def test_the_same_neighbours_as_on_one_machine(engine, tmp_path, monkeypatch, na
     assert not (tmp_path / join.SCRATCH).exists()
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("by_lists")
 def test_most_vectors_in_one_small_ball(engine, tmp_path, monkeypatch):
     monkeypatch.setattr(join, "LEAST_BIN_ROWS", 200)
@@ -75,7 +73,6 @@ def test_most_vectors_in_one_small_ball(engine, tmp_path, monkeypatch):
     assert same(here, there)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("by_lists")
 def test_a_worker_killed_in_the_join_changes_nothing(engine, tmp_path, monkeypatch):
     monkeypatch.setattr(join, "LEAST_BIN_ROWS", 500)

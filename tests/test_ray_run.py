@@ -15,6 +15,7 @@ import fastdup_db
 from fastdup_db import demo
 from fastdup_db.config import RunConfig
 from fastdup_db.engines import check_engine, stored
+from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadArgument, MissingExtra
 from fastdup_db.pipeline import neighbors
 from tests import ray_rig
@@ -52,7 +53,6 @@ def test_resources_are_checked_before_anything_starts(resources, said):
         check_engine(RunConfig.from_arguments({"engine": "ray", "resources": resources}))
 
 
-@pytest.mark.slow
 def test_planted_problems_come_out_as_on_one_machine(cluster, tmp_path, monkeypatch):
     real = stored.read
     images = tmp_path / "images"
@@ -83,7 +83,6 @@ def test_components_of_very_many_edges_are_grouped_by_the_cluster(cluster, tmp_p
     assert_same(here, there)
 
 
-@pytest.mark.slow
 def test_a_worker_killed_in_the_middle_changes_nothing(cluster, real_images, tmp_path):
     source = real_images / "imagenet-sample"
     here, there = (fastdup_db.create(tmp_path / engine, source) for engine in ("local", "ray"))
@@ -148,7 +147,6 @@ def test_a_killed_driver_goes_on_at_its_last_checkpoint(cluster, real_images, tm
     assert len(by_run) == 2 and by_run[0] >= 200 and sum(by_run) == 400, "nothing is read twice into the tables"
 
 
-@pytest.mark.slow
 def test_a_work_dir_that_workers_do_not_see_gets_its_vectors_all_the_same(cluster, tmp_path, monkeypatch):
     from fastdup_db.engines.ray import RayEngine
 
@@ -158,4 +156,43 @@ def test_a_work_dir_that_workers_do_not_see_gets_its_vectors_all_the_same(cluste
     here, there = (fastdup_db.create(tmp_path / engine, images) for engine in ("local", "ray"))
     here.run(progress=False)
     there.run(progress=False, engine="ray", ray_address=cluster)
+    assert_same(here, there)
+
+
+def test_gpus_are_used_by_those_who_got_them(cluster, monkeypatch):
+    import onnxruntime
+    import ray
+
+    from fastdup_db.engines.ray import ingest, session
+    from fastdup_db.models.runtime import execution_providers
+
+    def given() -> str | None:
+        ingest.UnitWorker(WorkSpec(embed=False), None, threads=1)
+        return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+    settings = {"engine": "ray", "ray_address": cluster}
+    with session.connected(RunConfig(**settings, resources={"num_gpus": 0.5})) as engine:
+        assert engine.workers == 2, "two halves of the one GPU"
+        visible = ray.get([ray.remote(num_gpus=n, num_cpus=0)(given).remote() for n in (0, 0.5)])
+    assert visible == ["", "0"]
+    with (
+        pytest.raises(BadArgument, match="2 GPUs does not fit"),
+        session.connected(RunConfig(**settings, resources={"num_gpus": 2})),
+    ):
+        pass
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider", "CUDAExecutionProvider"]
+    )
+    for value, wanted in (("", ["CPU"]), ("-1", ["CPU"]), ("0", ["CUDA", "CPU"])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+        assert [p.removesuffix("ExecutionProvider") for p in execution_providers()] == wanted
+
+
+@pytest.mark.slow
+def test_workers_with_a_gpu_give_the_same_tables(cluster, tmp_path):
+    images = tmp_path / "images"
+    demo.draw(images)
+    here, there = (fastdup_db.create(tmp_path / engine, images) for engine in ("local", "ray"))
+    here.run(progress=False)
+    there.run(progress=False, engine="ray", ray_address=cluster, resources={"num_gpus": 0.5, "workers": 1})
     assert_same(here, there)

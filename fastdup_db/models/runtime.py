@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,18 @@ PREFERRED = (
     "CPUExecutionProvider",
 )
 """Fastest first. TensorRT is left out: it compiles for minutes at every first start, so it has to be asked for."""
+_GPU = ("CUDAExecutionProvider", "ROCMExecutionProvider")
+GPUS_VARIABLE = "CUDA_VISIBLE_DEVICES"
+"""Empty or -1: this process was given no GPU, whatever the machine has. Ray sets it for its workers."""
 
 
 def execution_providers() -> list[str]:
-    """The providers that the installed onnxruntime has, fastest first; the processor is always the last."""
+    """The providers of the installed onnxruntime that this process may use, fastest first; the processor is last."""
     import onnxruntime as ort
 
     installed = set(ort.get_available_providers())
+    if os.environ.get(GPUS_VARIABLE) in ("", "-1"):
+        installed -= set(_GPU)
     return [p for p in PREFERRED if p in installed]
 
 

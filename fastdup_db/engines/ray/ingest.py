@@ -6,6 +6,7 @@ units again and holds back workers that run ahead of the parent; nothing of that
 
 from __future__ import annotations
 
+import os
 import pickle
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -70,7 +71,7 @@ def run(
             UnitWorker,
             fn_constructor_args=(spec, write),
             fn_constructor_kwargs=threads,
-            batch_size=None,
+            batch_size=1,  # a unit is a row; with GPUs Ray wants to be told
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=min(workers, len(window))),
             **asked,
@@ -99,8 +100,13 @@ class UnitWorker:
     """An actor: one model, one unit of images after another."""
 
     def __init__(self, spec: WorkSpec, write: Writer | None, *, threads: int) -> None:
-        from fastdup_db.engines.worker import Worker
+        import ray
 
+        from fastdup_db.engines.worker import Worker
+        from fastdup_db.models.runtime import GPUS_VARIABLE
+
+        if not ray.get_gpu_ids():  # the node's GPUs belong to others
+            os.environ[GPUS_VARIABLE] = ""
         self._spec, self._write, self._threads = spec, write, threads
         self._worker = Worker(spec)
         self._counted = 0.0  # the first unit pays for loading
