@@ -94,7 +94,7 @@ def run(
     progress: Annotated[bool, typer.Option("--progress/--no-progress", help="The bar on stderr.")] = True,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
 ) -> None:
-    """Read images, find their neighbours, store everything; ends with the summary."""
+    """Read images, find their neighbours, store everything; ends with the summary and what it cost."""
     from fastdup_db.config import parse_turi_param
 
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr)
@@ -121,6 +121,9 @@ def run(
         **more,
     )
     fd.summary()
+    cost = fd.sql("from costs order by run_id desc limit 1").iloc[0]
+    said = f"{cost['images']:,} images read in {cost['seconds']:.1f} s, {cost['cpu_hours']:.4f} CPU-hours"
+    typer.echo(f"{said} on engine {cost['engine']!r}", err=True)
 
 
 @app.command()

@@ -11,9 +11,10 @@ import pytest
 pytest.importorskip("ray", reason="the extra [ray] is not installed")
 
 from fastdup_db.config import RunConfig
-from fastdup_db.engines.ray import components, join, session
-from fastdup_db.graph import knn
+from fastdup_db.engines.ray import bins, components, join, session
+from fastdup_db.graph import ivf, knn
 from fastdup_db.graph.knn import neighbors
+from fastdup_db.graph.lists import Lists
 from fastdup_db.places import Place
 from fastdup_db.store import duck
 from fastdup_db.store.lance import VECTORS, VectorTable
@@ -22,14 +23,14 @@ from tests.test_knn import arrays, clustered, same
 
 
 def test_bins_hold_whole_lists_and_large_lists_are_cut(monkeypatch):
-    monkeypatch.setattr(join, "LEAST_BIN_ROWS", 10)
-    bins = join.make_bins(np.array([4, 4, 4, 35, 0, 3, 9]), row_bytes=join.BIN_BYTES // 10, slots=1)
-    assert bins.lists == ((0, 2), (2, 3), (3, 4), (3, 4), (3, 4), (3, 4), (4, 6), (6, 7))
-    assert bins.first.tolist() == [0, 0, 1, 2, 6, 6, 7] and bins.pieces.tolist() == [1, 1, 1, 4, 1, 1, 1]
-    assert bins.of(np.array([5, 6, 7]), np.array([3, 3, 0])).tolist() == [3, 4, 0]
-    pairs = {t for t in bins.tasks() if len(t) == 2}
+    monkeypatch.setattr(bins, "LEAST_BIN_ROWS", 10)
+    found = bins.make_bins(np.array([4, 4, 4, 35, 0, 3, 9]), row_bytes=bins.BIN_BYTES // 10, slots=1)
+    assert found.lists == ((0, 2), (2, 3), (3, 4), (3, 4), (3, 4), (3, 4), (4, 6), (6, 7))
+    assert found.first.tolist() == [0, 0, 1, 2, 6, 6, 7] and found.pieces.tolist() == [1, 1, 1, 4, 1, 1, 1]
+    assert found.of(np.array([5, 6, 7]), np.array([3, 3, 0])).tolist() == [3, 4, 0]
+    pairs = {t for t in found.tasks() if len(t) == 2}
     assert pairs == {(a, b) for a in range(2, 6) for b in range(a + 1, 6)}
-    assert [t for t in bins.tasks() if len(t) == 1] == [(n,) for n in range(8)]
+    assert [t for t in found.tasks() if len(t) == 1] == [(n,) for n in range(8)]
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +51,8 @@ def by_lists(monkeypatch):
 @pytest.mark.parametrize("name", ["cosine", "euclidean"])
 @pytest.mark.parametrize("most", [1 << 30, 100], ids=["whole lists", "every list in pieces"])
 def test_the_same_neighbours_as_on_one_machine(engine, tmp_path, monkeypatch, name, most):
-    monkeypatch.setattr(join, "LEAST_BIN_ROWS", most)
-    monkeypatch.setattr(join, "BIN_BYTES", most * 4 * 32)
+    monkeypatch.setattr(bins, "LEAST_BIN_ROWS", most)
+    monkeypatch.setattr(bins, "BIN_BYTES", most * 4 * 32)
     matrix = clustered(6000, centres=60)
     matrix[4000:4040] = matrix[10]  # copies, and a gap in what is joined
     table = VectorTable(tmp_path, name=VECTORS[0], column=VECTORS[1])
@@ -64,7 +65,7 @@ def test_the_same_neighbours_as_on_one_machine(engine, tmp_path, monkeypatch, na
 
 @pytest.mark.usefixtures("by_lists")
 def test_most_vectors_in_one_small_ball(engine, tmp_path, monkeypatch):
-    monkeypatch.setattr(join, "LEAST_BIN_ROWS", 200)
+    monkeypatch.setattr(bins, "LEAST_BIN_ROWS", 200)
     rng = np.random.default_rng(2)
     blob = np.ones(32) + 0.05 * rng.standard_normal((3000, 32))
     matrix = np.concatenate([blob, rng.standard_normal((40, 32)), np.zeros((5, 32)), np.tile(blob[7], (200, 1))])
@@ -74,9 +75,28 @@ def test_most_vectors_in_one_small_ball(engine, tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("by_lists")
+def test_a_list_that_most_vectors_lie_in_is_joined_in_pieces(engine, tmp_path, monkeypatch):
+    matrix = clustered(6000, centres=60)
+    lists = Lists(np.concatenate([np.zeros((1, 32), np.float32), matrix[3:13]]))  # the first: whoever is near no other
+    plan = ivf.Plan((lists,), probes=2, recall=1.0, cost=1.0)
+    monkeypatch.setattr(ivf, "plan_join", lambda *_, **__: plan)
+    monkeypatch.setattr(bins, "LEAST_BIN_ROWS", 400)
+    made: list[tuple[np.ndarray, bins.Bins]] = []
+    real = bins.make_bins
+    monkeypatch.setattr(
+        join, "make_bins", lambda looking, **sizes: made.append((looking, real(looking, **sizes))) or made[-1][1]
+    )
+    here = neighbors(arrays(matrix), k=3)
+    there = neighbors(arrays(matrix), k=3, list_join=engine.list_join(Place.of(tmp_path)), folder=tmp_path)
+    looking, found = made[0]
+    assert looking[0] > 5000 and found.pieces.tolist() == [8, *[1] * 10], "rows that look in, by eight tasks"
+    assert same(here, there)
+
+
+@pytest.mark.usefixtures("by_lists")
 def test_a_worker_killed_in_the_join_changes_nothing(engine, tmp_path, monkeypatch):
-    monkeypatch.setattr(join, "LEAST_BIN_ROWS", 500)
-    monkeypatch.setattr(join, "BIN_BYTES", 500 * 4 * 32)
+    monkeypatch.setattr(bins, "LEAST_BIN_ROWS", 500)
+    monkeypatch.setattr(bins, "BIN_BYTES", 500 * 4 * 32)
     matrix = clustered(20_000, centres=200)
     here = neighbors(arrays(matrix), k=2)
     killed: list[int] = []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -69,6 +71,27 @@ def test_planted_problems_come_out_as_on_one_machine(cluster, tmp_path, monkeypa
     cost = there.sql("from costs").iloc[0]
     assert (cost["engine"], cost["images"]) == ("ray", there.num_instances(valid_only=False))
     assert 0 < cost["cpu_hours"] * 3600 < 4 * cost["seconds"]
+
+
+def test_the_command_shows_one_bar_and_what_the_run_cost(cluster, tmp_path):
+    images = tmp_path / "images"
+    demo.draw(images)
+    command = [sys.executable, "-c", "from fastdup_db.cli import main; main()", "run", str(images)]
+    command += ["-w", str(tmp_path / "results"), "--engine", "ray", "--ray-address", cluster]
+    screen, stderr = os.openpty()  # the bar is for people: not shown in a file
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as running:
+        os.close(stderr)
+        shown = b""
+        with contextlib.suppress(OSError):  # how a terminal says that nobody writes to it any more
+            while some := os.read(screen, 4096):
+                shown += some
+        said = running.stdout.read().decode()
+    os.close(screen)
+    assert running.returncode == 0 and "Dataset Analysis Summary" in said, shown
+    bar, cost, end = shown.decode().split("\r\n")
+    count = fastdup_db.create(tmp_path / "results").num_instances(valid_only=False)
+    assert f"{count}/{count}" in bar and not any("image" not in state for state in bar.split("\r") if state.strip())
+    assert re.fullmatch(rf"{count} images read in [\d.]+ s, 0\.\d{{4}} CPU-hours on engine 'ray'", cost) and not end
 
 
 @pytest.mark.slow

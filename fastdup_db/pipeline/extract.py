@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from fastdup_db.engines import rows, stored
-from fastdup_db.engines.stored import Stored
-from fastdup_db.engines.task import BatchResult, Boxes, Task
+from fastdup_db.engines import Engine, rows, stored
+from fastdup_db.engines.stored import PARTS, Stored, Writer
+from fastdup_db.engines.task import BatchResult, Boxes, Task, WorkSpec
+from fastdup_db.pipeline import given, remote
 from fastdup_db.pipeline.listing import references
+from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.places import Place
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
@@ -28,6 +32,47 @@ COMMIT_SECONDS = 15.0
 
 _BOX = ("col_x", "row_y", "width", "height")
 _CORNERS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
+
+
+def pending(
+    db: Database,
+    request: RunRequest,
+    spec: WorkSpec,
+    *,
+    engine: Engine,
+    run_id: int,
+    embeddings: VectorTable,
+    dimension: int,
+) -> None:
+    """Read what the listing has and the tables have not yet; or take the vectors that the user brought."""
+    if spec.crops_dir is not None:
+        Path(spec.crops_dir).mkdir(exist_ok=True)
+    count = int(db.value("ingest/pending_count"))
+    todo = tasks(db, with_boxes=request.mode == "boxes")
+    parts = remote.place(request.work_dir, PARTS)
+    parts.delete()  # of a run that was killed: what it had not committed is read again
+    results: Iterator[BatchResult | Stored]
+    if request.embeddings is not None:
+        results = given.results(todo, embeddings=request.embeddings, facts=request.facts)
+    else:
+        write = None
+        # Detected boxes are numbered here, so what belongs to them comes here, too.
+        if spec.mode != "detect" and engine.shares(remote.place(request.work_dir, "")):
+            parts.make()
+            write = Writer(parts, embeddings.writer(dim=dimension) if spec.embed else None)
+        results = engine.run(todo, spec, total=count, write=write)
+    with tqdm(total=count, unit="image", disable=not request.config.progress or None, file=sys.stderr) as bar:
+        store_results(
+            db,
+            results,
+            vectors=embeddings,
+            parts=parts,
+            run_id=run_id,
+            dimension=dimension,
+            bar=bar,
+            committed=remote.Checkpoints(request.work_dir, embeddings),
+        )
+    parts.delete()
 
 
 def tasks(db: Database, *, with_boxes: bool) -> Iterator[Task]:

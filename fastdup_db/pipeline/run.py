@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import logging
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 
-from tqdm import tqdm
-
 import fastdup_db
 from fastdup_db import sources
-from fastdup_db.engines import Engine, check_engine, open_engine
-from fastdup_db.engines.stored import PARTS, Stored, Writer
-from fastdup_db.engines.task import BatchResult, WorkSpec
+from fastdup_db.engines import check_engine, open_engine
+from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadArgument, BadInput
 from fastdup_db.pipeline import annotating, extract, fetching, given, listing, neighbors, remote
 from fastdup_db.pipeline.costs import Cost, Meter
@@ -64,7 +60,7 @@ def _run(request: RunRequest, spec: WorkSpec, *, dimension: int, providers: tupl
         _restore(db, request.work_dir)
         if request.config.run_mode != GRAPH_ONLY:
             _list(db, request, run_id=run_id, embeddings=embeddings)
-            _extract(db, request, spec, engine=engine, run_id=run_id, embeddings=embeddings, dimension=dimension)
+            extract.pending(db, request, spec, engine=engine, run_id=run_id, embeddings=embeddings, dimension=dimension)
         if not db.value("run/valid_count"):
             raise BadInput(_nothing_valid(db, request))
         if request.config.run_mode != EXTRACT_ONLY and not request.config.run_stats_only:
@@ -252,46 +248,6 @@ def _merge(db: Database, *, run_id: int, embeddings: VectorTable) -> None:
             db.execute(f"ingest/delete_dirty_{name}")
         db.execute("ingest/insert_boxes")
         db.execute("run/set_listed", run_id=run_id, embeddings_version=version)
-
-
-def _extract(
-    db: Database,
-    request: RunRequest,
-    spec: WorkSpec,
-    *,
-    engine: Engine,
-    run_id: int,
-    embeddings: VectorTable,
-    dimension: int,
-) -> None:
-    if spec.crops_dir is not None:
-        Path(spec.crops_dir).mkdir(exist_ok=True)
-    pending = int(db.value("ingest/pending_count"))
-    tasks = extract.tasks(db, with_boxes=request.mode == "boxes")
-    parts = remote.place(request.work_dir, PARTS)
-    parts.delete()  # of a run that was killed: what it had not committed is read again
-    results: Iterator[BatchResult | Stored]
-    if request.embeddings is not None:
-        results = given.results(tasks, embeddings=request.embeddings, facts=request.facts)
-    else:
-        write = None
-        # Detected boxes are numbered here, so what belongs to them comes here, too.
-        if spec.mode != "detect" and engine.shares(remote.place(request.work_dir, "")):
-            parts.make()
-            write = Writer(parts, embeddings.writer(dim=dimension) if spec.embed else None)
-        results = engine.run(tasks, spec, total=pending, write=write)
-    with tqdm(total=pending, unit="image", disable=not request.config.progress or None, file=sys.stderr) as bar:
-        extract.store_results(
-            db,
-            results,
-            vectors=embeddings,
-            parts=parts,
-            run_id=run_id,
-            dimension=dimension,
-            bar=bar,
-            committed=remote.Checkpoints(request.work_dir, embeddings),
-        )
-    parts.delete()
 
 
 def _nothing_valid(db: Database, request: RunRequest) -> str:

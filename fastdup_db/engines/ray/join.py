@@ -1,9 +1,8 @@
 """`graph.ivf.join` on a cluster: the same lists, the same pairs, hence the same neighbours.
 
 Three rounds of tasks per partition. Assign: which lists each vector looks into. Scatter: every range of vectors is
-written once, bin by bin, as one Arrow file that all nodes see; a bin is some consecutive lists, or a piece of one list
-that is too large, so that no task holds more than `BIN_BYTES` of vectors. Join: each bin's rows are compared as on one
-machine, and their k nearest come home to be merged. Files instead of the object store, because every range sends rows
+written once, bin by bin, as one Arrow file that all nodes see. Join: each bin's rows are compared as on one machine,
+and their k nearest come home to be merged. Files instead of the object store, because every range sends rows
 to every bin: a million times a thousand objects are more than Ray likes to keep books on.
 """
 
@@ -14,13 +13,13 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
+from fastdup_db.engines.ray.bins import Bins, make_bins
 from fastdup_db.graph.ivf import Plan, join_list
 from fastdup_db.graph.join import workers
 from fastdup_db.graph.lists import Lists, Numbers
@@ -35,11 +34,6 @@ SCRATCH = "join-scratch"
 """Folder in the work_dir for rows that change hands; what a killed run left there is removed by the next."""
 PART_ROWS = 8 * READ_ROWS
 """Vectors of one assign or scatter task: 151 MB at 576 columns. Whole batches of the local join: equal rounding."""
-BIN_BYTES = 256 << 20
-"""Vectors of a bin; a task that joins two pieces of a large list holds two, and as much again while reading."""
-BINS_PER_SLOT = 4
-"""Fewer rows than `BIN_BYTES` go into a bin where there would be too few bins to keep all processors busy."""
-LEAST_BIN_ROWS = 1024
 RETRIES = 5
 """How often a task is done again whose worker was lost."""
 
@@ -50,33 +44,6 @@ class Parts(Protocol):
     def part(self, start: int, stop: int) -> Matrix:
         """float32 (stop - start, d): rows by their place in the order of `Source.batches`."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Bins:
-    """Where the rows of each list go: list l to bin `first[l]`, or spread over the `pieces[l]` bins from there on.
-
-    first, pieces: int64 (lists,). lists: of each bin, its (first, last + 1) list.
-    """
-
-    first: Numbers
-    pieces: Numbers
-    lists: tuple[tuple[int, int], ...]
-
-    def __len__(self) -> int:
-        return len(self.lists)
-
-    def of(self, rows: Numbers, lists: Numbers) -> Numbers:
-        """int64 (n,): the bin of row `rows[i]` where it looks into `lists[i]`."""
-        return self.first[lists] + rows % self.pieces[lists]
-
-    def tasks(self) -> Iterator[tuple[int, ...]]:
-        """Bins to be joined together: each with itself, and each two pieces of one list."""
-        for number, (first, _) in enumerate(self.lists):
-            yield (number,)
-            end = int(self.first[first] + self.pieces[first]) if self.pieces[first] > 1 else 0
-            for other in range(number + 1, end):
-                yield number, other
 
 
 def join(
@@ -160,28 +127,6 @@ def _partition(
     for rows, found, scores, seconds in _done(jobs, at_once=4 * slots):
         spent(seconds)
         yield rows, found, scores
-
-
-def make_bins(looking: Numbers, *, row_bytes: int, slots: int) -> Bins:
-    """Bins of at most `BIN_BYTES`. looking: int64 (lists,), how many rows look into each list."""
-    even = max(int(looking.sum()) // (BINS_PER_SLOT * slots), LEAST_BIN_ROWS)
-    most = max(min(BIN_BYTES // row_bytes, even), 1)
-    first, pieces = np.empty(len(looking), np.int64), np.ones(len(looking), np.int64)
-    bins: list[tuple[int, int]] = []
-    begun, rows = 0, 0
-    for number, count in enumerate(looking.tolist()):
-        if rows and rows + count > most:
-            bins.append((begun, number))
-            begun, rows = number, 0
-        first[number] = len(bins)
-        rows += count
-        if count > most:
-            pieces[number] = -(-count // most)
-            bins += [(number, number + 1)] * int(pieces[number])
-            begun, rows = number + 1, 0
-    if rows or not bins or begun < len(looking):
-        bins.append((begun, len(looking)))
-    return Bins(first, pieces, tuple(bins))
 
 
 def _done(jobs: Iterable[Any], *, at_once: int) -> Iterator[Any]:
