@@ -17,8 +17,8 @@ class Constants:
     less than seconds on the clock.
 
     image_cpu: read, decode, statistics and embedding of one photograph of about 500 x 375 pixels from a local disk with
-        the default model, and start_cpu for each worker to load its libraries and model: the line through runs of 300
-        and 5,000 images (0.0019 and 0.0098 CPU-hours on Ray).
+        the default model: a run of 5,000 images took 25.4 s on Ray, with start_cpu twice. start_cpu: what each worker
+        takes to load its libraries and model.
     assign_cpu: one multiplication and addition where lists are chosen or trained; join_cpu: one where neighbours are
         found in the product; column_cpu: each number of a vector that is read, prepared, written for another worker
         and read there; driver_cpu: each number that the driver surveys and prepares. From joins of 100,000 x 576
@@ -31,7 +31,7 @@ class Constants:
     start_seconds: connecting and starting workers.
     """
 
-    image_cpu: float = 6.1e-3
+    image_cpu: float = 4.1e-3
     start_cpu: float = 2.4
     assign_cpu: float = 2.7e-11
     join_cpu: float = 9.0e-11

@@ -80,7 +80,7 @@ def test_a_list_that_most_vectors_lie_in_is_joined_in_pieces(engine, tmp_path, m
     lists = Lists(np.concatenate([np.zeros((1, 32), np.float32), matrix[3:13]]))  # the first: whoever is near no other
     plan = ivf.Plan((lists,), probes=2, recall=1.0, cost=1.0)
     monkeypatch.setattr(ivf, "plan_join", lambda *_, **__: plan)
-    monkeypatch.setattr(bins, "LEAST_BIN_ROWS", 400)
+    monkeypatch.setattr(bins, "BIN_BYTES", 800 * 4 * 32)
     made: list[tuple[np.ndarray, bins.Bins]] = []
     real = bins.make_bins
     monkeypatch.setattr(
@@ -89,7 +89,7 @@ def test_a_list_that_most_vectors_lie_in_is_joined_in_pieces(engine, tmp_path, m
     here = neighbors(arrays(matrix), k=3)
     there = neighbors(arrays(matrix), k=3, list_join=engine.list_join(Place.of(tmp_path)), folder=tmp_path)
     looking, found = made[0]
-    assert looking[0] > 5000 and found.pieces.tolist() == [8, *[1] * 10], "rows that look in, by eight tasks"
+    assert looking[0] > 5600 and found.pieces[0] == 8 and max(looking / found.pieces) <= 800, "no task has more rows"
     assert same(here, there)
 
 
