@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from pathlib import Path
 
@@ -79,6 +80,7 @@ def test_the_command_shows_one_bar_and_what_the_run_cost(cluster, tmp_path):
     command = [sys.executable, "-c", "from fastdup_db.cli import main; main()", "run", str(images)]
     command += ["-w", str(tmp_path / "results"), "--engine", "ray", "--ray-address", cluster]
     screen, stderr = os.openpty()  # the bar is for people: not shown in a file
+    termios.tcsetwinsize(stderr, (24, 80))
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as running:
         os.close(stderr)
         shown = b""
@@ -88,7 +90,7 @@ def test_the_command_shows_one_bar_and_what_the_run_cost(cluster, tmp_path):
         said = running.stdout.read().decode()
     os.close(screen)
     assert running.returncode == 0 and "Dataset Analysis Summary" in said, shown
-    bar, cost, end = shown.decode().split("\r\n")
+    bar, cost, end = (line for line in shown.decode().split("\r\n") if "RAY_BACKEND_LOG_LEVEL" not in line)
     count = fastdup_db.create(tmp_path / "results").num_instances(valid_only=False)
     assert f"{count}/{count}" in bar and not any("image" not in state for state in bar.split("\r") if state.strip())
     assert re.fullmatch(rf"{count} images read in [\d.]+ s, 0\.\d{{4}} CPU-hours on engine 'ray'", cost) and not end
