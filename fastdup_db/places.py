@@ -62,10 +62,10 @@ class Place:
 
     def exists(self) -> bool:
         """Whether a file is there, or a folder; in a bucket one with files in it: some servers keep empty ones."""
-        from pyarrow.fs import FileSelector
-
         if not self.is_remote:
             return Path(self.uri).exists()
+        from pyarrow.fs import FileSelector
+
         inside = FileSelector(self.path, allow_not_found=True)
         return self._info().is_file or any(info.is_file for info in self.files.get_file_info(inside))
 
@@ -76,11 +76,11 @@ class Place:
 
     def delete(self) -> None:
         """Remove a folder with all that is in it, or a file; nothing is said where there is neither."""
-        from pyarrow.fs import FileType
-
         if not self.is_remote:
             path = Path(self.uri)
             return path.unlink(missing_ok=True) if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+        from pyarrow.fs import FileType
+
         kind = self._info().type
         if kind == FileType.Directory:
             self.files.delete_dir_contents(self.path, missing_dir_ok=True)

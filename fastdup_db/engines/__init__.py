@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fastdup_db.engines.stored import Stored, Writer
     from fastdup_db.engines.task import BatchResult, Task, WorkSpec
     from fastdup_db.graph.nearest import Nearest
+    from fastdup_db.models.session import Embedder
     from fastdup_db.places import Place
 
 
@@ -24,10 +25,17 @@ class Engine(Protocol):
     """Processor time that other processes than this one have spent so far."""
 
     def run(
-        self, tasks: Iterable[Task], spec: WorkSpec, *, total: int, write: Writer | None = None
+        self,
+        tasks: Iterable[Task],
+        spec: WorkSpec,
+        *,
+        total: int,
+        write: Writer | None = None,
+        embedder: Embedder | None = None,
     ) -> Iterator[BatchResult | Stored]:
         """Results in task order. total: how many tasks there are. write: lets workers in other processes store their
-        rows and vectors themselves; only where these lie comes back. Workers of this process ignore it."""
+        rows and vectors themselves; only where these lie comes back. Workers of this process ignore it. embedder: the
+        model of `spec`, already open, for workers of this process; others open their own."""
         ...
 
     def shares(self, folder: Place) -> bool:

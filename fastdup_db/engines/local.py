@@ -18,6 +18,7 @@ from fastdup_db.sources.reference import Load, Reference
 if TYPE_CHECKING:
     from fastdup_db.engines.worker import Worker
     from fastdup_db.graph.nearest import Nearest
+    from fastdup_db.models.session import Embedder
     from fastdup_db.places import Place
 
 CHUNK = 16
@@ -32,9 +33,19 @@ class Local:
     name: str = "local"
     cpu_seconds: float = 0.0
 
-    def run(self, tasks: Iterable[Task], spec: WorkSpec, *, total: int, write: Any = None) -> Iterator[BatchResult]:
+    def run(
+        self,
+        tasks: Iterable[Task],
+        spec: WorkSpec,
+        *,
+        total: int,
+        write: Any = None,
+        embedder: Embedder | None = None,
+    ) -> Iterator[BatchResult]:
         """Results in task order."""
-        return run(tasks, spec, threads=self.threads)
+        from fastdup_db.engines.worker import Worker
+
+        return run(tasks, spec, threads=self.threads, worker=Worker(spec, embedder=embedder))
 
     def shares(self, folder: Place) -> bool:
         """There are no other processes."""

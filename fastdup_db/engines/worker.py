@@ -48,9 +48,10 @@ class _Batch:
 class Worker:
     """Does what a `WorkSpec` says to one chunk of images after another; safe to share between threads."""
 
-    def __init__(self, spec: WorkSpec) -> None:
+    def __init__(self, spec: WorkSpec, *, embedder: Embedder | None = None) -> None:
+        """embedder: the model of `spec` where it is open already."""
         self.spec = spec
-        self._embedder = embedder(spec) if spec.embed else None
+        self._embedder = embedder or open_model(spec) if spec.embed else None
         self._detect = _detector(spec.detector)
         # the engine's threads are the parallelism; OpenCV's own would only fight with them
         cv2.setNumThreads(1)
@@ -138,7 +139,7 @@ class Worker:
             batch.inputs.clear()
 
 
-def embedder(spec: WorkSpec) -> Embedder:
+def open_model(spec: WorkSpec) -> Embedder:
     """The model a spec names: a catalog name, a path, or the bundled default."""
     return open_embedder(spec.model, dim=spec.dimension, **dict(spec.model_input))
 

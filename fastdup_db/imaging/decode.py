@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import warnings
@@ -10,18 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import simplejpeg
-from PIL import (
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    Jpeg2KImagePlugin,
-    JpegImagePlugin,
-    PngImagePlugin,
-    PpmImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image
 
 from ..errors import (
     CORRUPT_IMAGE,
@@ -43,17 +33,6 @@ if "OPENCV_LOG_LEVEL" not in os.environ:  # a broken file is a row here, not a l
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is checked below
 
-_FORMATS = [  # whose headers are read; importing a plug-in registers it
-    AvifImagePlugin.AvifImageFile.format,
-    BmpImagePlugin.BmpImageFile.format,
-    GifImagePlugin.GifImageFile.format,
-    Jpeg2KImagePlugin.Jpeg2KImageFile.format,
-    JpegImagePlugin.JpegImageFile.format,
-    PngImagePlugin.PngImageFile.format,
-    PpmImagePlugin.PpmImageFile.format,
-    TiffImagePlugin.TiffImageFile.format,
-    WebPImagePlugin.WebPImageFile.format,
-]
 _BAND = 1 << 18  # pixels
 _ROTATED_BY_READER = ("TIFF",)  # OpenCV turns TIFF whatever the flags; AVIF never; the others not with IMREAD_UNCHANGED
 
@@ -183,10 +162,38 @@ def _jpeg(data: bytes | memoryview, limits: _Limits) -> Decoded | None:
     return _decoded(upright(image, orientation=orientation), orientation, truncated)
 
 
+@functools.cache
+def _formats() -> list[str]:
+    """Whose headers Pillow reads: importing a plug-in registers it. JPEGs, which most images are, need none."""
+    from PIL import (
+        AvifImagePlugin,
+        BmpImagePlugin,
+        GifImagePlugin,
+        Jpeg2KImagePlugin,
+        JpegImagePlugin,
+        PngImagePlugin,
+        PpmImagePlugin,
+        TiffImagePlugin,
+        WebPImagePlugin,
+    )
+
+    return [
+        AvifImagePlugin.AvifImageFile.format,
+        BmpImagePlugin.BmpImageFile.format,
+        GifImagePlugin.GifImageFile.format,
+        Jpeg2KImagePlugin.Jpeg2KImageFile.format,
+        JpegImagePlugin.JpegImageFile.format,
+        PngImagePlugin.PngImageFile.format,
+        PpmImagePlugin.PpmImageFile.format,
+        TiffImagePlugin.TiffImageFile.format,
+        WebPImagePlugin.WebPImageFile.format,
+    ]
+
+
 def _other(data: bytes | memoryview, limits: _Limits) -> Decoded:
     """Anything else: Pillow reads the header (size, orientation), OpenCV the pixels."""
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as header:
+        with Image.open(io.BytesIO(data), formats=_formats()) as header:
             kind, (width, height) = header.format, header.size
             block = b"" if kind == "TIFF" else header.info.get("exif", b"")
             orientation = _tiff_orientation(header) if kind == "TIFF" else exif.orientation(block) if block else 1

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,9 @@ from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.places import Place
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
+
+if TYPE_CHECKING:
+    from fastdup_db.models.session import Embedder
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ def pending(
     run_id: int,
     embeddings: VectorTable,
     dimension: int,
+    embedder: Embedder | None,
 ) -> None:
     """Read what the listing has and the tables have not yet; or take the vectors that the user brought."""
     if spec.crops_dir is not None:
@@ -60,7 +64,7 @@ def pending(
         if spec.mode != "detect" and engine.shares(remote.place(request.work_dir, "")):
             parts.make()
             write = Writer(parts, embeddings.writer(dim=dimension) if spec.embed else None)
-        results = engine.run(todo, spec, total=count, write=write)
+        results = engine.run(todo, spec, total=count, write=write, embedder=embedder)
     with tqdm(total=count, unit="image", disable=not request.config.progress or None, file=sys.stderr) as bar:
         store_results(
             db,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import fastdup_db
 from fastdup_db import sources
@@ -26,6 +27,9 @@ from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import EMBEDDINGS, VECTORS, VectorTable
 
+if TYPE_CHECKING:
+    from fastdup_db.models.session import Embedder
+
 log = logging.getLogger(__name__)
 
 EXTRACT_ONLY, GRAPH_ONLY = 1, 2  # v0's run_mode
@@ -39,28 +43,37 @@ _DEPENDENT = ("edges", "verified", "keypoints", "stats", "advanced_stats", "capt
 def run(request: RunRequest) -> None:
     """Do the run. Raises `BadArgument`/`BadInput` before anything is written where the request cannot be met."""
     spec = work_spec(request)
-    dimension, providers = _model(request, spec)
+    dimension, embedder = _model(request, spec)
     _check_detector(spec)
     check_engine(request.config)
     request.work_dir.mkdir(parents=True, exist_ok=True)
     with remote.writing(request.work_dir):
-        _run(request, spec, dimension=dimension, providers=providers)
+        _run(request, spec, dimension=dimension, embedder=embedder)
     fetching.delete(request)
 
 
-def _run(request: RunRequest, spec: WorkSpec, *, dimension: int, providers: tuple[str, ...]) -> None:
+def _run(request: RunRequest, spec: WorkSpec, *, dimension: int, embedder: Embedder | None) -> None:
     if _starts_afresh(request):
         _clear(request.work_dir)
     meter = Meter()
     request = fetching.fetch(request)
     with duck.connect(request.work_dir, read_only=False) as db, open_engine(request.config) as engine:
         run_id = _begin(db, request)
-        db.execute("run/set_providers", run_id=run_id, providers=", ".join(providers))
+        db.execute("run/set_providers", run_id=run_id, providers=", ".join(embedder.providers if embedder else ()))
         embeddings = table(request.work_dir, EMBEDDINGS)
         _restore(db, request.work_dir)
         if request.config.run_mode != GRAPH_ONLY:
             _list(db, request, run_id=run_id, embeddings=embeddings)
-            extract.pending(db, request, spec, engine=engine, run_id=run_id, embeddings=embeddings, dimension=dimension)
+            extract.pending(
+                db,
+                request,
+                spec,
+                engine=engine,
+                run_id=run_id,
+                embeddings=embeddings,
+                dimension=dimension,
+                embedder=embedder,
+            )
         if not db.value("run/valid_count"):
             raise BadInput(_nothing_valid(db, request))
         if request.config.run_mode != EXTRACT_ONLY and not request.config.run_stats_only:
@@ -97,19 +110,19 @@ def listing_options(request: RunRequest) -> ListingOptions:
     )
 
 
-def _model(request: RunRequest, spec: WorkSpec) -> tuple[int, tuple[str, ...]]:
-    """The width of this run's embeddings and what its model runs on: onnxruntime's execution providers.
+def _model(request: RunRequest, spec: WorkSpec) -> tuple[int, Embedder | None]:
+    """The width of this run's embeddings and the open model, None where there is nothing to embed.
 
     Raises before anything is written where the model cannot be had.
     """
     if request.embeddings is not None:
-        return int(request.embeddings.shape[1]), ()
+        return int(request.embeddings.shape[1]), None
     if not spec.embed:
-        return 0, ()
-    from fastdup_db.engines.worker import embedder
+        return 0, None
+    from fastdup_db.engines.worker import open_model
 
-    loaded = embedder(spec)
-    return loaded.dim, loaded.providers
+    embedder = open_model(spec)
+    return embedder.dim, embedder
 
 
 def _check_detector(spec: WorkSpec) -> None:

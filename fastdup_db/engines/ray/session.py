@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from fastdup_db.graph.nearest import Nearest
+    from fastdup_db.models.session import Embedder
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,13 @@ class RayEngine:
     cpu_seconds: float = 0.0
 
     def run(
-        self, tasks: Iterable[Task], spec: WorkSpec, *, total: int, write: Writer | None = None
+        self,
+        tasks: Iterable[Task],
+        spec: WorkSpec,
+        *,
+        total: int,
+        write: Writer | None = None,
+        embedder: Embedder | None = None,
     ) -> Iterator[BatchResult | Stored]:
         """Results in task order. A lost worker's unit of images is done again elsewhere."""
         from fastdup_db.engines.ray import ingest
