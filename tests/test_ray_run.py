@@ -90,7 +90,9 @@ def test_the_command_shows_one_bar_and_what_the_run_cost(cluster, tmp_path):
         said = running.stdout.read().decode()
     os.close(screen)
     assert running.returncode == 0 and "Dataset Analysis Summary" in said, shown
-    bar, cost, end = (line for line in shown.decode().split("\r\n") if "RAY_BACKEND_LOG_LEVEL" not in line)
+    lines = [line for line in shown.decode().split("\r\n") if "RAY_BACKEND_LOG_LEVEL" not in line]
+    assert len(lines) == 3, lines
+    bar, cost, end = lines
     count = fastdup_db.create(tmp_path / "results").num_instances(valid_only=False)
     assert f"{count}/{count}" in bar and not any("image" not in state for state in bar.split("\r") if state.strip())
     assert re.fullmatch(rf"{count} images read in [\d.]+ s, 0\.\d{{4}} CPU-hours on engine 'ray'", cost) and not end
