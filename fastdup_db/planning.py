@@ -22,7 +22,7 @@ class Constants:
     assign_cpu: one multiplication and addition where lists are chosen or trained; join_cpu: one where neighbours are
         found in the product; column_cpu: each number of a vector that is read, prepared, written for another worker
         and read there; driver_cpu: each number that the driver surveys and prepares. From joins of 100,000 x 576
-        vectors (632 lists, 1 joined: driver 6.2 s, tasks 4.0 s) and 300,000 x 576 (1,094 lists, 9 joined: 18.0, 63.1).
+        vectors (632 lists, 1 joined: driver 4.1 s, tasks 4.5 s) and 300,000 x 576 (1,094 lists, 3 joined: 12.1, 23.9).
     row_bytes, edge_bytes: DuckDB's rows of one image and one edge, counted from their columns before compression.
     vector_bytes, neighbor_bytes: the driver's memory, counted from its arrays: id 8, fingerprint 16, its order 8, group
         16; of each neighbour id and score, twice while they are expanded.
@@ -36,7 +36,7 @@ class Constants:
     assign_cpu: float = 2.7e-11
     join_cpu: float = 9.0e-11
     column_cpu: float = 1.9e-8
-    driver_cpu: float = 4.9e-8
+    driver_cpu: float = 2.5e-8
     row_bytes: float = 320.0
     edge_bytes: float = 28.0
     vector_bytes: float = 48.0
@@ -110,8 +110,8 @@ def estimate(
     copies = 1 + (probes - 1) / 2
     products = n * (lists * c.assign_cpu + probes * n / lists * c.join_cpu)
     join_cpu = partitions * dimension * (products + n * (1 + copies) * c.column_cpu)
-    # On the driver: exact neighbours of 1,000 rows, and six steps of k-means on 48 vectors a list.
-    training = (1000 * n + partitions * 6 * 48 * lists * lists) * c.assign_cpu
+    # On the driver: exact neighbours of 1,000 rows, and k-means whose steps see 3.5 times 48 vectors a list.
+    training = (1000 * n + partitions * 3.5 * 48 * lists * lists) * c.assign_cpu
     serial_cpu = dimension * (training + n * c.driver_cpu)
     ingest_cpu = n * c.image_cpu + cores * c.start_cpu
     seconds = (ingest_cpu + join_cpu) / cores + serial_cpu / (driver_cores or cores_per_worker)
