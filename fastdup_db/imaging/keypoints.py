@@ -25,7 +25,8 @@ FRAME = 128
 """Pixels of the longer side that keypoints are found at. 96 loses 0.4 % of the pairs by inliers, 160 gains none."""
 
 ENOUGH = 160
-"""Pixels of the longer side that a file may be reduced to on decoding."""
+"""Pixels of the longer side that a file may be reduced to on decoding. On 1,080 files with heavy edits 5.1 ms of CPU an
+image and recall 0.855 at 99.9 % precision; 256: 5.5 ms and 0.857; never reduced: 5.9 ms and 0.871."""
 
 MAX_KEYPOINTS = 120
 """Strongest keypoints kept. The median photograph has about 110 at this size."""
