@@ -36,6 +36,10 @@ _SWAP = np.array([[0.0, 1.0], [1.0, 0.0]])
 DIHEDRAL = np.stack([flip @ turn for turn in (np.eye(2), _SWAP) for flip in _FLIPS])
 """float64 (8, 2, 2): flips and quarter turns of a whole frame, the identity first."""
 
+_COSINES = np.sqrt(2 / SMALL) * np.cos(np.pi / SMALL * np.outer(np.arange(HASH_SIDE), np.arange(SMALL) + 0.5))
+_COSINES[0] *= np.sqrt(0.5)
+"""The lowest rows of the orthonormal cosine transform (DCT-II). Importing scipy's takes longer than it."""
+
 _rows, _columns = np.divmod(np.arange(SMALL * SMALL), SMALL)
 _GRID = np.stack(((_columns + 0.5) / SMALL - 0.5, (_rows + 0.5) / SMALL - 0.5, np.ones(SMALL * SMALL)))
 
@@ -98,10 +102,7 @@ def whole_frame(packed: Packed, first: np.ndarray, second: np.ndarray) -> tuple[
     (Zauner 2010): signs of the lowest 8×8 cosine coefficients of the 32×32 image against their median. A flip
     changes the signs of a cosine coefficient, a quarter turn swaps its indices: no pixel is read again.
     """
-    from scipy import fft
-
-    low = fft.dctn(packed.mip[:, THUMBNAIL * THUMBNAIL :].reshape(-1, SMALL, SMALL), axes=(1, 2), norm="ortho")
-    low = low[:, :HASH_SIDE, :HASH_SIDE].astype(np.float64)
+    low = _COSINES @ packed.mip[:, THUMBNAIL * THUMBNAIL :].reshape(-1, SMALL, SMALL).astype(np.float64) @ _COSINES.T
     sign = np.where(np.arange(HASH_SIDE) % 2, -1.0, 1.0)
     turned = []
     for linear in DIHEDRAL:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pandas as pd
 
-from fastdup_db.engine import Fastdup, create
-from fastdup_db.errors import BadArgument
+from fastdup_db.engine import Fastdup
 from fastdup_db.legacy.clusters import assignments
 from fastdup_db.legacy.components import find_top_components
-from fastdup_db.legacy.labels import MISSING, LabelFunc, labels_of
-from fastdup_db.store import duck
+from fastdup_db.legacy.labels import LabelFunc, labels_of
+from fastdup_db.legacy.shown import Func, Slice, Source, label_text, shown
 
-Source: TypeAlias = pd.DataFrame | str | Path
-Func: TypeAlias = Callable[[str], Any] | None
-Slice: TypeAlias = str | Sequence[str] | None
+_PAIR = ("from", "to")
 
 
 def create_duplicates_gallery(
@@ -43,17 +37,15 @@ def create_duplicates_gallery(
 
     similarity_file: a work_dir, a csv, or a frame `from, to, distance` of ids or file names, which need no run.
     """
-    frame = _frame(similarity_file)
-    with _run_of(similarity_file, frame, work_dir, input_dir, ("from", "to")) as fd:
-        frame, labels = _resolved(fd, frame, input_dir, ("from", "to")), _labels(fd, get_label_func)
-        fd.vis.duplicates_gallery(
+    with shown(similarity_file, _PAIR, get_label_func=get_label_func, work_dir=work_dir, input_dir=input_dir) as rows:
+        rows.fd.vis.duplicates_gallery(
             save_path,
             num_images=num_images,
             ascending=not descending,
             max_width=max_width,
             lazy_load=lazy_load,
             threshold=threshold,
-            **_common(fd, frame, labels, slice, get_extra_col_func, get_reformat_filename_func, ("from", "to")),
+            **rows.arguments(slice, get_extra_col_func, get_reformat_filename_func),
         )
     return 0
 
@@ -78,20 +70,22 @@ def create_outliers_gallery(
 
     descending: the most extreme first.
     """
-    frame = _frame(outliers_file)
-    ends = ("outlier", "nearest")
-    if frame is not None:
-        frame = frame.rename(columns={"from": "outlier", "to": "nearest"})
-    with _run_of(outliers_file, frame, work_dir, input_dir, ends) as fd:
-        frame, labels = _resolved(fd, frame, input_dir, ends), _labels(fd, get_label_func)
-        fd.vis.outliers_gallery(
+    with shown(
+        outliers_file,
+        ("outlier", "nearest"),
+        get_label_func=get_label_func,
+        work_dir=work_dir,
+        input_dir=input_dir,
+        renamed={"from": "outlier", "to": "nearest"},
+    ) as rows:
+        rows.fd.vis.outliers_gallery(
             save_path,
             num_images=num_images,
             ascending=descending,
             max_width=max_width,
             lazy_load=lazy_load,
             how=how,
-            **_common(fd, frame, labels, slice, get_extra_col_func, get_reformat_filename_func, ends),
+            **rows.arguments(slice, get_extra_col_func, get_reformat_filename_func),
         )
     return 0
 
@@ -118,21 +112,19 @@ def create_similarity_gallery(
     Returns one row per image: `from, to` (list), with labels `label, label2` (lists) and `score` (percentage of its
     neighbours with its label), `distance` (list), `length`. min_items, max_items: how many neighbours a row may have.
     """
-    frame = _frame(similarity_file)
-    with _run_of(similarity_file, frame, work_dir, input_dir, ("from", "to")) as fd:
-        frame, labels = _resolved(fd, frame, input_dir, ("from", "to")), _labels(fd, get_label_func)
-        pairs = fd.similarity(data=False) if frame is None else frame
+    with shown(similarity_file, _PAIR, get_label_func=get_label_func, work_dir=work_dir, input_dir=input_dir) as rows:
+        pairs = rows.fd.similarity(data=False) if rows.frame is None else rows.frame
         sizes = pairs.groupby("from")["to"].transform("size")
         pairs = pairs[(sizes >= min(min_items, int(sizes.max() or 0))) & (sizes <= (max_items or sizes.max()))]
-        fd.vis.similarity_gallery(
+        rows.fd.vis.similarity_gallery(
             save_path,
             num_images=num_images,
             ascending=not descending,
             max_width=max_width,
             lazy_load=lazy_load,
-            **_common(fd, pairs, labels, slice, get_extra_col_func, get_reformat_filename_func, ("from", "to")),
+            **replace(rows, frame=pairs).arguments(slice, get_extra_col_func, get_reformat_filename_func),
         )
-        return _neighbours(_named(fd, pairs), labels)
+        return _neighbours(_named(rows.fd, pairs), rows.labels)
 
 
 def create_stats_gallery(
@@ -152,20 +144,22 @@ def create_stats_gallery(
     work_dir: str | Path | None = None,
 ) -> int:
     """Images at one end of a statistic, as a page named after it; returns 0."""
-    frame = _frame(stats_file)
-    if frame is not None:
-        frame = frame.rename(columns={"width": "img_w", "height": "img_h"})
-        frame = frame.assign(index=frame["filename"]) if "filename" in frame else frame
-    with _run_of(stats_file, frame, work_dir, input_dir, ("index",)) as fd:
-        frame, labels = _resolved(fd, frame, input_dir, ("index",)), _labels(fd, get_label_func)
-        fd.vis.stats_gallery(
+    with shown(
+        stats_file,
+        ("index",),
+        get_label_func=get_label_func,
+        work_dir=work_dir,
+        input_dir=input_dir,
+        renamed={"width": "img_w", "height": "img_h"},
+    ) as rows:
+        rows.fd.vis.stats_gallery(
             save_path,
             metric=metric,
             lazy_load=lazy_load,
             num_images=num_images,
             ascending=not descending,
             max_width=max_width,
-            **_common(fd, frame, labels, slice, get_extra_col_func, get_reformat_filename_func, ("index",)),
+            **rows.arguments(slice, get_extra_col_func, get_reformat_filename_func),
         )
     return 0
 
@@ -202,7 +196,7 @@ def create_components_gallery(
         comp_type=comp_type,
     )  # fmt: skip
     rows = top[["files_ids"]].assign(component_id=range(len(top))).explode("files_ids", ignore_index=True)
-    labels = _labels(fd, get_label_func)
+    labels = None if get_label_func is None else labels_of(fd, get_label_func)
     fd.vis.component_gallery(
         save_path,
         num_images=num_images,
@@ -215,7 +209,7 @@ def create_components_gallery(
         ascending=True,
         show=False,
         external_df=rows.rename(columns={"files_ids": "index"}).astype("int64"),
-        get_extra_col_func=get_extra_col_func or _label_text(fd, labels),
+        get_extra_col_func=get_extra_col_func or label_text(fd, labels),
         get_reformat_filename_func=get_reformat_filename_func,
     )
     return 0
@@ -247,107 +241,6 @@ def create_kmeans_clusters_gallery(
         get_reformat_filename_func, get_extra_col_func, threshold, metric, descending, min_items, keyword, input_dir,
         comp_type="cluster",
     )  # fmt: skip
-
-
-def _frame(source: Source) -> pd.DataFrame | None:
-    """The rows a gallery is to show; None for those of the work_dir."""
-    if isinstance(source, pd.DataFrame):
-        return source
-    path = Path(source)
-    if path.is_dir():
-        return None
-    if not path.is_file():
-        raise BadArgument(f"{str(path)!r} is neither a work_dir nor a csv file")
-    return pd.read_csv(path)
-
-
-@contextmanager
-def _run_of(
-    source: Source, frame: pd.DataFrame | None, work_dir: Any, input_dir: Any, columns: tuple[str, ...]
-) -> Iterator[Fastdup]:
-    """The run whose images are shown. A frame of file names that belongs to none gets one for as long as it takes."""
-    places = [work_dir]
-    if isinstance(source, pd.DataFrame):
-        places.append(source.attrs.get("work_dir"))
-    else:
-        places += [source, Path(source).parent]
-    for place in places:
-        if place is not None and Path(place).is_dir() and duck.exists(Path(place)):
-            yield Fastdup(place)
-            return
-    if frame is None or any(pd.api.types.is_integer_dtype(frame[column]) for column in columns):
-        raise BadArgument("ids are those of a run: give its work_dir")
-    names = pd.unique(pd.concat([frame[column].astype(str) for column in columns]))
-    with tempfile.TemporaryDirectory(prefix="fastdup-db-") as folder:
-        fd = create(folder, [_place(name, input_dir) for name in names])
-        fd.run(run_stats_only=True, progress=False)
-        yield fd
-
-
-def _place(name: str, input_dir: Any) -> str:
-    if os.path.isabs(name) or "://" in name:
-        return name
-    under = os.path.join(input_dir, name) if isinstance(input_dir, str | Path) else name
-    return os.path.abspath(under if os.path.exists(under) else name)
-
-
-def _resolved(fd: Fastdup, frame: pd.DataFrame | None, input_dir: Any, columns: tuple[str, ...]) -> pd.DataFrame | None:
-    """The frame with ids in its columns of images; rows of files that are not in the run are refused."""
-    if frame is None:
-        return None
-    annotations = fd.annotations(valid_only=False)
-    ids = dict(zip(annotations["filename"], annotations["fd_index"], strict=True))
-    frame = frame.reset_index(drop=True)
-    for column in columns:
-        if pd.api.types.is_integer_dtype(frame[column]):
-            continue
-        found = frame[column].map(lambda name: ids.get(name, ids.get(_place(name, input_dir))))
-        if found.isna().any():
-            raise BadArgument(f"{frame.loc[found.isna(), column].iloc[0]!r} is not in the run of {fd.work_dir}")
-        frame[column] = found.astype("int64")
-    return frame
-
-
-def _labels(fd: Fastdup, get_label_func: LabelFunc) -> pd.Series | None:
-    return None if get_label_func is None else labels_of(fd, get_label_func)
-
-
-def _label_text(fd: Fastdup, labels: pd.Series | None) -> Func:
-    """A column with the label of each file, for the cards."""
-    if labels is None:
-        return None
-    annotations = fd.annotations()
-    names = dict(zip(annotations["filename"], labels.reindex(annotations["fd_index"]), strict=True))
-    return lambda name: names.get(name, MISSING)
-
-
-def _common(
-    fd: Fastdup,
-    frame: pd.DataFrame | None,
-    labels: pd.Series | None,
-    slice: Slice,
-    extra: Func,
-    rename: Func,
-    columns: tuple[str, ...],
-) -> dict[str, Any]:
-    """Arguments that every gallery takes; rows are sliced here where the labels are the caller's."""
-    if labels is not None and slice is not None:
-        if frame is None:
-            own = {"outlier": fd.outliers, "index": fd.img_stats}.get(columns[0], fd.similarity)
-            frame = own(data=False)
-        first, last = (frame[column].map(labels) for column in (columns[0], columns[-1]))
-        if slice in ("diff", "same", "label_score"):
-            keep = {"diff": first != last, "same": first == last}.get(str(slice), first.notna())
-        else:
-            keep = first.isin([slice] if isinstance(slice, str) else list(slice))
-        frame, slice = frame[keep], None
-    return {
-        "slice": slice,
-        "show": False,
-        "external_df": frame,
-        "get_extra_col_func": extra or _label_text(fd, labels),
-        "get_reformat_filename_func": rename,
-    }
 
 
 def _named(fd: Fastdup, pairs: pd.DataFrame) -> pd.DataFrame:

@@ -80,7 +80,7 @@ def _run(request: RunRequest, spec: WorkSpec, *, dimension: int, embedder: Embed
             vectors = table(request.work_dir, VECTORS)
             neighbors.find(db, request, engine=engine, run_id=run_id, embeddings=embeddings, vectors=vectors)
             if request.config.verify != "off":
-                from fastdup_db.pipeline import verifying  # loads scipy
+                from fastdup_db.pipeline import verifying
 
                 options = verifying.options_of(request)
                 verifying.check(db, vectors=vectors, folder=request.work_dir, options=options)

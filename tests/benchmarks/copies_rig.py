@@ -9,13 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
+from fastdup_db.engines import features as engine
+from fastdup_db.engines.task import Task
 from fastdup_db.graph import adapt, knn
 from fastdup_db.graph.rows import Arrays
 from fastdup_db.imaging import keypoints as kp
+from fastdup_db.imaging.crops import NO_MARGIN
 from fastdup_db.imaging.resize import to_input
 from fastdup_db.models.catalog import model
 from fastdup_db.models.session import open_embedder
 from fastdup_db.pipeline.verifying import LOWER, NEIGHBORS
+from fastdup_db.sources.reference import Reference
 from tests.benchmarks import edits, heavy_edits
 
 
@@ -98,6 +102,13 @@ def hard_pairs(photographs: Sequence[Path]) -> tuple[list[np.ndarray], list[tupl
 def features(images: Iterable[np.ndarray]) -> list[kp.Keypoints]:
     """Keypoints of every image."""
     return [kp.extract(image) for image in images]
+
+
+def features_of(paths: Sequence[Path]) -> list[kp.Keypoints]:
+    """Keypoints of every file, read as `verify` reads it."""
+    tasks = (Task(i, Reference(str(path.resolve()))) for i, path in enumerate(paths))
+    tables = engine.run(tasks, margin=NO_MARGIN)
+    return [kp.Keypoints.from_bytes(stored) for t in tables for stored in t.column("features").to_pylist()]
 
 
 def _batches(inputs: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

@@ -96,7 +96,7 @@ def recall(similarity: np.ndarray, truth: np.ndarray) -> tuple[float, np.ndarray
 def ways(paths: list[Path], folder: Path, peer: str | None) -> Iterator[tuple[str, np.ndarray]]:
     """(name, (n, n) scores), and what verification did besides."""
     started = time.process_time()
-    images = [kp.extract(edits.read(path)) for path in paths]
+    images = copies_rig.features_of(paths)
     extracted = time.process_time() - started
     unit = copies_rig.vectors(edits.read(path) for path in paths)
     yield "vectors, adapted", unit @ unit.T

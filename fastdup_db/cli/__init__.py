@@ -1,0 +1,65 @@
+"""`fastdup-db …`: each command is one call of the controller. Tables go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import typer
+
+import fastdup_db
+from fastdup_db.cli import acting, answers, running
+from fastdup_db.cli.options import EXIT_BAD_ARGUMENT, EXIT_ERROR
+from fastdup_db.errors import FastdupError
+
+app = typer.Typer(
+    help="Find duplicates, outliers, clusters, broken and blurry files in a collection of images.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Entry point: exit status 0, 1 (the run or the query failed), 2 (an argument is wrong)."""
+    try:
+        app()
+    except fastdup_db.BadArgument as exc:
+        _fail(exc, EXIT_BAD_ARGUMENT)
+    except FastdupError as exc:
+        _fail(exc, EXIT_ERROR)
+
+
+def version() -> None:
+    """The version of this package."""
+    typer.echo(fastdup_db.__version__)
+
+
+def _fail(exc: Exception, code: int) -> None:
+    typer.echo(f"fastdup-db: {exc}", err=True)
+    raise SystemExit(code)
+
+
+_COMMANDS = (
+    running.run,
+    running.plan,
+    running.demo,
+    answers.summary,
+    answers.similarity,
+    answers.outliers,
+    answers.components,
+    answers.stats,
+    answers.invalid,
+    answers.search,
+    answers.sql,
+    answers.gallery,
+    answers.report,
+    acting.publish,
+    acting.dedup,
+    acting.clean,
+    acting.undo,
+    acting.export,
+    acting.import_,
+    version,
+)
+"""In the order of --help."""
+
+for _command in _COMMANDS:
+    app.command(_command.__name__.rstrip("_"))(_command)

@@ -1,0 +1,5 @@
+"""`python -m fastdup_db.cli`."""
+
+from fastdup_db.cli import main
+
+main()
