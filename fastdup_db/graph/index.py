@@ -194,6 +194,11 @@ class Searcher:
         self._probes = (lance_index.remembered_probes(table) if indexed else None) or FEWEST_PROBES
         self._memory = None if indexed else Arrays(*table.matrix()) if self._size else Arrays(np.empty(0, int), _EMPTY)
 
+    def warm(self) -> None:
+        """Read the index, where there is one, into memory: the first queries then take no longer than later ones."""
+        if self._reader is not None:
+            self._reader.warm()
+
     def __call__(self, queries: Matrix, *, k: int, among: Ids | None = None) -> tuple[Ids, Scores]:
         """(ids int64 (m, k), similarities float32 (m, k)) for queries (m, d) or (d,): nearest first, ties by lower id.
 
@@ -218,12 +223,12 @@ class Searcher:
         asked = Arrays(np.arange(len(queries)), queries)
         base = self._memory if self._memory is not None else self.table
         if among is not None:
-            stored = self._memory.ids if self._memory is not None else np.sort(self.table.ids())
-            among = np.intersect1d(among, stored)
             if self._memory is not None:
+                among = np.intersect1d(among, self._memory.ids)
                 base = Arrays(among, self._memory.matrix[np.searchsorted(self._memory.ids, among)])
             else:
-                base = Arrays(among, self.table.take(among) if len(among) else np.empty((0, queries.shape[1]), "f4"))
+                assert self._reader is not None
+                base = Arrays(*self._reader.stored(among))
         graph = cross_neighbors(
             asked, base, k=k, metric=self.metric.name, calibration=self.metric.calibration, threads=self._threads
         )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from fastdup_db.store.lance import VectorTable
-from fastdup_db.store.lance_rows import Ids, Matrix, arrays
+from fastdup_db.store.lance_rows import Ids, Matrix, arrays, dim_of, gather
 
 INDEX_NAME = "nearest"
 _PROBES_KEY = "fastdup_db.nprobes"
@@ -27,6 +30,26 @@ class IndexReader:
         nearest |= {name: value for name, value in (("ef", ef), ("refine_factor", refine)) if value}
         found = self._dataset.to_table(columns=["id", self._column, "_distance"], nearest=nearest)
         return arrays(found, column=self._column)
+
+    def warm(self) -> None:
+        """Read the whole index into memory, so that the first queries take no longer than later ones."""
+        self._dataset.prewarm_index(INDEX_NAME)
+
+    def stored(self, ids: Ids) -> tuple[Ids, Matrix]:
+        """(those of the ascending `ids` that are stored (m,), their vectors (m, d))."""
+        stored, order = self._places
+        at = np.minimum(np.searchsorted(stored, ids), max(len(stored) - 1, 0))
+        held = stored[at] == ids if len(stored) else np.zeros(len(ids), dtype=bool)
+        if not held.any():
+            return ids[:0], np.empty((0, dim_of(self._dataset, self._column)), dtype=np.float32)
+        return gather(self._dataset, order[at[held]], column=self._column)
+
+    @cached_property
+    def _places(self) -> tuple[Ids, Ids]:
+        """(stored ids ascending (n,), the place of each among the stored rows (n,))."""
+        ids = self._dataset.to_table(columns=["id"])["id"].to_numpy().astype(np.int64, copy=False)
+        order = np.argsort(ids, kind="stable")
+        return ids[order], order
 
 
 def build_index(table: VectorTable, *, kind: str, metric: str, options: dict[str, Any]) -> None:
