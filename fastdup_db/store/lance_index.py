@@ -6,10 +6,8 @@ import os
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from fastdup_db.store.lance import VectorTable
-from fastdup_db.store.lance_rows import Ids, Matrix, arrays, dim_of, gather
+from fastdup_db.store.lance_rows import Ids, Matrix, Places, arrays, gather
 
 INDEX_NAME = "nearest"
 _PROBES_KEY = "fastdup_db.nprobes"
@@ -35,21 +33,13 @@ class IndexReader:
         """Read the whole index into memory, so that the first queries take no longer than later ones."""
         self._dataset.prewarm_index(INDEX_NAME)
 
-    def stored(self, ids: Ids) -> tuple[Ids, Matrix]:
-        """(those of the ascending `ids` that are stored (m,), their vectors (m, d))."""
-        stored, order = self._places
-        at = np.minimum(np.searchsorted(stored, ids), max(len(stored) - 1, 0))
-        held = stored[at] == ids if len(stored) else np.zeros(len(ids), dtype=bool)
-        if not held.any():
-            return ids[:0], np.empty((0, dim_of(self._dataset, self._column)), dtype=np.float32)
-        return gather(self._dataset, order[at[held]], column=self._column)
+    def pick(self, ids: Ids) -> tuple[Ids, Matrix]:
+        """(those of `ids` that are stored (m,), their vectors (m, d))."""
+        return gather(self._dataset, self._places.of(ids)[0], column=self._column)
 
     @cached_property
-    def _places(self) -> tuple[Ids, Ids]:
-        """(stored ids ascending (n,), the place of each among the stored rows (n,))."""
-        ids = self._dataset.to_table(columns=["id"])["id"].to_numpy().astype(np.int64, copy=False)
-        order = np.argsort(ids, kind="stable")
-        return ids[order], order
+    def _places(self) -> Places:
+        return Places(self._dataset)
 
 
 def build_index(table: VectorTable, *, kind: str, metric: str, options: dict[str, Any]) -> None:
