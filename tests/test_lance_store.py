@@ -88,6 +88,15 @@ def test_take_keeps_the_order_asked_for(table: VectorTable) -> None:
         table.take(np.array([20]))
 
 
+def test_pick_leaves_out_what_is_not_stored(table: VectorTable) -> None:
+    table.append(*rows(10, 20))
+    table.append(*rows(0, 10))
+    ids, matrix = table.pick(np.array([3, 12, 25]))
+    assert ids.tolist() == [3, 12] and matrix[:, 0].tolist() == [3, 12]
+    ids, matrix = table.pick(np.array([25]))
+    assert ids.shape == (0,) and matrix.shape == (0, 8)
+
+
 def test_wrong_shapes_are_refused(table: VectorTable) -> None:
     table.append(*rows(0, 2))
     with pytest.raises(BadArgument, match=r"\(2, 8\)"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import fastdup_db
@@ -89,6 +90,37 @@ def test_an_update_keeps_the_index_and_its_vectors(tmp_path: Path) -> None:
     assert (Searcher(stored)(stored.take(newest), k=1)[0][:, 0] == newest).all()
     third = run(tmp_path, N + 20, overwrite=False).config
     assert third["index_kind"] == "IVF_SQ" and index.has_index(stored)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("selective", [10, 50_000], ids=["by the index", "exactly"])
+def test_a_filtered_search_over_an_index_finds_k_where_k_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, selective: int
+) -> None:
+    monkeypatch.setattr(index, "SELECTIVE_ROWS", selective)
+    rows = np.arange(N)
+    rare, test = rows % 50 == 7, rows % 3 == 0  # 12 and 200 of 600
+    frame = pd.DataFrame(
+        {
+            "filename": [f"image_{i:05d}.jpg" for i in rows],
+            "label": np.where(rare, "rare", "usual"),
+            "split": np.where(test, "test", "train"),
+        }
+    )
+    fd = fastdup_db.create(tmp_path)
+    fd.run(annotations=frame, embeddings=vectors(), progress=False)
+    assert fd.config["index_kind"] == "IVF_SQ"
+    fd.init_search(5, store_int=1)
+    ids = fd.annotations()["fd_index"].to_numpy()
+    for where, allowed in (
+        ("label = 'rare'", rare),
+        ("split = 'test'", test),
+        ("label = 'rare' and split = 'test'", rare & test),
+    ):
+        for query in vectors()[:3]:
+            found = fd.vector_search(vec=query, where=where, k=min(10, int(allowed.sum())))["to"]
+            assert len(found) == min(10, allowed.sum()) == found.nunique()
+            assert np.isin(found, ids[allowed]).all()
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from fastdup_db.graph.knn import KnnGraph
 from fastdup_db.graph.metrics import Matrix, Metric
 from fastdup_db.graph.metrics import metric as metric_named
 from fastdup_db.graph.nearest import NOBODY, Ids, Nearest
-from fastdup_db.graph.rows import READ_ROWS, Source
+from fastdup_db.graph.rows import READ_ROWS, Held, Source
 
 REBUILD_SHARE = 0.1
 """With more touched vectors than this share of all, a fresh graph is cheaper than comparing each with all."""
@@ -45,7 +45,7 @@ def cross_neighbors(
 
 
 def updated(
-    vectors: Source,
+    vectors: Held,
     edges: pa.Table,
     *,
     k: int,
@@ -141,7 +141,7 @@ class _Stored:
         nearest.scores[at[mine]] = local.scores
 
     def merged(
-        self, nearest: Nearest, vectors: Source, *, without: Ids, metric: Metric, k: int
+        self, nearest: Nearest, vectors: Held, *, without: Ids, metric: Metric, k: int
     ) -> tuple[Ids, Ids, Matrix]:
         """(ids, to_ids, scores) of the lists that a new vector has entered; `without` are done already."""
         hit = np.flatnonzero((nearest.ids != NOBODY).any(axis=1) & ~np.isin(self.ids, without))
@@ -195,12 +195,7 @@ def _read(source: Source, *, metric: Metric) -> tuple[Ids, Matrix]:
     return np.concatenate([ids for ids, _ in parts]), np.concatenate([matrix for _, matrix in parts])
 
 
-def _pick(source: Source, ids: Ids, *, metric: Metric) -> tuple[Ids, Matrix]:
-    """(ids ascending, prepared vectors) of the wanted ids that are stored, in one pass."""
-    parts = []
-    for some_ids, matrix in source.batches(rows=READ_ROWS):
-        mine = np.isin(some_ids, ids)
-        parts.append((some_ids[mine], metric.prepare(matrix[mine])))
-    if not parts:
-        return np.empty(0, np.int64), np.empty((0, 1), np.float32)
-    return np.concatenate([i for i, _ in parts]), np.concatenate([matrix for _, matrix in parts])
+def _pick(source: Held, ids: Ids, *, metric: Metric) -> tuple[Ids, Matrix]:
+    """(ids ascending, prepared vectors) of the wanted ids that are stored."""
+    found, matrix = source.pick(np.unique(ids))
+    return found, metric.prepare(matrix)

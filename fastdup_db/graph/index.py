@@ -172,7 +172,8 @@ def measured_recall(table: VectorTable, *, metric: str, search: Mapping[str, int
 class Searcher:
     """Answers queries over one table, which it keeps open: by its index, or exactly where there is none.
 
-    A table without an index is held in memory, 4 n d bytes.
+    A table without an index is held in memory, 4 n d bytes; of one with an index the vectors that the last filter left,
+    where they are few (`SELECTIVE_ROWS`).
     """
 
     def __init__(
@@ -192,7 +193,13 @@ class Searcher:
         indexed = metric in _LANCE_METRIC and lance_index.has_index(table)
         self._reader = lance_index.IndexReader(table) if indexed else None
         self._probes = (lance_index.remembered_probes(table) if indexed else None) or FEWEST_PROBES
+        self._kept: tuple[Ids, Arrays] | None = None
         self._memory = None if indexed else Arrays(*table.matrix()) if self._size else Arrays(np.empty(0, int), _EMPTY)
+
+    def warm(self) -> None:
+        """Read the index, where there is one, into memory: the first queries then take no longer than later ones."""
+        if self._reader is not None:
+            self._reader.warm()
 
     def __call__(self, queries: Matrix, *, k: int, among: Ids | None = None) -> tuple[Ids, Scores]:
         """(ids int64 (m, k), similarities float32 (m, k)) for queries (m, d) or (d,): nearest first, ties by lower id.
@@ -206,7 +213,7 @@ class Searcher:
             raise BadArgument(f"queries have {wanted.shape[1]} columns; the stored vectors have {self.table.dim}")
         prepared = self.metric.prepare(wanted)  # refuses NaN and infinity
         if among is not None:
-            among = np.unique(np.asarray(among, dtype=np.int64))
+            among = _ascending(np.asarray(among, dtype=np.int64))
         if self._reader is None or (among is not None and len(among) <= SELECTIVE_ROWS):
             ids, scores = self._exactly(wanted, k=k, among=among)
         else:
@@ -218,12 +225,11 @@ class Searcher:
         asked = Arrays(np.arange(len(queries)), queries)
         base = self._memory if self._memory is not None else self.table
         if among is not None:
-            stored = self._memory.ids if self._memory is not None else np.sort(self.table.ids())
-            among = np.intersect1d(among, stored)
             if self._memory is not None:
+                among = np.intersect1d(among, self._memory.ids)
                 base = Arrays(among, self._memory.matrix[np.searchsorted(self._memory.ids, among)])
             else:
-                base = Arrays(among, self.table.take(among) if len(among) else np.empty((0, queries.shape[1]), "f4"))
+                base = self._chosen(among)
         graph = cross_neighbors(
             asked, base, k=k, metric=self.metric.name, calibration=self.metric.calibration, threads=self._threads
         )
@@ -232,6 +238,13 @@ class Searcher:
         ids[:, : graph.to_ids.shape[1]] = graph.to_ids
         scores[:, : graph.to_ids.shape[1]] = graph.scores
         return ids, scores
+
+    def _chosen(self, among: Ids) -> Arrays:
+        """The stored vectors of `among`; the last are kept, since a filter is seldom asked only once."""
+        assert self._reader is not None
+        if self._kept is None or not np.array_equal(self._kept[0], among):
+            self._kept = among.copy(), Arrays(*self._reader.pick(among))
+        return self._kept[1]
 
     def _by_index(self, queries: Matrix, prepared: Matrix, *, k: int, among: Ids | None) -> tuple[Ids, Scores]:
         """By the index, more and more of it while a filter leaves too few; exact where that does not help."""
@@ -242,7 +255,7 @@ class Searcher:
                 count = min(int(np.ceil(k * wider / share * (1 if among is None else 2))), self._size)
                 ids, vectors = self._propose(queries[row], k=count, wider=wider)
                 if among is not None:
-                    may = np.isin(ids, among)
+                    may = among[np.minimum(np.searchsorted(among, ids), len(among) - 1)] == ids
                     ids, vectors = ids[may], vectors[may]
                 if len(ids) >= min(k, self._size if among is None else len(among)):
                     break
@@ -264,6 +277,11 @@ class Searcher:
         return self._reader.nearest(
             query, k=k, probes=probes, ef=ef, refine=refine, metric=_LANCE_METRIC[self.metric.name]
         )
+
+
+def _ascending(ids: Ids) -> Ids:
+    """The distinct ids, ascending. Those of a condition are: looking takes 0.1 ms for 100,000, sorting them 6."""
+    return ids if (np.diff(ids) > 0).all() else np.unique(ids)
 
 
 def _sub_vectors(dim: int) -> int:

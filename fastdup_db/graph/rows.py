@@ -37,6 +37,14 @@ class Source(Protocol):
         ...
 
 
+class Held(Source, Protocol):
+    """A source of which some vectors can be had without reading the others."""
+
+    def pick(self, ids: Ids) -> tuple[Ids, Matrix]:
+        """(those of the ascending `ids` that are there (m,), their vectors float32 (m, d))."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Arrays:
     """Vectors in memory as a source. ids int64 (n,) ascending and unique, matrix float32 (n, d)."""
@@ -51,6 +59,11 @@ class Arrays:
         """The rows in batches."""
         for start in range(0, len(self.ids), rows):
             yield self.ids[start : start + rows], self.matrix[start : start + rows]
+
+    def pick(self, ids: Ids) -> tuple[Ids, Matrix]:
+        """Those of the ascending `ids` that are there, and their vectors."""
+        mine = np.isin(self.ids, ids)
+        return self.ids[mine], self.matrix[mine]
 
     def part(self, start: int, stop: int) -> Matrix:
         """The rows `start` to `stop`."""

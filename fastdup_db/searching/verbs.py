@@ -30,7 +30,7 @@ class SearchVerbs:
         turi_param: str = "",
         threshold: float = 0.0,
     ) -> int:
-        """Get ready to search; optional, the first search does it with these defaults.
+        """Get ready to search, the index read into memory; optional, the first search does without these settings.
 
         Args:
             k: answers per query.
@@ -55,6 +55,7 @@ class SearchVerbs:
             k=k, d=d, model_path=model_path, threshold=threshold, store_int=bool(store_int), turi_param=turi_param
         )
         self._search = search.opened(Path(work_dir or self._work_dir).absolute(), options=options)
+        self._search.searcher.warm()
         return 0
 
     def search(

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from fastdup_db.errors import BadArgument, NotRun
 from fastdup_db.places import Place
-from fastdup_db.store.lance_rows import Ids, Matrix, arrays, dim_of, gather, record, schema_of
+from fastdup_db.store.lance_rows import Ids, Matrix, Places, arrays, dim_of, gather, record, schema_of
 
 if TYPE_CHECKING:  # importing lance takes 0.15 s and loads pandas; naming a table must not
     import lance
@@ -237,13 +237,15 @@ class VectorTable:
     def take(self, ids: Ids) -> Matrix:
         """float32 (len(ids), d): the vectors of `ids`, in their order. Raises BadArgument for an id not stored."""
         dataset = self.dataset()
-        stored = self.ids()
-        order = np.argsort(stored, kind="stable")
-        wanted = np.asarray(ids, dtype=np.int64)
-        at = np.minimum(np.searchsorted(stored, wanted, sorter=order), max(len(stored) - 1, 0))
-        if len(wanted) and (not len(stored) or (stored[order[at]] != wanted).any()):
+        places, held = Places(dataset).of(ids)
+        if not held.all():
             raise BadArgument(f"some ids are not in table {self.name!r} of {self.folder}")
-        return gather(dataset, order[at], column=self.column)[1]
+        return gather(dataset, places, column=self.column)[1]
+
+    def pick(self, ids: Ids) -> tuple[Ids, Matrix]:
+        """(those of `ids` that are stored (m,), their vectors float32 (m, d)), in the order of `ids`."""
+        dataset = self.dataset()
+        return gather(dataset, Places(dataset).of(ids)[0], column=self.column)
 
     def matrix(self) -> tuple[Ids, Matrix]:
         """The whole table in memory: ids ascending (n,), float32 (n, d)."""

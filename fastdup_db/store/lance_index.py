@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import Any
 
 from fastdup_db.store.lance import VectorTable
-from fastdup_db.store.lance_rows import Ids, Matrix, arrays
+from fastdup_db.store.lance_rows import Ids, Matrix, Places, arrays, gather
 
 INDEX_NAME = "nearest"
 _PROBES_KEY = "fastdup_db.nprobes"
@@ -27,6 +28,18 @@ class IndexReader:
         nearest |= {name: value for name, value in (("ef", ef), ("refine_factor", refine)) if value}
         found = self._dataset.to_table(columns=["id", self._column, "_distance"], nearest=nearest)
         return arrays(found, column=self._column)
+
+    def warm(self) -> None:
+        """Read the whole index into memory, so that the first queries take no longer than later ones."""
+        self._dataset.prewarm_index(INDEX_NAME)
+
+    def pick(self, ids: Ids) -> tuple[Ids, Matrix]:
+        """(those of `ids` that are stored (m,), their vectors (m, d))."""
+        return gather(self._dataset, self._places.of(ids)[0], column=self._column)
+
+    @cached_property
+    def _places(self) -> Places:
+        return Places(self._dataset)
 
 
 def build_index(table: VectorTable, *, kind: str, metric: str, options: dict[str, Any]) -> None:

@@ -42,8 +42,28 @@ def arrays(batch: Any, *, column: str) -> tuple[Ids, Matrix]:
     return ids.to_numpy(), vectors.flatten().to_numpy().reshape(-1, vectors.type.list_size)
 
 
+class Places:
+    """Where the rows of a dataset lie by id; takes 16 bytes a row while it is kept."""
+
+    def __init__(self, dataset: Any) -> None:
+        stored = dataset.to_table(columns=["id"])["id"].to_numpy().astype(np.int64, copy=False)
+        self._order = np.argsort(stored, kind="stable")
+        self._ids = stored[self._order]
+
+    def of(self, ids: Ids) -> tuple[Ids, npt.NDArray[np.bool_]]:
+        """(offsets of those of `ids` that are stored (m,), which they are (n,)), in the order of `ids` (n,)."""
+        wanted = np.asarray(ids, dtype=np.int64)
+        if not len(self._ids):
+            return wanted[:0], np.zeros(len(wanted), dtype=bool)
+        at = np.minimum(np.searchsorted(self._ids, wanted), len(self._ids) - 1)
+        held = self._ids[at] == wanted
+        return self._order[at[held]], held
+
+
 def gather(dataset: Any, offsets: Ids, *, column: str) -> tuple[Ids, Matrix]:
     """Rows by offset in the order asked for. Sorted reads are five times as fast, so read sorted and reorder."""
+    if not len(offsets):
+        return np.empty(0, dtype=np.int64), np.empty((0, dim_of(dataset, column)), dtype=np.float32)
     unique, back = np.unique(offsets, return_inverse=True)
     ids, matrix = arrays(dataset.take(unique.tolist(), columns=["id", column]), column=column)
     return ids[back], matrix[back]
