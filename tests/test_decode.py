@@ -69,31 +69,6 @@ def test_progressive_jpeg_and_memoryview() -> None:
     assert decode(data[: len(data) // 2]).truncated
 
 
-@pytest.mark.parametrize(("least", "factor"), [(640, 1), (321, 1), (320, 2), (160, 4), (80, 8), (1, 8), (1000, 1)])
-def test_a_jpeg_comes_reduced_where_less_will_do(least: int, factor: int) -> None:
-    data = encoded(Image.fromarray(picture(480, 640)), "JPEG")
-    found = decode(data, least=least)
-    assert (found.width, found.height) == (640, 480)
-    assert distance(found.image, picture(480 // factor, 640 // factor)) < LOSSY
-
-
-def test_a_reduced_jpeg_is_turned_and_flagged_as_a_whole_one() -> None:
-    exif_block = Image.Exif()
-    exif_block[0x0112] = 6
-    data = encoded(Image.fromarray(picture(478, 642)), "JPEG", exif=exif_block)
-    found = decode(data, least=160)
-    assert (found.width, found.height, found.orientation) == (478, 642, 6)
-    assert found.image.shape == (161, 120, 3)
-    cut = decode(noise_jpeg()[:-3000], least=50)
-    assert cut.truncated
-    assert (cut.width, cut.height, cut.image.shape) == (160, 200, (50, 40, 3))
-
-
-def test_what_is_no_jpeg_comes_whole() -> None:
-    found = decode(encoded(Image.fromarray(picture()), "PNG"), least=20)
-    np.testing.assert_array_equal(found.image, picture())
-
-
 def test_images_of_several_bands() -> None:
     pixels = np.random.default_rng(4).integers(0, 255, (700, 900, 3), dtype=np.uint8)
     np.testing.assert_array_equal(decode(encoded(Image.fromarray(pixels), "BMP")).image, pixels)

@@ -201,12 +201,12 @@ def test_wrong_credentials_buckets_and_names_fail_at_once(
 
 
 def test_public_buckets_need_no_keys(s3: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    s3.fill("public", {"a.jpg": jpeg(1)})
+    s3.fill("public", {"keyless/a.jpg": jpeg(1)})
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name)
     monkeypatch.setattr(bucket, "_settings", bucket.Settings())
     bucket.configure(bucket.Settings(endpoint_url=s3.url, anonymous=True))
-    assert list(read_all("s3://public").values()) == [jpeg(1)]
+    assert list(read_all("s3://public/keyless").values()) == [jpeg(1)]
 
 
 def test_aliases_come_from_mc_too(photos: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

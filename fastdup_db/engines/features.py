@@ -50,34 +50,23 @@ def _extracted(chunk: Sequence[tuple[Task, Load]], margin: Margin) -> pa.Table:
     for task, load in chunk:
         ids = [task.image_id] if task.boxes is None else task.boxes.ids.tolist()
         try:
-            image, sides = _read(load(), whole=task.boxes is None)
+            data = load()
+            image = data if isinstance(data, np.ndarray) else decode.decode(data).image
         except ImageError as exc:
             log.info("%s: %s", task.reference.filename, exc)
             rows += [(id_, exc.code, None) for id_ in ids]
             continue
         parts = [image] if task.boxes is None else _parts(image, task.boxes, margin)
-        rows += [_row(id_, part, sides) for id_, part in zip(ids, parts, strict=True)]
+        rows += [_row(id_, part) for id_, part in zip(ids, parts, strict=True)]
     columns = zip(*rows, strict=True) if rows else ((), (), ())
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
 
 
-def _read(data: bytes | np.ndarray, *, whole: bool) -> tuple[np.ndarray, tuple[int, int]]:
-    """The pixels, no more than keypoints need where the image is `whole`, and its own width and height; else zeros."""
-    if isinstance(data, np.ndarray):
-        return data, (0, 0)
-    if not whole:
-        return decode.decode(data).image, (0, 0)
-    found = decode.decode(data, least=keypoints.ENOUGH)
-    return found.image, (found.width, found.height)
-
-
-def _row(id_: int, part: np.ndarray | None, sides: tuple[int, int]) -> tuple[int, str, bytes | None]:
+def _row(id_: int, part: np.ndarray | None) -> tuple[int, str, bytes | None]:
     if part is None:
         return id_, BAD_BOUNDING_BOX, None
     is_plain = part.dtype == np.uint8 and (part.ndim == 2 or part.shape[2] == 3)
-    width, height = sides
-    features = keypoints.extract(part if is_plain else decode.flatten(part), width=width, height=height)
-    return id_, VALID, features.to_bytes()
+    return id_, VALID, keypoints.extract(part if is_plain else decode.flatten(part)).to_bytes()
 
 
 def _parts(image: np.ndarray, boxes: Boxes, margin: Margin) -> list[np.ndarray | None]:

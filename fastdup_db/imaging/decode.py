@@ -7,7 +7,6 @@ import io
 import os
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -64,20 +63,17 @@ def decode(
     min_width: int = MIN_SIDE,
     min_height: int = MIN_SIDE,
     max_pixels: int = MAX_PIXELS,
-    least: int | None = None,
 ) -> Decoded:
     """The pixels of an encoded image: JPEG, PNG, BMP, WebP, TIFF, GIF, JPEG 2000, AVIF, PNM, HEIC/HEIF (extra `heif`).
 
     The content decides, not the file's name. The declared size is read and checked before any pixel is decoded.
-    least: pixels of the longer side that will do; a JPEG then comes at a half, a quarter or an eighth where that is
-        still as large, `width` and `height` saying what the file holds.
     Raises `ImageError` with ZERO_SIZE_FILE, CORRUPT_IMAGE, IMAGE_TOO_SMALL or IMAGE_TOO_LARGE.
     """
     if not len(data):
         raise ImageError(ZERO_SIZE_FILE, "the file is empty")
     limits = _Limits(min_width, min_height, max_pixels)
     if data[:2] == b"\xff\xd8":
-        found = _jpeg(data, limits, least)
+        found = _jpeg(data, limits)
         if found is not None:
             return found
     return _heif(data, limits) if exif.is_heif(data) else _other(data, limits)
@@ -140,7 +136,7 @@ class _Limits:
             raise ImageError(IMAGE_TOO_SMALL, f"{width}×{height} is less than {self.min_width}×{self.min_height}")
 
 
-def _jpeg(data: bytes | memoryview, limits: _Limits, least: int | None) -> Decoded | None:
+def _jpeg(data: bytes | memoryview, limits: _Limits) -> Decoded | None:
     """A JPEG by libjpeg-turbo through simplejpeg, a sixth faster than OpenCV; None if it cannot (12-bit, lossless)."""
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
@@ -151,24 +147,19 @@ def _jpeg(data: bytes | memoryview, limits: _Limits, least: int | None) -> Decod
     swapped = orientation > 4
     limits.check(height if swapped else width, width if swapped else height)
     space = "GRAY" if colours == "Gray" else "RGB"
-    factor = next((f for f in (8, 4, 2) if least is not None and max(height, width) >= f * least), 1)
-    scale: dict[str, Any] = {}
-    if factor > 1:
-        scale = {"min_height": -(-height // factor), "min_width": -(-width // factor), "min_factor": factor}
     truncated = False
     try:
-        image = simplejpeg.decode_jpeg(data, space, **scale)
+        image = simplejpeg.decode_jpeg(data, space)
     except ValueError as problem:
         # strict mode raises on any warning of the codec; not every warning is a loss
         truncated = "remature end" in str(problem) or "orrupt" in str(problem)
         try:
-            image = simplejpeg.decode_jpeg(data, space, strict=False, **scale)
+            image = simplejpeg.decode_jpeg(data, space, strict=False)
         except ValueError:
             return None
     if space == "GRAY":
         image = image[:, :, 0]
-    sides = (height, width) if swapped else (width, height)
-    return Decoded(upright(image, orientation=orientation), *sides, orientation, truncated)
+    return _decoded(upright(image, orientation=orientation), orientation, truncated)
 
 
 @functools.cache

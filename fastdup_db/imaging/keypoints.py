@@ -24,10 +24,6 @@ import numpy as np
 FRAME = 128
 """Pixels of the longer side that keypoints are found at. 96 loses 0.4 % of the pairs by inliers, 160 gains none."""
 
-ENOUGH = 160
-"""Pixels of the longer side that a file may be reduced to on decoding. On 1,080 files with heavy edits 5.1 ms of CPU an
-image and recall 0.855 at 99.9 % precision; 256: 5.5 ms and 0.857; never reduced: 5.9 ms and 0.871."""
-
 MAX_KEYPOINTS = 120
 """Strongest keypoints kept. The median photograph has about 110 at this size."""
 
@@ -115,7 +111,8 @@ class Keypoints:
 def extract(image: np.ndarray, *, width: int = 0, height: int = 0) -> Keypoints:
     """Keypoints and thumbnail of `image`: uint8 (h, w, 3) RGB or (h, w) grey. The same image gives the same bytes.
 
-    width, height: size of the image itself when `image` is a reduction of it, to `ENOUGH` at the least.
+    width, height: size of the image itself when `image` is a reduction of it; at least 128 pixels on the longer side
+        keep the quality.
     A plain image has no keypoints; that is an answer, not an error. Raises ValueError for another shape or dtype.
     """
     import cv2
