@@ -17,8 +17,8 @@ class Constants:
     less than seconds on the clock.
 
     image_cpu: read, decode, statistics and embedding of one photograph of about 500 x 375 pixels from a local disk with
-        the default model: a run of 5,000 images took 25.4 s on Ray, with start_cpu twice. start_cpu: what each worker
-        takes to load its libraries and model.
+        the default model. start_cpu: what each worker takes to load its libraries and model. Fitted to runs of 1,000,
+        4,000 and 5,000 images by two workers of Ray: 8.7, 17.7 and 23.4 s (+1, +7 and -4 %).
     assign_cpu: one multiplication and addition where lists are chosen or trained; join_cpu: one where neighbours are
         found in the product; column_cpu: each number of a vector that is read, prepared, written for another worker
         and read there; driver_cpu: each number that the driver surveys and prepares. From joins of 100,000 x 576
@@ -31,8 +31,8 @@ class Constants:
     start_seconds: connecting and starting workers.
     """
 
-    image_cpu: float = 4.1e-3
-    start_cpu: float = 2.4
+    image_cpu: float = 3.4e-3
+    start_cpu: float = 2.7
     assign_cpu: float = 2.7e-11
     join_cpu: float = 9.0e-11
     column_cpu: float = 1.9e-8
