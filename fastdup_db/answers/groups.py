@@ -99,7 +99,7 @@ class GroupVerbs(WorkDir):
         """Check by keypoints and pixels which neighbours are one picture; the images are read again where needed.
 
         Args:
-            scope: 'auto' costs a quarter of a run: pairs that the vectors are sure of are not looked at, nor those
+            scope: 'auto' costs a fifth of a run: pairs that the vectors are sure of are not looked at, nor those
                 that are hardly alike. 'all' looks at every candidate, and further down.
             k: neighbours of each image that are candidates, 20 by default: more than copies of one picture.
             lower, upper: similarities between which pairs are checked, by default those that hold 98 % of edited
