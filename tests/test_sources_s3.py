@@ -9,9 +9,13 @@ import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
 from drawn import jpeg
 from test_sources_archives import CONTENT, pack, read_all
 from test_sources_video import film, number_of
@@ -19,6 +23,7 @@ from test_sources_video import film, number_of
 from fastdup_db import errors
 from fastdup_db.errors import BadInput, ImageError, RemoteError
 from fastdup_db.sources import ListingOptions, bucket, check_input, copies, files, listing, load, objects, payloads
+from fastdup_db.sources.direct import Direct
 from fastdup_db.sources.prefetch import prefetched
 from tests.s3_server import KEY, READER_KEY, READER_SECRET, SECRET, Server
 
@@ -207,6 +212,32 @@ def test_public_buckets_need_no_keys(s3: Server, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(bucket, "_settings", bucket.Settings())
     bucket.configure(bucket.Settings(endpoint_url=s3.url, anonymous=True))
     assert list(read_all("s3://public/keyless").values()) == [jpeg(1)]
+
+
+def test_an_object_that_breaks_off_is_no_object() -> None:
+    """A server that dies in the middle of a body: what came is not taken for the whole."""
+
+    class BreaksOff(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"x" * (100 if "whole" in self.path else 50))
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), BreaksOff) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{server.server_port}",
+            region_name="us-east-1",
+            config=Config(signature_version=UNSIGNED),
+        )
+        direct = Direct(client, None, "us-east-1")
+        assert direct.get("photos", "whole.jpg", limit=1000) == b"x" * 100
+        assert direct.get("photos", "half.jpg", limit=1000) is None
+        server.shutdown()
 
 
 def test_aliases_come_from_mc_too(photos: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

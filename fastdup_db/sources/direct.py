@@ -54,6 +54,7 @@ class Direct:
                     self._declined.add(bucket)
                 answer.raw.drain_conn() if answer.status_code >= 300 else answer.raw.close()
                 return None
-            return answer.content
+            # botocore has urllib3 take a connection that breaks off for the end of the object
+            return answer.content if len(answer.content) == int(answer.headers["Content-Length"]) else None
         except (BotoCoreError, urllib3.exceptions.HTTPError, KeyError):
             return None
