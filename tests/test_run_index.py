@@ -10,8 +10,9 @@ import pytest
 
 import fastdup_db
 from fastdup_db.errors import BadArgument
-from fastdup_db.graph import index
-from fastdup_db.graph.index import Searcher, run_index_kind
+from fastdup_db.graph import index, searcher
+from fastdup_db.graph.index import run_index_kind
+from fastdup_db.graph.searcher import Searcher
 from fastdup_db.pipeline.run import table
 from fastdup_db.store.lance import VECTORS
 
@@ -97,7 +98,7 @@ def test_an_update_keeps_the_index_and_its_vectors(tmp_path: Path) -> None:
 def test_a_filtered_search_over_an_index_finds_k_where_k_exist(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, selective: int
 ) -> None:
-    monkeypatch.setattr(index, "SELECTIVE_ROWS", selective)
+    monkeypatch.setattr(searcher, "SELECTIVE_ROWS", selective)
     rows = np.arange(N)
     rare, test = rows % 50 == 7, rows % 3 == 0  # 12 and 200 of 600
     frame = pd.DataFrame(

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from fastdup_db.errors import BadArgument
-from fastdup_db.graph import index
-from fastdup_db.graph.index import BUILD_PARAMETERS, Searcher, build, index_kind, is_needed
+from fastdup_db.graph import searcher
+from fastdup_db.graph.index import BUILD_PARAMETERS, build, index_kind, is_needed
+from fastdup_db.graph.searcher import Searcher
 from fastdup_db.store.lance import VectorTable
 
 DIM = 32
@@ -31,7 +32,7 @@ def table(tmp_path: Path) -> VectorTable:
 
 @pytest.fixture
 def filtered_by_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "SELECTIVE_ROWS", 10)
+    monkeypatch.setattr(searcher, "SELECTIVE_ROWS", 10)
 
 
 def brute_force(queries: np.ndarray, *, k: int, among: np.ndarray | None = None) -> np.ndarray:

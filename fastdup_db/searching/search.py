@@ -20,9 +20,10 @@ from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadArgument, NotRun
 from fastdup_db.graph.adapt import Transform
 from fastdup_db.graph.cross import cross_neighbors
-from fastdup_db.graph.index import Searcher, index_kind
+from fastdup_db.graph.index import index_kind
 from fastdup_db.graph.nearest import NOBODY
 from fastdup_db.graph.rows import Arrays
+from fastdup_db.graph.searcher import Searcher
 from fastdup_db.pipeline.run import table
 from fastdup_db.searching import pictures
 from fastdup_db.store import duck

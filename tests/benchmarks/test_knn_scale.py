@@ -22,8 +22,9 @@ import numpy as np
 import pytest
 
 from fastdup_db.graph.cross import cross_neighbors
-from fastdup_db.graph.index import Searcher, build, index_kind
+from fastdup_db.graph.index import build, index_kind
 from fastdup_db.graph.rows import Arrays
+from fastdup_db.graph.searcher import Searcher
 from fastdup_db.store.lance import VectorTable
 
 pytestmark = pytest.mark.bench

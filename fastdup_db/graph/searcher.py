@@ -1,0 +1,145 @@
+"""Answers to queries over one vector table: by its index where it has one, else by comparing with everything.
+
+search = Searcher(table, metric="cosine")
+ids, similarities = search(queries, k=10)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fastdup_db.errors import BadArgument
+from fastdup_db.graph.cross import cross_neighbors
+from fastdup_db.graph.metrics import Matrix
+from fastdup_db.graph.metrics import metric as metric_named
+from fastdup_db.graph.nearest import NOBODY, Ids, Nearest, Scores
+from fastdup_db.graph.rows import Arrays
+from fastdup_db.store import lance_index
+from fastdup_db.store.lance import VectorTable
+
+SELECTIVE_ROWS = 50_000
+"""A filter that leaves no more vectors than this is answered exactly, from those vectors alone."""
+FEWEST_PROBES = 8
+"""Lists that a search looks into where nothing says how many."""
+REFINE = 4
+"""The index proposes this many times k by its compressed vectors; the stored vectors decide."""
+LANCE_METRIC = {"cosine": "cosine", "euclidean": "l2"}
+"""Metrics that an index can be built for, by Lance's names."""
+_EMPTY = np.empty((0, 1), dtype=np.float32)
+
+
+class Searcher:
+    """Answers queries over one table, which it keeps open: by its index, or exactly where there is none.
+
+    A table without an index is held in memory, 4 n d bytes; of one with an index the vectors that the last filter left,
+    where they are few (`SELECTIVE_ROWS`).
+    """
+
+    def __init__(
+        self,
+        table: VectorTable,
+        *,
+        metric: str = "cosine",
+        calibration: float = 0.0,
+        search: Mapping[str, int] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.table = table
+        self.metric = metric_named(metric, calibration=calibration)
+        self._search = dict(search or {})
+        self._threads = threads
+        self._size = len(table)
+        indexed = metric in LANCE_METRIC and lance_index.has_index(table)
+        self._reader = lance_index.IndexReader(table) if indexed else None
+        self._probes = (lance_index.remembered_probes(table) if indexed else None) or FEWEST_PROBES
+        self._kept: tuple[Ids, Arrays] | None = None
+        self._memory = None if indexed else Arrays(*table.matrix()) if self._size else Arrays(np.empty(0, int), _EMPTY)
+
+    def warm(self) -> None:
+        """Read the index, where there is one, into memory: the first queries then take no longer than later ones."""
+        if self._reader is not None:
+            self._reader.warm()
+
+    def __call__(self, queries: Matrix, *, k: int, among: Ids | None = None) -> tuple[Ids, Scores]:
+        """(ids int64 (m, k), similarities float32 (m, k)) for queries (m, d) or (d,): nearest first, ties by lower id.
+
+        among: the ids that may be found; k of them are, if there are k. Missing places hold -1 and -inf.
+        """
+        if k < 1:
+            raise BadArgument(f"k={k} is too small; at least 1 neighbour must be asked for")
+        wanted = np.atleast_2d(np.asarray(queries, dtype=np.float32))
+        if self._size and wanted.shape[1] != self.table.dim:
+            raise BadArgument(f"queries have {wanted.shape[1]} columns; the stored vectors have {self.table.dim}")
+        prepared = self.metric.prepare(wanted)  # refuses NaN and infinity
+        if among is not None:
+            among = _ascending(np.asarray(among, dtype=np.int64))
+        if self._reader is None or (among is not None and len(among) <= SELECTIVE_ROWS):
+            ids, scores = self._exactly(wanted, k=k, among=among)
+        else:
+            ids, scores = self._by_index(wanted, prepared, k=k, among=among)
+        similarities = np.where(ids == NOBODY, -np.inf, self.metric.similarity(scores)).astype(np.float32)
+        return ids, similarities
+
+    def _exactly(self, queries: Matrix, *, k: int, among: Ids | None) -> tuple[Ids, Scores]:
+        asked = Arrays(np.arange(len(queries)), queries)
+        base = self._memory if self._memory is not None else self.table
+        if among is not None:
+            if self._memory is not None:
+                among = np.intersect1d(among, self._memory.ids)
+                base = Arrays(among, self._memory.matrix[np.searchsorted(self._memory.ids, among)])
+            else:
+                base = self._chosen(among)
+        graph = cross_neighbors(
+            asked, base, k=k, metric=self.metric.name, calibration=self.metric.calibration, threads=self._threads
+        )
+        ids = np.full((len(queries), k), NOBODY, dtype=np.int64)
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        ids[:, : graph.to_ids.shape[1]] = graph.to_ids
+        scores[:, : graph.to_ids.shape[1]] = graph.scores
+        return ids, scores
+
+    def _chosen(self, among: Ids) -> Arrays:
+        """The stored vectors of `among`; the last are kept, since a filter is seldom asked only once."""
+        assert self._reader is not None
+        if self._kept is None or not np.array_equal(self._kept[0], among):
+            self._kept = among.copy(), Arrays(*self._reader.pick(among))
+        return self._kept[1]
+
+    def _by_index(self, queries: Matrix, prepared: Matrix, *, k: int, among: Ids | None) -> tuple[Ids, Scores]:
+        """By the index, more and more of it while a filter leaves too few; exact where that does not help."""
+        best = Nearest(len(queries), k=k)
+        share = 1.0 if among is None else len(among) / max(self._size, 1)
+        for row in range(len(queries)):
+            for wider in (1, 4):
+                count = min(int(np.ceil(k * wider / share * (1 if among is None else 2))), self._size)
+                ids, vectors = self._propose(queries[row], k=count, wider=wider)
+                if among is not None:
+                    may = among[np.minimum(np.searchsorted(among, ids), len(among) - 1)] == ids
+                    ids, vectors = ids[may], vectors[may]
+                if len(ids) >= min(k, self._size if among is None else len(among)):
+                    break
+            else:
+                exact_ids, exact_scores = self._exactly(queries[row : row + 1], k=k, among=among)
+                best.ids[row], best.scores[row] = exact_ids[0], exact_scores[0]
+                continue
+            stored = self.metric.prepare(vectors)
+            zero = np.zeros(len(ids), dtype=np.intp)
+            scores = self.metric.score(prepared[row : row + 1], stored, zero, np.arange(len(ids)))
+            best.offer(np.full(len(ids), row), ids, scores)
+        return best.ids, best.scores
+
+    def _propose(self, query: Matrix, *, k: int, wider: int) -> tuple[Ids, Matrix]:
+        assert self._reader is not None
+        refine = self._search.get("refine_factor", REFINE)
+        ef = max(self._search.get("ef", 64), k * refine)  # Lance asks for no less
+        probes = self._search.get("nprobes", self._probes) * wider
+        return self._reader.nearest(
+            query, k=k, probes=probes, ef=ef, refine=refine, metric=LANCE_METRIC[self.metric.name]
+        )
+
+
+def _ascending(ids: Ids) -> Ids:
+    """The distinct ids, ascending. Those of a condition are: looking takes 0.1 ms for 100,000, sorting them 6."""
+    return ids if (np.diff(ids) > 0).all() else np.unique(ids)
