@@ -38,8 +38,8 @@ class RunConfig:
 
     nnf_mode, nnf_param: the index that searches use, built from 50,000 images on: 'Flat' (none; neighbours and searches
     are exact), 'HNSW<m>', 'IVF_SQ', 'IVF_FLAT', 'IVF_PQ', 'IVF_RQ', 'IVF_HNSW_SQ', 'IVF_HNSW_PQ', with parameters as
-    'name=1,name=2'. The default, 'HNSW32' without building parameters, is built as IVF_SQ: as exact, in a fraction of
-    the time (`graph.index.run_index_kind`). `fd.config` says what was built.
+    'name=1,name=2'. The default, 'HNSW32' without building parameters, is built as IVF_RQ (short vectors: IVF_SQ): as
+    exact, in a fraction of the time (`graph.index.run_index_kind`). `fd.config` says what was built.
     """
 
     data_type: str = "infer"

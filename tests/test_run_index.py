@@ -73,10 +73,23 @@ def test_flat_builds_none(tmp_path: Path) -> None:
 
 
 def test_the_bare_default_is_built_quickly_and_a_parameter_builds_the_graph() -> None:
-    assert run_index_kind("HNSW32").lance == run_index_kind("HNSW32", param="nprobes=9").lance == "IVF_SQ"
-    assert run_index_kind("HNSW32", param="nprobes=9").search == {"nprobes": 9}
-    assert run_index_kind("HNSW32", param="ef_construction=80").lance == "IVF_HNSW_SQ"
-    assert run_index_kind("IVF_HNSW_SQ").lance == run_index_kind("HNSW48").lance == "IVF_HNSW_SQ"
+    quick = run_index_kind("HNSW32", dim=576, param="nprobes=9")
+    assert quick.lance == run_index_kind("HNSW32", dim=576).lance == "IVF_RQ" and quick.search == {"nprobes": 9}
+    assert run_index_kind("HNSW32", dim=577).lance == run_index_kind("HNSW32", dim=128).lance == "IVF_SQ"
+    assert run_index_kind("HNSW32", dim=576, param="ef_construction=80").lance == "IVF_HNSW_SQ"
+    assert {run_index_kind(mode, dim=576).lance for mode in ("IVF_HNSW_SQ", "HNSW48")} == {"IVF_HNSW_SQ"}
+
+
+@pytest.mark.usefixtures("small")
+def test_long_vectors_are_indexed_by_one_bit_a_dimension(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    long = rng.standard_normal((60, 256))[rng.integers(0, 60, N)] + 0.5 * rng.standard_normal((N, 256))
+    fd = fastdup_db.create(tmp_path)
+    fd.run(annotations=[f"{i}.jpg" for i in range(N)], embeddings=long.astype(np.float32), progress=False)
+    assert fd.config["index_kind"] == "IVF_RQ" and fd.config["index_recall"] >= 0.95
+    assert fd.config["index_bytes"] < N * 256  # SQ would take a byte a dimension
+    found = fd.vector_search(vec=long[:5].astype(np.float32), k=3)
+    assert (found.groupby("from", sort=False)["distance"].first() > 0.999).all()
 
 
 @pytest.mark.usefixtures("small")

@@ -106,7 +106,7 @@ def find(
 
 def _indexed(vectors: VectorTable, config: RunConfig) -> index.IndexReport:
     """The index that searches use, brought up to date where there is one, built where one is needed."""
-    kind = index.run_index_kind(config.nnf_mode, param=config.nnf_param)
+    kind = index.run_index_kind(config.nnf_mode, param=config.nnf_param, dim=vectors.dim)
     if index.has_index(vectors):
         return index.refresh(vectors, kind=kind, metric=config.distance)
     if index.is_needed(len(vectors), kind=kind, metric=config.distance):

@@ -4,6 +4,8 @@ graph by an index, one query a vector.
     pytest -m bench -s tests/benchmarks/test_knn_scale.py
     FAISS_PYTHON=/some/venv/bin/python pytest -m bench -s tests/benchmarks/test_knn_scale.py     # faiss-cpu beside it
 
+    FASTDUP_DB_DATA=/path/to/images pytest -m bench -s tests/benchmarks/test_knn_scale.py -k real   # photographs' crops
+
 `FAISS_PYTHON` names a Python with `faiss-cpu` and numpy. The largest size takes 5 GB of disk in the temporary folder.
 The LanceDB index is queried with a sample and the time extrapolated to all vectors, which the line says.
 """
@@ -16,21 +18,31 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from fastdup_db.engines.local import cores
+from fastdup_db.graph import adapt
 from fastdup_db.graph.cross import cross_neighbors
 from fastdup_db.graph.index import build, index_kind
 from fastdup_db.graph.rows import Arrays
 from fastdup_db.graph.searcher import Searcher
+from fastdup_db.imaging.decode import decode, flatten
+from fastdup_db.imaging.resize import to_input
+from fastdup_db.models.catalog import BUNDLED
+from fastdup_db.models.session import open_embedder
 from fastdup_db.store.lance import VectorTable
 
 pytestmark = pytest.mark.bench
 
 DIM, BATCH, PLANTED = 576, 10_000, 50
 SAMPLE = 1000
+CROPS = int(os.environ.get("REAL_CROPS", "60000"))
+"""Of the real photographs; 60,000 take two cores about three minutes to embed."""
 
 OURS = """
 import json, os, resource, sys, time
@@ -77,6 +89,34 @@ def clustered(n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         last = rows
         yield np.arange(start, start + BATCH), rows
+
+
+def crops(folder: Path, *, count: int, seed: int = 0) -> Iterator[list[np.ndarray]]:
+    """About `count` crops of all photographs under a folder, one list a photograph: each side 0.4 to 1 of its own."""
+    pictures = sorted(p for p in folder.rglob("*.*") if cv2.haveImageReader(str(p)))
+    rng = np.random.default_rng(seed)
+    for path in pictures:
+        image = flatten(decode(path.read_bytes()).image)
+        found = []
+        for share, at_y, at_x in rng.random((-(-count // len(pictures)), 3)):
+            height, width = (int(side * (0.4 + 0.6 * share)) for side in image.shape[:2])
+            y, x = int(at_y * (image.shape[0] - height + 1)), int(at_x * (image.shape[1] - width + 1))
+            found.append(image[y : y + height, x : x + width])
+        yield found
+
+
+def crop_vectors(folder: Path, *, count: int) -> np.ndarray:
+    """float32 (about count, 576): the default model's vectors of `crops`, adapted to them as a run does."""
+    model = open_embedder()
+
+    def embed(pictures: list[np.ndarray]) -> np.ndarray:
+        return model.embed(np.stack([to_input(picture, size=model.input_size) for picture in pictures]))
+
+    with ThreadPoolExecutor(cores()) as pool:
+        embeddings = np.concatenate(list(pool.map(embed, crops(folder, count=count))))
+    moments = adapt.Moments(dim=embeddings.shape[1])
+    moments.add(embeddings)
+    return adapt.fit(moments, adapt.Generic.load(BUNDLED["default"].statistics)).apply(embeddings)
 
 
 def found_share(found: np.ndarray, *, table: VectorTable) -> tuple[float, float]:
