@@ -132,12 +132,12 @@ class Searcher:
 
     def _propose(self, query: Matrix, *, k: int, wider: int) -> tuple[Ids, Matrix]:
         assert self._reader is not None
-        refine = self._search.get("refine_factor", REFINE)
-        ef = max(self._search.get("ef", 64), k * refine)  # Lance asks for no less
+        # Asking for all that may be among the k, vectors included, reads them once; Lance's own `refine_factor` reads
+        # them to rank them and those it returns again (1,000,000 x 576: 12.2 ms a query instead of 10.2).
+        proposed = min(k * self._search.get("refine_factor", REFINE), self._size)
+        ef = max(self._search.get("ef", 64), proposed)  # Lance asks for no less
         probes = self._search.get("nprobes", self._probes) * wider
-        return self._reader.nearest(
-            query, k=k, probes=probes, ef=ef, refine=refine, metric=LANCE_METRIC[self.metric.name]
-        )
+        return self._reader.nearest(query, k=proposed, probes=probes, ef=ef, metric=LANCE_METRIC[self.metric.name])
 
 
 def _ascending(ids: Ids) -> Ids:

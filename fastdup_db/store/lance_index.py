@@ -20,12 +20,10 @@ class IndexReader:
         self._dataset = table.dataset()
         self._column = table.column
 
-    def nearest(
-        self, query: Matrix, *, k: int, probes: int, ef: int | None, refine: int | None, metric: str
-    ) -> tuple[Ids, Matrix]:
-        """(ids (m,), vectors (m, d)) of about the k nearest rows of one query (d,), by the index; unordered."""
+    def nearest(self, query: Matrix, *, k: int, probes: int, ef: int, metric: str) -> tuple[Ids, Matrix]:
+        """(ids (m,), vectors (m, d)) of the k rows nearest to one query (d,) as the index sees it; unordered."""
         nearest: dict[str, Any] = {"column": self._column, "q": query, "k": k, "nprobes": probes, "metric": metric}
-        nearest |= {name: value for name, value in (("ef", ef), ("refine_factor", refine)) if value}
+        nearest["ef"] = ef  # graphs only; others ignore it
         found = self._dataset.to_table(columns=["id", self._column, "_distance"], nearest=nearest)
         return arrays(found, column=self._column)
 
