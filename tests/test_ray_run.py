@@ -186,6 +186,34 @@ def test_a_work_dir_that_workers_do_not_see_gets_its_vectors_all_the_same(cluste
     assert_same(here, there)
 
 
+BOX = "row_y=10,col_x=10,height=40,width=40"
+
+
+def test_crops_are_the_same_files_where_workers_see_the_work_dir(cluster, tmp_path):
+    images = tmp_path / "images"
+    demo.draw(images)
+    here, there = (fastdup_db.create(tmp_path / engine, images) for engine in ("local", "ray"))
+    here.run(progress=False, bounding_box=BOX, save_crops=True, run_mode=1)
+    there.run(progress=False, bounding_box=BOX, save_crops=True, run_mode=1, engine="ray", ray_address=cluster)
+    crops = [{p.name: p.read_bytes() for p in (tmp_path / engine / "crops").iterdir()} for engine in ("local", "ray")]
+    assert crops[0] == crops[1] and len(crops[0]) == here.sql("from instances where crop_filename is not null").shape[0]
+
+
+def test_crops_are_refused_where_workers_do_not_see_the_work_dir(cluster, tmp_path, monkeypatch):
+    from fastdup_db.engines.ray import RayEngine
+
+    images = tmp_path / "images"
+    demo.draw(images)
+    fd = fastdup_db.create(tmp_path / "results", images)
+    fd.run(progress=False, run_mode=1)
+    before = fd.sql("from runs")
+    monkeypatch.setattr(RayEngine, "shares", lambda self, folder: False)
+    with pytest.raises(BadArgument, match="save_crops=True"):
+        fd.run(progress=False, overwrite=True, bounding_box=BOX, save_crops=True, engine="ray", ray_address=cluster)
+    assert fd.sql("from runs").equals(before), "nothing was begun, and what was there is there"
+    assert not (tmp_path / "results" / "crops").exists()
+
+
 def test_gpus_are_used_by_those_who_got_them(cluster, monkeypatch):
     import onnxruntime
     import ray

@@ -24,6 +24,10 @@ class Engine(Protocol):
     cpu_seconds: float
     """Processor time that other processes than this one have spent so far."""
 
+    def check(self, spec: WorkSpec, *, folder: Place) -> None:
+        """Raises `BadArgument` where workers cannot do what `spec` says. folder: the work_dir."""
+        ...
+
     def run(
         self,
         tasks: Iterable[Task],

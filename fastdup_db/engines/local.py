@@ -33,6 +33,9 @@ class Local:
     name: str = "local"
     cpu_seconds: float = 0.0
 
+    def check(self, spec: WorkSpec, *, folder: Place) -> None:
+        """Its threads can do all of it."""
+
     def run(
         self,
         tasks: Iterable[Task],

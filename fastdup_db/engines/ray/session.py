@@ -80,6 +80,14 @@ class RayEngine:
     name: str = "ray"
     cpu_seconds: float = 0.0
 
+    def check(self, spec: WorkSpec, *, folder: Place) -> None:
+        """Crops are files of the work_dir that workers write: on a node that does not see it they would be lost."""
+        if spec.crops_dir is not None and not self.shares(folder):
+            raise BadArgument(
+                f"save_crops=True with engine='ray' needs a work_dir that every node of the cluster sees; {folder.uri} "
+                "is not: choose a folder on a disk that all nodes share, or leave save_crops out"
+            )
+
     def run(
         self,
         tasks: Iterable[Task],
