@@ -37,9 +37,9 @@ class Engine(Protocol):
         write: Writer | None = None,
         embedder: Embedder | None = None,
     ) -> Iterator[BatchResult | Stored]:
-        """Results in task order. total: how many tasks there are. write: lets workers in other processes store their
-        rows and vectors themselves; only where these lie comes back. Workers of this process ignore it. embedder: the
-        model of `spec`, already open, for workers of this process; others open their own."""
+        """Results in task order. total: how many tasks there are. write: lets workers in other processes that see
+        its place store their rows and vectors themselves; only where these lie comes back. Others ignore it. embedder:
+        the model of `spec`, already open, for workers of this process; others open their own."""
         ...
 
     def shares(self, folder: Place) -> bool:
