@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -11,16 +12,21 @@ import sys
 import termios
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 
 import fastdup_db
-from fastdup_db import demo
+from fastdup_db import demo, sources
 from fastdup_db.config import RunConfig
-from fastdup_db.engines import check_engine, stored
-from fastdup_db.engines.task import WorkSpec
+from fastdup_db.engines import check_engine, local, stored
+from fastdup_db.engines.stored import Writer
+from fastdup_db.engines.task import BatchResult, Task, WorkSpec
 from fastdup_db.errors import BadArgument, MissingExtra
 from fastdup_db.pipeline import neighbors
+from fastdup_db.pipeline import run as pipeline_run
+from fastdup_db.places import Place
 from tests import ray_rig
 
 TABLES = ("listing", "images", "instances", "stats", "advanced_stats", "edges", "components")
@@ -175,15 +181,113 @@ def test_a_killed_driver_goes_on_at_its_last_checkpoint(cluster, real_images, tm
 
 
 def test_a_work_dir_that_workers_do_not_see_gets_its_vectors_all_the_same(cluster, tmp_path, monkeypatch):
-    from fastdup_db.engines.ray import RayEngine
+    from fastdup_db.engines.ray import seen
 
-    monkeypatch.setattr(RayEngine, "shares", lambda self, folder: False)
+    monkeypatch.setattr(seen, "probe", lambda folder: contextlib.nullcontext(folder / "of another machine"))
+    monkeypatch.setattr(stored, "read", lambda parts, place: pytest.fail("files") if list(parts) else {})
     images = tmp_path / "images"
     demo.draw(images)
     here, there = (fastdup_db.create(tmp_path / engine, images) for engine in ("local", "ray"))
     here.run(progress=False)
     there.run(progress=False, engine="ray", ray_address=cluster)
     assert_same(here, there)
+
+
+BOX = "row_y=10,col_x=10,height=40,width=40"
+
+
+def test_crops_are_the_same_files_where_workers_see_the_work_dir(cluster, tmp_path):
+    images = tmp_path / "images"
+    demo.draw(images)
+    here, there = (fastdup_db.create(tmp_path / engine, images) for engine in ("local", "ray"))
+    here.run(progress=False, bounding_box=BOX, save_crops=True, run_mode=1)
+    there.run(progress=False, bounding_box=BOX, save_crops=True, run_mode=1, engine="ray", ray_address=cluster)
+    crops = [{p.name: p.read_bytes() for p in (tmp_path / engine / "crops").iterdir()} for engine in ("local", "ray")]
+    assert crops[0] == crops[1] and len(crops[0]) == here.sql("from instances where crop_filename is not null").shape[0]
+
+
+def test_crops_are_refused_where_workers_do_not_see_the_work_dir(cluster, tmp_path, monkeypatch):
+    from fastdup_db.engines.ray import RayEngine
+
+    images = tmp_path / "images"
+    demo.draw(images)
+    fd = fastdup_db.create(tmp_path / "results", images)
+    fd.run(progress=False, run_mode=1)
+    before = fd.sql("from runs")
+    monkeypatch.setattr(RayEngine, "shares", lambda self, folder: False)
+    with pytest.raises(BadArgument, match="save_crops=True"):
+        fd.run(progress=False, overwrite=True, bounding_box=BOX, save_crops=True, engine="ray", ray_address=cluster)
+    assert fd.sql("from runs").equals(before), "nothing was begun, and what was there is there"
+    assert not (tmp_path / "results" / "crops").exists()
+
+
+def test_workers_that_see_the_work_dir_and_others_make_one_table(tmp_path, monkeypatch):
+    @contextlib.contextmanager
+    def every_other_stores(config):
+        def run(tasks, spec, *, total, write, embedder):
+            for number, result in enumerate(local.run(tasks, spec)):
+                yield write([result]) if number % 2 else result
+
+        engine = local.Local()
+        yield SimpleNamespace(name="mixed", cpu_seconds=0.0, run=run, check=engine.check, list_join=engine.list_join)
+
+    images = tmp_path / "images"
+    demo.draw(images)
+    here, there = (fastdup_db.create(tmp_path / name, images) for name in ("local", "mixed"))
+    here.run(progress=False, run_advanced_stats=True)
+    monkeypatch.setattr(pipeline_run, "open_engine", every_other_stores)
+    there.run(progress=False, run_advanced_stats=True)
+    assert_same(here, there)
+
+
+def test_a_worker_looks_whether_it_sees_the_work_dir(tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason="the extra [ray] is not installed")
+    from fastdup_db.engines.ray import ingest, seen
+
+    images = tmp_path / "images"
+    demo.draw(images)
+    references = sources.listing(str(images), options=sources.ListingOptions())
+    unit = pa.table({"unit": [pickle.dumps([Task(n, r) for n, r in enumerate(references)])]})
+    place = Place.of(tmp_path)
+    write = Writer(place, None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # a worker without GPUs sets it for good
+    made = {}
+    with seen.probe(place) as there:
+        for name, probe in (("sees", there), ("does not", place / "elsewhere")):
+            (blob,) = ingest.UnitWorker(WorkSpec(embed=False), write, probe, 2)(unit).column("done")
+            made[name] = pickle.loads(blob.as_py()).results
+    assert not there.exists()
+    assert [type(r) for r in made["sees"]] == [stored.Stored]
+    assert {type(r) for r in made["does not"]} == {BatchResult}
+    assert sum(r.images.num_rows for r in made["does not"]) == made["sees"][0].images == unit_images(unit)
+
+
+def unit_images(unit: pa.Table) -> int:
+    return len(pickle.loads(unit.column("unit")[0].as_py()))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "resources", "workers", "threads"),
+    [
+        ([{"CPU": 2}], {}, 1, 2),
+        ([{"CPU": 1}, {"CPU": 1, "GPU": 1}], {}, 2, 1),
+        ([{"CPU": 16}, {"CPU": 8}, {"memory": 1e9}], {}, 12, 2),
+        ([{"CPU": 3}], {}, 3, 1),
+        ([{"CPU": 2}], {"workers": 2}, 2, 1),
+        ([{"CPU": 3}, {"CPU": 3}], {"num_cpus": 2}, 2, 2),
+        ([{"CPU": 8, "GPU": 2}, {"CPU": 8}], {"num_gpus": 0.5}, 4, 1),
+        ([{"CPU": 8, "GPU": 2}], {"num_gpus": 1, "num_cpus": 4}, 2, 4),
+        ([{"CPU": 4, "memory": 5e9}], {"memory": 2 * 10**9}, 2, 2),
+        ([{"CPU": 4, "memory": 3e9}], {"memory": 10**9}, 2, 2),
+        ([{"CPU": 4}], {"num_gpus": 1}, 0, 1),
+    ],
+)
+def test_two_threads_share_a_worker_where_no_processor_is_lost(nodes, resources, workers, threads):
+    pytest.importorskip("ray", reason="the extra [ray] is not installed")
+    from fastdup_db.engines.ray import session
+
+    wanted = session.with_threads(nodes, session.Resources.of(resources))
+    assert (session.room(nodes, wanted), wanted.threads) == (workers, threads)
 
 
 def test_gpus_are_used_by_those_who_got_them(cluster, monkeypatch):
@@ -194,12 +298,12 @@ def test_gpus_are_used_by_those_who_got_them(cluster, monkeypatch):
     from fastdup_db.models.runtime import execution_providers
 
     def given() -> str | None:
-        ingest.UnitWorker(WorkSpec(embed=False), None, threads=1)
+        ingest.UnitWorker(WorkSpec(embed=False), None, None, 1)
         return os.environ.get("CUDA_VISIBLE_DEVICES")
 
     settings = {"engine": "ray", "ray_address": cluster}
     with session.connected(RunConfig(**settings, resources={"num_gpus": 0.5})) as engine:
-        assert engine.workers == 2, "two halves of the one GPU"
+        assert engine.workers == 1, "the node with the GPU has one processor for one half of it"
         visible = ray.get([ray.remote(num_gpus=n, num_cpus=0)(given).remote() for n in (0, 0.5)])
     assert visible == ["", "0"]
     with (

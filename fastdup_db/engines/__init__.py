@@ -24,6 +24,10 @@ class Engine(Protocol):
     cpu_seconds: float
     """Processor time that other processes than this one have spent so far."""
 
+    def check(self, spec: WorkSpec, *, folder: Place) -> None:
+        """Raises `BadArgument` where workers cannot do what `spec` says. folder: the work_dir."""
+        ...
+
     def run(
         self,
         tasks: Iterable[Task],
@@ -33,9 +37,9 @@ class Engine(Protocol):
         write: Writer | None = None,
         embedder: Embedder | None = None,
     ) -> Iterator[BatchResult | Stored]:
-        """Results in task order. total: how many tasks there are. write: lets workers in other processes store their
-        rows and vectors themselves; only where these lie comes back. Workers of this process ignore it. embedder: the
-        model of `spec`, already open, for workers of this process; others open their own."""
+        """Results in task order. total: how many tasks there are. write: lets workers in other processes that see
+        its place store their rows and vectors themselves; only where these lie comes back. Others ignore it. embedder:
+        the model of `spec`, already open, for workers of this process; others open their own."""
         ...
 
     def shares(self, folder: Place) -> bool:

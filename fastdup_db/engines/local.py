@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,9 @@ class Local:
     threads: int | None = None
     name: str = "local"
     cpu_seconds: float = 0.0
+
+    def check(self, spec: WorkSpec, *, folder: Place) -> None:
+        """Its threads can do all of it."""
 
     def run(
         self,
@@ -68,12 +71,17 @@ def here(*, threads: int | None = None) -> Iterator[Local]:
 
 
 def run(
-    tasks: Iterable[Task], spec: WorkSpec, *, threads: int | None = None, worker: Worker | None = None
+    tasks: Iterable[Task],
+    spec: WorkSpec,
+    *,
+    threads: int | None = None,
+    worker: Worker | None = None,
+    pool: ThreadPoolExecutor | None = None,
 ) -> Iterator[BatchResult]:
     """Work through the tasks; results come in task order, whatever thread made them.
 
     At most two chunks per thread are under way, so that memory does not grow with the collection. worker: one made
-    of `spec` before, so that its model is not loaded again.
+    of `spec` before, so that its model is not loaded again. pool: so many threads, to be shared with other runs.
     """
     count = threads or cores()
     if worker is None:
@@ -82,10 +90,10 @@ def run(
         worker = Worker(spec)
     chunks = opened(tasks)
     waiting: deque[Future[BatchResult]] = deque()
-    with ThreadPoolExecutor(count, thread_name_prefix="fastdup") as pool:
+    with nullcontext(pool) if pool else ThreadPoolExecutor(count, thread_name_prefix="fastdup") as running:
         try:
             while chunk := list(islice(chunks, CHUNK)):
-                waiting.append(pool.submit(worker.process, chunk))
+                waiting.append(running.submit(worker.process, chunk))
                 if len(waiting) >= 2 * count:
                     yield waiting.popleft().result()
             while waiting:

@@ -61,7 +61,7 @@ def pending(
     else:
         write = None
         # Detected boxes are numbered here, so what belongs to them comes here, too.
-        if spec.mode != "detect" and engine.shares(remote.place(request.work_dir, "")):
+        if spec.mode != "detect":
             parts.make()
             write = Writer(parts, embeddings.writer(dim=dimension) if spec.embed else None)
         results = engine.run(todo, spec, total=count, write=write, embedder=embedder)

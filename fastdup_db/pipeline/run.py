@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import fastdup_db
 from fastdup_db import sources
-from fastdup_db.engines import check_engine, open_engine
+from fastdup_db.engines import Engine, check_engine, open_engine
 from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadArgument, BadInput
 from fastdup_db.pipeline import annotating, extract, fetching, given, listing, neighbors, remote
@@ -53,38 +53,58 @@ def run(request: RunRequest) -> None:
 
 
 def _run(request: RunRequest, spec: WorkSpec, *, dimension: int, embedder: Embedder | None) -> None:
-    if _starts_afresh(request):
-        _clear(request.work_dir)
+    starts_afresh = _starts_afresh(request)
     meter = Meter()
-    request = fetching.fetch(request)
-    with duck.connect(request.work_dir, read_only=False) as db, open_engine(request.config) as engine:
-        run_id = _begin(db, request)
-        db.execute("run/set_providers", run_id=run_id, providers=", ".join(embedder.providers if embedder else ()))
-        embeddings = table(request.work_dir, EMBEDDINGS)
-        _restore(db, request.work_dir)
-        if request.config.run_mode != GRAPH_ONLY:
-            _list(db, request, run_id=run_id, embeddings=embeddings)
-            extract.pending(
-                db,
-                request,
-                spec,
-                engine=engine,
-                run_id=run_id,
-                embeddings=embeddings,
-                dimension=dimension,
-                embedder=embedder,
-            )
-        if not db.value("run/valid_count"):
-            raise BadInput(_nothing_valid(db, request))
-        if request.config.run_mode != EXTRACT_ONLY and not request.config.run_stats_only:
-            vectors = table(request.work_dir, VECTORS)
-            neighbors.find(db, request, engine=engine, run_id=run_id, embeddings=embeddings, vectors=vectors)
-            if request.config.verify != "off":
-                from fastdup_db.pipeline import verifying
+    with open_engine(request.config) as engine:
+        engine.check(spec, folder=remote.place(request.work_dir, ""))
+        if starts_afresh:
+            _clear(request.work_dir)
+        request = fetching.fetch(request)
+        with duck.connect(request.work_dir, read_only=False) as db:
+            run_id = _begin(db, request)
+            db.execute("run/set_providers", run_id=run_id, providers=", ".join(embedder.providers if embedder else ()))
+            _restore(db, request.work_dir)
+            if request.config.run_mode != GRAPH_ONLY:
+                _extract(db, request, spec, engine=engine, run_id=run_id, dimension=dimension, embedder=embedder)
+            if not db.value("run/valid_count"):
+                raise BadInput(_nothing_valid(db, request))
+            if request.config.run_mode != EXTRACT_ONLY and not request.config.run_stats_only:
+                _relate(db, request, engine=engine, run_id=run_id)
+            _publish(db, request, run_id=run_id, cost=meter.cost(engine))
 
-                options = verifying.options_of(request)
-                verifying.check(db, vectors=vectors, folder=request.work_dir, options=options)
-        _publish(db, request, run_id=run_id, cost=meter.cost(engine))
+
+def _extract(
+    db: Database,
+    request: RunRequest,
+    spec: WorkSpec,
+    *,
+    engine: Engine,
+    run_id: int,
+    dimension: int,
+    embedder: Embedder | None,
+) -> None:
+    embeddings = table(request.work_dir, EMBEDDINGS)
+    _list(db, request, run_id=run_id, embeddings=embeddings)
+    extract.pending(
+        db,
+        request,
+        spec,
+        engine=engine,
+        run_id=run_id,
+        embeddings=embeddings,
+        dimension=dimension,
+        embedder=embedder,
+    )
+
+
+def _relate(db: Database, request: RunRequest, *, engine: Engine, run_id: int) -> None:
+    embeddings, vectors = (table(request.work_dir, which) for which in (EMBEDDINGS, VECTORS))
+    neighbors.find(db, request, engine=engine, run_id=run_id, embeddings=embeddings, vectors=vectors)
+    if request.config.verify != "off":
+        from fastdup_db.pipeline import verifying
+
+        options = verifying.options_of(request)
+        verifying.check(db, vectors=vectors, folder=request.work_dir, options=options)
 
 
 def table(work_dir: Path, which: tuple[str, str]) -> VectorTable:

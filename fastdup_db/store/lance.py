@@ -94,11 +94,15 @@ class VectorTable:
 
     def create(self, batches: Iterable[tuple[Ids, Matrix]] = (), *, dim: int) -> int:
         """The version after replacing the whole table by `batches` of (ids (n,), float32 (n, dim)), streamed."""
+        self.drop()
+        return self._first(batches, dim=dim)
+
+    def _first(self, batches: Iterable[tuple[Ids, Matrix]], *, dim: int) -> int:
+        """The version of a table that is not there yet. What a `writer` has written for it stays."""
         import lance
 
         schema = schema_of(self.column, dim)
         stream = (record(ids, matrix, schema=schema) for ids, matrix in batches)
-        self.drop()
         Place.of(self.folder).make()
         reader = pa.RecordBatchReader.from_batches(schema, stream)
         options = self.place.storage_options
@@ -115,7 +119,7 @@ class VectorTable:
         ids: int64 (n,), matrix: float32 (n, d). The caller keeps ids unique (`replace` when they may exist).
         """
         if not self.exists():
-            return self.create([(ids, matrix)], dim=matrix.shape[1])
+            return self._first([(ids, matrix)], dim=matrix.shape[1])
         import lance
 
         dataset = self.dataset()

@@ -1,15 +1,19 @@
 """Images through an actor pool of Ray Data: units of tasks in, their rows out, in order.
 
-A unit is one block of the dataset: what a lost worker loses and another one does again. Ray Data restarts actors, tries
-units again and holds back workers that run ahead of the parent; nothing of that is done here.
+A unit is one block of the dataset; a lost worker loses the two that it has begun, and they are done again. Ray Data
+restarts actors, tries units again and holds back workers that run ahead of the parent; nothing of that is done here.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
+import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -17,13 +21,19 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from fastdup_db.engines import local
+from fastdup_db.engines.ray import seen
 from fastdup_db.engines.stored import Stored, Writer
 from fastdup_db.engines.task import BatchResult, Task, WorkSpec
 from fastdup_db.errors import FastdupError
+from fastdup_db.places import Place
 
 if TYPE_CHECKING:
     from fastdup_db.engines.ray.session import Resources
 
+log = logging.getLogger(__name__)
+
+UNITS_AT_ONCE = 2
+"""Units that a worker has begun: while one is being written, its threads work on the other."""
 UNITS_PER_WORKER = 16
 """A small collection is cut finely enough that workers end together."""
 MOST_PER_UNIT = 1024
@@ -51,29 +61,40 @@ def run(
     workers: int,
     resources: Resources,
 ) -> Iterator[Done]:
-    """Every unit's results, in task order."""
+    """Every unit's results, in task order. Workers that do not see the place of `write` hand back what they made."""
+    with seen.probe(write.place) if write else nullcontext() as probe:
+        yield from _run(
+            tasks, total=total, workers=workers, resources=resources, arguments=(spec, write, probe, resources.threads)
+        )
+
+
+def _run(
+    tasks: Iterable[Task], *, total: int, workers: int, resources: Resources, arguments: tuple[Any, ...]
+) -> Iterator[Done]:
     import ray
 
     stream = units(tasks, size=unit_size(total, workers=workers))
-    while window := [
-        pa.table({"unit": pa.array([u], pa.large_binary())}) for u in islice(stream, window_units(workers))
-    ]:
-        dataset: Any = ray.data.from_arrow(window)
+    while window := [{"unit": unit} for unit in islice(stream, window_units(workers))]:
+        # from_arrow asks for each block's schema by a task, and a process that has run a task is never made an actor:
+        # two that waited stayed idle (3 s of processor time each), and the workers' had to be started
+        dataset: Any = ray.data.from_items(window, override_num_blocks=len(window))
         context = dataset.context
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
         context.print_on_execution_start = False
-        threads = {"threads": resources.num_cpus}
-        asked: dict[str, Any] = {"num_cpus": resources.num_cpus}
+        asked: dict[str, Any] = {"num_cpus": resources.threads}
         asked |= {"num_gpus": resources.num_gpus} if resources.num_gpus else {}
         asked |= {"memory": resources.memory} if resources.memory else {}
         dataset = dataset.map_batches(
             UnitWorker,
-            fn_constructor_args=(spec, write),
-            fn_constructor_kwargs=threads,
+            fn_constructor_args=arguments,
             batch_size=1,  # a unit is a row; with GPUs Ray wants to be told
             batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(size=min(workers, len(window))),
+            compute=ray.data.ActorPoolStrategy(
+                size=min(workers, len(window)),
+                max_concurrent_calls_per_actor=UNITS_AT_ONCE,
+                enable_true_multi_threading=True,
+            ),
             **asked,
         )
         for batch in _batches(dataset):
@@ -97,9 +118,9 @@ def _batches(dataset: Any) -> Iterator[pa.Table]:
 
 
 class UnitWorker:
-    """An actor: one model, one unit of images after another."""
+    """An actor: one model and its threads, which work on the units that it is called with, two at a time."""
 
-    def __init__(self, spec: WorkSpec, write: Writer | None, *, threads: int) -> None:
+    def __init__(self, spec: WorkSpec, write: Writer | None, probe: Place | None, threads: int) -> None:
         import ray
 
         from fastdup_db.engines.worker import Worker
@@ -107,8 +128,13 @@ class UnitWorker:
 
         if not ray.get_gpu_ids():  # the node's GPUs belong to others
             os.environ[GPUS_VARIABLE] = ""
+        if probe is not None and not seen.sees(probe):
+            log.warning("%s is not on this node: rows and vectors are handed back", probe.uri)
+            write = None
         self._spec, self._write, self._threads = spec, write, threads
         self._worker = Worker(spec)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="fastdup")
+        self._turn, self._counting = threading.Lock(), threading.Lock()
         self._counted = 0.0  # the first unit pays for loading
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -117,10 +143,21 @@ class UnitWorker:
         return pa.table({"done": pa.array(done, pa.large_binary())})
 
     def _one(self, tasks: list[Task]) -> Done:
-        results = list(local.run(tasks, self._spec, threads=self._threads, worker=self._worker))
+        mine = self._in_turn(tasks)
+        try:
+            results = list(local.run(mine, self._spec, threads=self._threads, worker=self._worker, pool=self._pool))
+        finally:
+            mine.close()
         done = results if self._write is None else [self._write(results)]
-        before, self._counted = self._counted, time.process_time()
-        return Done(done, self._counted - before)
+        with self._counting:
+            before, self._counted = self._counted, time.process_time()
+            return Done(done, self._counted - before)
+
+    def _in_turn(self, tasks: list[Task]) -> Generator[Task, None, None]:
+        """The tasks of a unit, when those of the other are all with the threads: else both would end at once, and the
+        threads would wait while both are written."""
+        with self._turn:
+            yield from tasks
 
 
 def unit_size(total: int, *, workers: int) -> int:
