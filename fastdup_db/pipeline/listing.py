@@ -14,6 +14,7 @@ from fastdup_db import sources
 from fastdup_db.errors import BadInput
 from fastdup_db.sources.reference import Reference
 from fastdup_db.store.duck import Database
+from fastdup_db.store.lance import VectorTable
 
 CHUNK = 50_000
 """References staged at once: a few MB of Arrow, however long the listing is."""
@@ -27,6 +28,9 @@ _SCHEMA = pa.schema(
         for name in _COLUMNS
     ]
 )
+
+# what hangs on an image and goes with it, in an order in which each can still be found
+_DEPENDENT = ("edges", "verified", "keypoints", "stats", "advanced_stats", "captions", "instances", "images", "boxes")
 
 
 def stage(db: Database, references: Iterable[Reference]) -> int:
@@ -81,6 +85,29 @@ def keep_subset(db: Database, subset: Sequence[str], *, bases: Sequence[str]) ->
         missing = [subset[row] for row in resolved.index[resolved.isna()]]
         raise BadInput(f"subset names {len(missing)} files that are not in the input, first {missing[0]!r}")
     db.execute("ingest/keep_staged", wanted=pa.table({"filename": pa.array(resolved, pa.string())}))
+
+
+def merge(db: Database, *, run_id: int, embeddings: VectorTable) -> None:
+    """The staged listing becomes the stored one; rows and vectors of what is gone or changed are dropped."""
+    db.execute("ingest/find_gone")
+    db.execute("ingest/find_changed")
+    with db.transaction():
+        db.execute("ingest/find_reboxed")
+        db.execute("ingest/find_dirty")
+        db.execute("ingest/delete_gone")
+        db.execute("ingest/delete_changed")
+        # DuckDB 2.0.0: in one transaction, an insert of no rows and then one of more than a row group (122,880) leave
+        # column statistics that say "all null", and filters and joins find nothing
+        if db.value("ingest/changed_count"):
+            db.execute("ingest/insert_changed")
+        db.execute("ingest/insert_new")
+        db.execute("ingest/update_layout")
+        ids = db.arrow("ingest/dirty_ids").column("id").to_numpy()
+        version = embeddings.delete(ids) if len(ids) and embeddings.exists() else embeddings.version
+        for name in _DEPENDENT:
+            db.execute(f"ingest/delete_dirty_{name}")
+        db.execute("ingest/insert_boxes")
+        db.execute("run/set_listed", run_id=run_id, embeddings_version=version)
 
 
 def references(batch: pa.RecordBatch) -> Iterator[tuple[int, Reference]]:

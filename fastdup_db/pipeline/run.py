@@ -36,8 +36,6 @@ EXTRACT_ONLY, GRAPH_ONLY = 1, 2  # v0's run_mode
 CROPS_CSV = "atrain_crops.csv"
 _OWN = (duck.FILE_NAME, duck.LOG_NAME, CROPS, "galleries", CROPS_CSV)
 """What a fresh run removes from the work_dir, the database first: it is what says that the rest is there."""
-# what hangs on an image and goes with it, in an order in which each can still be found
-_DEPENDENT = ("edges", "verified", "keypoints", "stats", "advanced_stats", "captions", "instances", "images", "boxes")
 
 
 def run(request: RunRequest) -> None:
@@ -243,7 +241,7 @@ def _list(db: Database, request: RunRequest, *, run_id: int, embeddings: VectorT
         annotating.store_boxes(db, frame)
     else:
         db.execute("ingest/no_staged_boxes")
-    _merge(db, run_id=run_id, embeddings=embeddings)
+    listing.merge(db, run_id=run_id, embeddings=embeddings)
     if frame is not None:
         annotating.store_rows(db, frame, boxes=request.mode == "boxes")
     else:
@@ -258,29 +256,6 @@ def _references(request: RunRequest) -> Iterator[Reference]:
         return found
     tested = sources.listing(request.config.test_dir, options=listing_options(request))
     return chain((replace(r, split="train") for r in found), (replace(r, split="test") for r in tested))
-
-
-def _merge(db: Database, *, run_id: int, embeddings: VectorTable) -> None:
-    """The staged listing becomes the stored one; rows and vectors of what is gone or changed are dropped."""
-    db.execute("ingest/find_gone")
-    db.execute("ingest/find_changed")
-    with db.transaction():
-        db.execute("ingest/find_reboxed")
-        db.execute("ingest/find_dirty")
-        db.execute("ingest/delete_gone")
-        db.execute("ingest/delete_changed")
-        # DuckDB 2.0.0: in one transaction, an insert of no rows and then one of more than a row group (122,880) leave
-        # column statistics that say "all null", and filters and joins find nothing
-        if db.value("ingest/changed_count"):
-            db.execute("ingest/insert_changed")
-        db.execute("ingest/insert_new")
-        db.execute("ingest/update_layout")
-        ids = db.arrow("ingest/dirty_ids").column("id").to_numpy()
-        version = embeddings.delete(ids) if len(ids) and embeddings.exists() else embeddings.version
-        for name in _DEPENDENT:
-            db.execute(f"ingest/delete_dirty_{name}")
-        db.execute("ingest/insert_boxes")
-        db.execute("run/set_listed", run_id=run_id, embeddings_version=version)
 
 
 def _nothing_valid(db: Database, request: RunRequest) -> str:
