@@ -42,10 +42,6 @@ class Engine(Protocol):
         the model of `spec`, already open, for workers of this process; others open their own."""
         ...
 
-    def shares(self, folder: Place) -> bool:
-        """Whether every worker of another process sees this folder; False where there is none."""
-        ...
-
     def list_join(self, folder: Place) -> Callable[..., Nearest]:
         """A function like `graph.ivf.join` that finds the same. folder: where rows may lie while they change hands."""
         ...

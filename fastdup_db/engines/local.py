@@ -50,10 +50,6 @@ class Local:
 
         return run(tasks, spec, threads=self.threads, worker=Worker(spec, embedder=embedder))
 
-    def shares(self, folder: Place) -> bool:
-        """There are no other processes."""
-        return False
-
     def list_join(self, folder: Place) -> Callable[..., Nearest]:
         """The join of `graph` itself."""
         from fastdup_db.graph import ivf

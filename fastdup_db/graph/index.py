@@ -17,7 +17,7 @@ import numpy as np
 
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.graph.cross import cross_neighbors
-from fastdup_db.graph.lists import train
+from fastdup_db.graph.lists import SAMPLE_PER_LIST, train
 from fastdup_db.graph.metrics import Matrix
 from fastdup_db.graph.metrics import metric as metric_named
 from fastdup_db.graph.nearest import Ids
@@ -34,8 +34,6 @@ WANTED_RECALL = 0.96
 """A search looks into so many lists that it finds this share of the 10 nearest (of 200 stored vectors; asked: 0.95)."""
 WIDER = 1.5
 """By so much the lists grow that a search looks into, until it finds enough."""
-SAMPLE_PER_LIST = 48
-"""Vectors that a list is trained on."""
 BITS_DIM = 256
 """From so many dimensions one bit of each tells candidates apart: its error is about 1 / sqrt(dim) of a length."""
 DEFAULT_MODE = "HNSW32"
@@ -98,10 +96,11 @@ def index_kind(mode: str, *, param: str | Mapping[str, int] | None = None) -> In
 def run_index_kind(mode: str, *, dim: int, param: str | Mapping[str, int] | None = None) -> IndexKind:
     """What a run builds for its `nnf_mode` over vectors (n, dim): `index_kind`, but the bare default costs no graph.
 
-    'HNSW32' without a building parameter is what a run says that does not care: it gets lists (building them takes a
-    thirtieth of the time of a graph) of one bit a dimension, IVF_RQ, or of one byte, IVF_SQ, where vectors are short;
-    the stored vectors rank the candidates anew. 1,000,000 x 576, 128 of 1,000 lists: 12 ms a query and recall 0.959
-    with bits, 29 and 0.971 with bytes; 60,000 real vectors: 0.9985 and 0.990.
+    'HNSW32' without a building parameter is what a run says that does not care: it gets lists of one bit a dimension,
+    IVF_RQ, or of one byte, IVF_SQ, where vectors are short; the stored vectors rank the candidates anew. For 100,000 x
+    576 lists of bytes took 1.3 s to build and a graph 44. 1,000,000 x 576, 128 of 1,000 lists: 13 to 15 ms a query and
+    recall 0.955 to 0.959 with bits, 29 ms and 0.971 with bytes; 60,000 real vectors, 8 of 246 lists: 5.6 ms and 0.9985,
+    6.1 ms and 0.990.
     'IVF_HNSW_SQ', 'HNSW<m>' of another m, or a parameter such as 'ef_construction=150' builds the graph.
     """
     kind = index_kind(mode, param=param)
@@ -154,11 +153,11 @@ def _measured(table: VectorTable, *, kind: IndexKind, metric: str, seconds: floa
     """Choose how many lists a search looks into, remember it, and say what it then finds."""
     lists, size = lance_index.index_statistics(table)
     probes = kind.search.get("nprobes", min(lists, FEWEST_PROBES))
-    sample = Sample.of(table, metric=metric)
-    recall = sample.recall(table, search=kind.search | {"nprobes": probes})
+    sample, searcher = Sample.of(table, metric=metric), Searcher(table, metric=metric)
+    recall = sample.recall(searcher.asking(kind.search | {"nprobes": probes}))
     while recall < WANTED_RECALL and probes < lists and "nprobes" not in kind.search:
         probes = min(lists, int(WIDER * probes))
-        recall = sample.recall(table, search=kind.search | {"nprobes": probes})
+        recall = sample.recall(searcher.asking(kind.search | {"nprobes": probes}))
     lance_index.remember_probes(table, probes=probes)
     return IndexReport(kind.lance or "Flat", size, seconds, recall)
 
@@ -174,20 +173,17 @@ class Sample:
 
     queries: Matrix
     true: Ids
-    metric: str
 
     @classmethod
     def of(cls, table: VectorTable, *, metric: str) -> Sample:
         """`RECALL_ROWS` vectors at equal distances of the whole table; one pass over it."""
-        ids = np.sort(table.ids())
-        chosen = ids[np.linspace(0, len(ids) - 1, min(RECALL_ROWS, len(ids))).astype(int)]
-        queries = table.take(chosen)
-        true = cross_neighbors(Arrays(np.arange(len(chosen)), queries), table, k=NEAREST, metric=metric).to_ids
-        return cls(queries, true, metric)
+        queries = _spread(table, count=RECALL_ROWS)
+        asked = Arrays(np.arange(len(queries)), queries)
+        return cls(queries, cross_neighbors(asked, table, k=NEAREST, metric=metric).to_ids)
 
-    def recall(self, table: VectorTable, *, search: Mapping[str, int] | None = None) -> float:
-        """Share of the exact nearest that a search with these parameters finds."""
-        found, _ = Searcher(table, metric=self.metric, search=search)(self.queries, k=NEAREST)
+    def recall(self, searcher: Searcher) -> float:
+        """Share of the exact nearest that it finds."""
+        found, _ = searcher(self.queries, k=NEAREST)
         return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, self.true, strict=True)]))
 
 
@@ -196,10 +192,14 @@ def _centroids(table: VectorTable, *, lists: int, metric: str) -> Matrix:
 
     Lance's own training took 25 of the 30 seconds that an index of 60,000 real vectors took; this takes 0.5.
     """
-    ids = np.sort(table.ids())
-    count = min(len(ids), SAMPLE_PER_LIST * lists)
-    sample = metric_named(metric).prepare(table.take(ids[np.linspace(0, len(ids) - 1, count).astype(int)]))
+    sample = metric_named(metric).prepare(_spread(table, count=SAMPLE_PER_LIST * lists))
     return train(sample, lists=lists, unit=metric == "cosine").centroids
+
+
+def _spread(table: VectorTable, *, count: int) -> Matrix:
+    """float32 (at most count, d): stored vectors at equal distances in the order of ids."""
+    ids = np.sort(table.ids())
+    return table.take(ids[np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int)])
 
 
 def _sub_vectors(dim: int) -> int:

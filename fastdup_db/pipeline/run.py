@@ -81,6 +81,7 @@ def _extract(
     dimension: int,
     embedder: Embedder | None,
 ) -> None:
+    """List the input, read what is new in it, store rows and embeddings."""
     embeddings = table(request.work_dir, EMBEDDINGS)
     _list(db, request, run_id=run_id, embeddings=embeddings)
     extract.pending(
@@ -96,6 +97,7 @@ def _extract(
 
 
 def _relate(db: Database, request: RunRequest, *, engine: Engine, run_id: int) -> None:
+    """Neighbours, components, the index, and verified pairs where they are asked for."""
     embeddings, vectors = (table(request.work_dir, which) for which in (EMBEDDINGS, VECTORS))
     neighbors.find(db, request, engine=engine, run_id=run_id, embeddings=embeddings, vectors=vectors)
     if request.config.verify != "off":

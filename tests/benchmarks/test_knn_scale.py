@@ -51,7 +51,6 @@ import numpy as np
 from pathlib import Path
 from fastdup_db.graph.knn import neighbors
 from fastdup_db.store.lance import VectorTable
-from tests.conftest import data_folder
 table = VectorTable(Path(sys.argv[1]), name="vectors", column="vector")
 start = time.perf_counter()
 graph = neighbors(table, k=2, folder=Path(sys.argv[1]))
