@@ -14,7 +14,6 @@ import threading
 from pathlib import Path
 from types import SimpleNamespace
 
-import pyarrow as pa
 import pytest
 
 import fastdup_db
@@ -23,7 +22,7 @@ from fastdup_db.config import RunConfig
 from fastdup_db.engines import check_engine, local, stored
 from fastdup_db.engines.stored import Writer
 from fastdup_db.engines.task import BatchResult, Task, WorkSpec
-from fastdup_db.errors import BadArgument, MissingExtra
+from fastdup_db.errors import BadArgument, FastdupError, MissingExtra
 from fastdup_db.pipeline import neighbors
 from fastdup_db.pipeline import run as pipeline_run
 from fastdup_db.places import Place
@@ -126,7 +125,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(cluster, real_images, tmp
     def killer() -> None:
         while not done.wait(0.2):
             if (folder := tmp_path / "ray" / "lance" / "embeddings.lance" / "data").is_dir() and any(folder.iterdir()):
-                killed.extend(ray_rig.descendants("ray::MapWorker")[:1])
+                killed.extend(ray_rig.descendants("ray::UnitWorker")[:1])
                 if killed:
                     return ray_rig.kill(killed[0])
 
@@ -247,23 +246,18 @@ def test_a_worker_looks_whether_it_sees_the_work_dir(tmp_path, monkeypatch):
     images = tmp_path / "images"
     demo.draw(images)
     references = sources.listing(str(images), options=sources.ListingOptions())
-    unit = pa.table({"unit": [pickle.dumps([Task(n, r) for n, r in enumerate(references)])]})
+    tasks = [Task(n, r) for n, r in enumerate(references)]
     place = Place.of(tmp_path)
     write = Writer(place, None)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # a worker without GPUs sets it for good
     made = {}
     with seen.probe(place) as there:
         for name, probe in (("sees", there), ("does not", place / "elsewhere")):
-            (blob,) = ingest.UnitWorker(WorkSpec(embed=False), write, probe, 2)(unit).column("done")
-            made[name] = pickle.loads(blob.as_py()).results
+            made[name] = ingest.UnitWorker(WorkSpec(embed=False), write, probe, 2).work(pickle.dumps(tasks)).results
     assert not there.exists()
     assert [type(r) for r in made["sees"]] == [stored.Stored]
     assert {type(r) for r in made["does not"]} == {BatchResult}
-    assert sum(r.images.num_rows for r in made["does not"]) == made["sees"][0].images == unit_images(unit)
-
-
-def unit_images(unit: pa.Table) -> int:
-    return len(pickle.loads(unit.column("unit")[0].as_py()))
+    assert sum(r.images.num_rows for r in made["does not"]) == made["sees"][0].images == len(tasks)
 
 
 @pytest.mark.parametrize(
@@ -327,3 +321,25 @@ def test_workers_with_a_gpu_give_the_same_tables(cluster, tmp_path):
     here.run(progress=False)
     there.run(progress=False, engine="ray", ray_address=cluster, resources={"num_gpus": 0.5, "workers": 1})
     assert_same(here, there)
+
+
+@pytest.mark.slow
+def test_a_unit_that_kills_every_worker_ends_the_run(cluster, tmp_path, monkeypatch):
+    from fastdup_db.engines.ray import ingest
+
+    class Dying(ingest.UnitWorker):
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def work(self, unit: bytes) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(ingest, "UnitWorker", Dying)
+    images = tmp_path / "images"
+    demo.draw(images)
+    fd = fastdup_db.create(tmp_path / "results", images)
+    with pytest.raises(FastdupError, match="the Ray cluster gave up.*run again"):
+        fd.run(progress=False, engine="ray", ray_address=cluster)
+    monkeypatch.undo()
+    fd.run(progress=False, overwrite=False, engine="ray", ray_address=cluster)
+    assert fd.num_instances() > 0

@@ -1,4 +1,4 @@
-"""The work on a Ray cluster: images through Ray Data's actor pool, neighbours and components as Ray tasks."""
+"""The work on a Ray cluster: images by a pool of actors, neighbours as tasks, components by Ray Data."""
 
 from __future__ import annotations
 

@@ -79,8 +79,9 @@ def _write(edges: Iterable[pa.Table], target: Place, *, min_similarity: float) -
 
 
 def _read(folder: Place) -> Any:
-    import ray
+    import ray.data  # sets up its logging
 
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     dataset = ray.data.read_parquet(folder.path, filesystem=folder.files)
     dataset.context.enable_progress_bars = False
     dataset.context.print_on_execution_start = False

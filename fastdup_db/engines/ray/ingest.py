@@ -1,7 +1,8 @@
-"""Images through an actor pool of Ray Data: units of tasks in, their rows out, in order.
+"""Images through a pool of actors: units of tasks in, their rows out, in order.
 
-A unit is one block of the dataset; a lost worker loses the two that it has begun, and they are done again. Ray Data
-restarts actors, tries units again and holds back workers that run ahead of the parent; nothing of that is done here.
+A lost worker loses the two units that it has begun. Ray starts it again and hands it those units again; nothing of
+that is done here. Ray Data's pool would do the same, but with its import, three actors and a loop of its own a run of
+5,000 images took 1.3 to 1.4 times as long as the local engine's, with this one 1.1 to 1.2 times.
 """
 
 from __future__ import annotations
@@ -11,14 +12,13 @@ import os
 import pickle
 import threading
 import time
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
 
 from fastdup_db.engines import local
 from fastdup_db.engines.ray import seen
@@ -40,8 +40,12 @@ MOST_PER_UNIT = 1024
 """Images of a unit: some seconds of work, a fragment of 2 MB and Parquet files of 0.2 MB."""
 MOST_IN_SEQUENCE = 8192
 """A compressed tar or a video is read from its beginning: its images stay in one unit up to this many."""
-WINDOW_PER_WORKER = 64
-"""Units handed to the cluster at once: the pool is started again after these, and references wait in memory."""
+QUEUED = 1
+"""Units that wait at a worker besides those that it has begun, while the parent is busy."""
+TRIES = 5
+"""A unit that has cost so many workers their lives is at fault itself, and ends the run."""
+WINDOW_PER_WORKER = 16
+"""Units from the first that is not ready to the last that is begun: what a slow worker may hold back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,41 +77,55 @@ def _run(
 ) -> Iterator[Done]:
     import ray
 
-    stream = units(tasks, size=unit_size(total, workers=workers))
-    while window := [{"unit": unit} for unit in islice(stream, window_units(workers))]:
-        # from_arrow asks for each block's schema by a task, and a process that has run a task is never made an actor:
-        # two that waited stayed idle (3 s of processor time each), and the workers' had to be started
-        dataset: Any = ray.data.from_items(window, override_num_blocks=len(window))
-        context = dataset.context
-        context.execution_options.preserve_order = True
-        context.enable_progress_bars = False
-        context.print_on_execution_start = False
-        asked: dict[str, Any] = {"num_cpus": resources.threads}
-        asked |= {"num_gpus": resources.num_gpus} if resources.num_gpus else {}
-        asked |= {"memory": resources.memory} if resources.memory else {}
-        dataset = dataset.map_batches(
-            UnitWorker,
-            fn_constructor_args=arguments,
-            batch_size=1,  # a unit is a row; with GPUs Ray wants to be told
-            batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(
-                size=min(workers, len(window)),
-                max_concurrent_calls_per_actor=UNITS_AT_ONCE,
-                enable_true_multi_threading=True,
-            ),
-            **asked,
-        )
-        for batch in _batches(dataset):
-            for blob in batch.column("done"):
-                yield pickle.loads(blob.as_py())
+    stream = enumerate(units(tasks, size=unit_size(total, workers=workers)))
+    pool = _pool(min(workers, -(-total // local.CHUNK)), resources, arguments)
+    free = deque(pool * (UNITS_AT_ONCE + QUEUED))
+    under_way: dict[Any, tuple[int, Any]] = {}  # what a worker promised: the number of the unit, the worker
+    ready: dict[int, Any] = {}
+    first = begun = 0
+    try:
+        while True:
+            room = min(len(free), first + WINDOW_PER_WORKER * len(pool) - begun)
+            for number, unit in islice(stream, room):
+                worker = free.popleft()
+                under_way[worker.work.remote(unit)] = number, worker
+                begun = number + 1
+            if not under_way:
+                return
+            done, _ = ray.wait(list(under_way), num_returns=1, fetch_local=False)
+            number, worker = under_way.pop(done[0])
+            ready[number] = done[0]
+            free.append(worker)
+            while first in ready:
+                yield _result(ready.pop(first))
+                first += 1
+    finally:
+        for worker in pool:
+            ray.kill(worker)
 
 
-def _batches(dataset: Any) -> Iterator[pa.Table]:
+def _pool(size: int, resources: Resources, arguments: tuple[Any, ...]) -> list[Any]:
+    """Workers. Ray starts a lost one again and hands it its units again."""
+    import ray
+
+    actor = ray.remote(UnitWorker).options(
+        num_cpus=resources.threads,
+        num_gpus=resources.num_gpus,
+        memory=resources.memory,
+        max_concurrency=UNITS_AT_ONCE,
+        max_restarts=-1,
+        max_task_retries=TRIES,
+    )
+    return [actor.remote(*arguments) for _ in range(size)]
+
+
+def _result(promise: Any) -> Done:
     """A worker's own error is raised as it was; all else that Ray could not mend is a failed run."""
     import ray
 
     try:
-        yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow")
+        done: Done = ray.get(promise)
+        return done
     except ray.exceptions.RayError as exc:
         cause: BaseException | None = exc
         while cause is not None and not isinstance(cause, FastdupError):
@@ -137,12 +155,9 @@ class UnitWorker:
         self._turn, self._counting = threading.Lock(), threading.Lock()
         self._counted = 0.0  # the first unit pays for loading
 
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        """Pickled `Done` for every pickled list of tasks."""
-        done = [pickle.dumps(self._one(pickle.loads(unit.as_py()))) for unit in batch.column("unit")]
-        return pa.table({"done": pa.array(done, pa.large_binary())})
-
-    def _one(self, tasks: list[Task]) -> Done:
+    def work(self, unit: bytes) -> Done:
+        """What came of a pickled list of tasks."""
+        tasks = pickle.loads(unit)
         mine = self._in_turn(tasks)
         try:
             results = list(local.run(mine, self._spec, threads=self._threads, worker=self._worker, pool=self._pool))
@@ -163,11 +178,6 @@ class UnitWorker:
 def unit_size(total: int, *, workers: int) -> int:
     """Images of a unit: whole chunks of the local engine, so that the network sees the same batches."""
     return min(max(total // (UNITS_PER_WORKER * workers) // local.CHUNK, 1) * local.CHUNK, MOST_PER_UNIT)
-
-
-def window_units(workers: int) -> int:
-    """Units handed over at once."""
-    return WINDOW_PER_WORKER * workers
 
 
 def units(tasks: Iterable[Task], *, size: int) -> Iterator[bytes]:

@@ -190,12 +190,10 @@ def connected(config: RunConfig) -> Iterator[RayEngine]:
 
 def _init(config: RunConfig, wanted: Resources) -> None:
     import ray
-    import ray.data  # sets up its logging, so it comes first
 
     # One bar on stderr: Ray's own lines, also those of its C++ core, stay in its session folder; but for one, at the
     # start, in which the core says that it was told so.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     address = config.ray_address or os.environ.get("RAY_ADDRESS")
     if address:
