@@ -338,7 +338,7 @@ def test_a_unit_that_kills_every_worker_ends_the_run(cluster, tmp_path, monkeypa
     images = tmp_path / "images"
     demo.draw(images)
     fd = fastdup_db.create(tmp_path / "results", images)
-    with pytest.raises(FastdupError, match="the Ray cluster gave up.*run again"):
+    with pytest.raises(FastdupError, match="the Ray cluster gave up"):
         fd.run(progress=False, engine="ray", ray_address=cluster)
     monkeypatch.undo()
     fd.run(progress=False, overwrite=False, engine="ray", ray_address=cluster)
