@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from fastdup_db.errors import BadArgument, NotRun
 from fastdup_db.places import Place
-from fastdup_db.store.lance_rows import Ids, Matrix, Places, arrays, dim_of, gather, record, schema_of
+from fastdup_db.store.lance_rows import Ids, Matrix, Places, arrays, dim_of, gather, record, schema_of, vectors
 
 if TYPE_CHECKING:  # importing lance takes 0.15 s and loads pandas; naming a table must not
     import lance
@@ -235,8 +235,10 @@ class VectorTable:
 
     def part(self, start: int, stop: int) -> Matrix:
         """float32 (stop - start, d): rows by their stored place: in id order where one `create` wrote the table."""
-        rows = self.dataset().to_table(columns=["id", self.column], offset=start, limit=stop - start)
-        return arrays(rows, column=self.column)[1]
+        rows = self.dataset().to_table(
+            columns=[self.column], offset=start, limit=stop - start, batch_size=stop - start
+        )  # one batch: nothing to be put together
+        return vectors(rows.column(0))
 
     def take(self, ids: Ids) -> Matrix:
         """float32 (len(ids), d): the vectors of `ids`, in their order. Raises BadArgument for an id not stored."""

@@ -36,10 +36,14 @@ def record(ids: Ids, matrix: Matrix, *, schema: pa.Schema) -> pa.RecordBatch:
 
 def arrays(batch: Any, *, column: str) -> tuple[Ids, Matrix]:
     """(ids, matrix) of a record batch or one-chunk table; the matrix is a view on Arrow memory, so read-only."""
-    ids, vectors = batch.column("id"), batch.column(column)
-    if isinstance(vectors, pa.ChunkedArray):
-        ids, vectors = ids.combine_chunks(), vectors.combine_chunks()
-    return ids.to_numpy(), vectors.flatten().to_numpy().reshape(-1, vectors.type.list_size)
+    ids = batch.column("id")
+    return (ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids).to_numpy(), vectors(batch.column(column))
+
+
+def vectors(column: pa.FixedSizeListArray | pa.ChunkedArray) -> Matrix:
+    """The matrix (n, d) of a column of vectors, a view on Arrow memory where it is one chunk, so read-only."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return whole.flatten().to_numpy().reshape(-1, whole.type.list_size)
 
 
 class Places:

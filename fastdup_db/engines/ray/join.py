@@ -1,9 +1,9 @@
 """`graph.ivf.join` on a cluster: the same lists, the same pairs, hence the same neighbours.
 
-Three rounds of tasks per partition. Assign: which lists each vector looks into. Scatter: every range of vectors is
-written once, bin by bin, as one Arrow file that all nodes see. Join: each bin's rows are compared as on one machine,
-and their k nearest come home to be merged. Files instead of the object store, because every range sends rows
-to every bin: a million times a thousand objects are more than Ray likes to keep books on.
+Assign, in one round of tasks: which lists of every partition each vector looks into. Then two rounds per partition.
+Scatter: every range of vectors is written once, bin by bin, as one Arrow file that all nodes see. Join: each bin's rows
+are compared as on one machine, and their k nearest come home to be merged. Files instead of the object store, because
+every range sends rows to every bin: a million times a thousand objects are more than Ray likes to keep books on.
 """
 
 from __future__ import annotations
@@ -64,13 +64,17 @@ def join(
     scratch: a folder that every node sees, for this join alone. slots: tasks that run at once. spent: told the
     processor seconds of tasks. `budget`, `threads` and `folder` are of this machine and do not matter here.
     """
+    import ray
+
     nearest = Nearest(len(vectors), k=k)
+    source = ray.put(vectors.source)
+    of = _assigned(vectors, plan, source=source, slots=slots, spent=spent)
     try:
-        for lists in plan.partitions:
+        for lists, chosen in zip(plan.partitions, of, strict=True):
             scratch.delete()
             scratch.make()
             for rows, found, scores in _partition(
-                vectors, lists=lists, probes=plan.probes, k=k, scratch=scratch, slots=slots, spent=spent
+                vectors, lists=lists, of=chosen, source=source, k=k, scratch=scratch, slots=slots, spent=spent
             ):
                 real = found != NOBODY
                 nearest.offer(np.repeat(rows, k)[real.ravel()], found[real], scores[real])
@@ -80,11 +84,35 @@ def join(
     return nearest
 
 
+def _parts(rows: int) -> list[slice]:
+    """What one assign or scatter task works on."""
+    return [slice(start, min(start + PART_ROWS, rows)) for start in range(0, rows, PART_ROWS)]
+
+
+def _assigned(
+    vectors: Prepared, plan: Plan, *, source: Any, slots: int, spent: Callable[[float], None]
+) -> list[Numbers]:
+    """Of each partition unsigned (n, probes): the lists that each vector looks into, its own first."""
+    import ray
+
+    work = ray.remote(num_cpus=1, max_retries=RETRIES)(assign)
+    partitions: Any = ray.put(plan.partitions)
+    metric, parts = vectors.metric.name, _parts(len(vectors))
+    of = [np.empty((len(vectors), plan.probes), np.min_scalar_type(len(lists))) for lists in plan.partitions]
+    jobs = (work.remote(n, source, vectors.kept[p], partitions, plan.probes, metric) for n, p in enumerate(parts))
+    for number, chosen, seconds in _done(jobs, at_once=2 * slots):
+        for all_rows, some in zip(of, chosen, strict=True):
+            all_rows[parts[number]] = some
+        spent(seconds)
+    return of
+
+
 def _partition(
     vectors: Prepared,
     *,
     lists: Lists,
-    probes: int,
+    of: Numbers,
+    source: Any,
     k: int,
     scratch: Place,
     slots: int,
@@ -93,16 +121,8 @@ def _partition(
     """(rows (m,), their nearest rows (m, k), scores (m, k)) of every join task."""
     import ray
 
-    remote: dict[Any, Any] = {f: ray.remote(num_cpus=1, max_retries=RETRIES)(f) for f in (assign, scatter, join_bins)}
-    source, centroids = ray.put(vectors.source), ray.put(lists)
-    metric = vectors.metric.name
-    parts = [slice(start, start + PART_ROWS) for start in range(0, len(vectors), PART_ROWS)]
-    of = np.empty((len(vectors), probes), dtype=np.min_scalar_type(len(lists)))
-    jobs = (remote[assign].remote(n, source, vectors.kept[p], centroids, probes, metric) for n, p in enumerate(parts))
-    for number, chosen, seconds in _done(jobs, at_once=2 * slots):
-        of[parts[number]] = chosen
-        spent(seconds)
-
+    remote: dict[Any, Any] = {f: ray.remote(num_cpus=1, max_retries=RETRIES)(f) for f in (scatter, join_bins)}
+    metric, parts = vectors.metric.name, _parts(len(vectors))
     looking = np.bincount(of.ravel(), minlength=len(lists))
     bins = make_bins(looking, row_bytes=4 * lists.centroids.shape[1], slots=slots)
     where = ray.put(bins)
@@ -147,14 +167,17 @@ def _done(jobs: Iterable[Any], *, at_once: int) -> Iterator[Any]:
 # ---- what runs in the tasks ------------------------------------------------------------------------------------------
 
 
-def assign(number: int, source: Parts, kept: Ids, lists: Lists, probes: int, metric: str) -> tuple[int, Numbers, float]:
-    """(part, unsigned (n, probes) lists its rows look into, own first, processor seconds)."""
+def assign(
+    number: int, source: Parts, kept: Ids, partitions: Sequence[Lists], probes: int, metric: str
+) -> tuple[int, list[Numbers], float]:
+    """(part, of each partition unsigned (n, probes) lists its rows look into, own first, processor seconds)."""
     begun = time.process_time()
-    of = np.empty((len(kept), probes), dtype=np.min_scalar_type(len(lists)))
+    of = [np.empty((len(kept), probes), dtype=np.min_scalar_type(len(lists))) for lists in partitions]
     with workers(1) as pool:
         for start in range(0, len(kept), READ_ROWS):
             matrix = _read(source, kept[start : start + READ_ROWS], metric=_metric(metric))
-            of[start : start + READ_ROWS] = lists.nearest(matrix, count=probes, pool=pool)
+            for chosen, lists in zip(of, partitions, strict=True):
+                chosen[start : start + READ_ROWS] = lists.nearest(matrix, count=probes, pool=pool)
     return number, of, time.process_time() - begun
 
 
@@ -165,9 +188,7 @@ def scatter(
     filled, processor seconds). Done again, it writes another file."""
     begun = time.process_time()
     rows = np.arange(start, start + len(kept))
-    matrix = np.concatenate(
-        [_read(source, kept[at : at + READ_ROWS], metric=_metric(metric)) for at in range(0, len(kept), READ_ROWS)]
-    )
+    matrix = _read(source, kept, metric=_metric(metric))
     wanted = bins.of(np.repeat(rows, of.shape[1]), of.ravel().astype(np.int64))
     pairs = np.unique(wanted * len(rows) + np.repeat(np.arange(len(rows)), of.shape[1]))
     at, ends = pairs % len(rows), np.searchsorted(pairs // len(rows), np.arange(len(bins) + 1))
@@ -252,14 +273,24 @@ def _schema(of: Numbers, matrix: Matrix) -> pa.Schema:
 
 def _read(source: Parts, kept: Ids, *, metric: Metric) -> Matrix:
     """Prepared vectors at ascending positions of the source."""
-    if not len(kept):
-        return np.empty((0, 1), np.float32)
-    wanted = []
-    for start in range(int(kept[0]), int(kept[-1]) + 1, READ_ROWS):  # those left out may be many
-        some = kept[np.searchsorted(kept, start) : np.searchsorted(kept, start + READ_ROWS)]
-        if len(some):
-            wanted.append(source.part(int(some[0]), int(some[-1]) + 1)[some - some[0]])
-    return metric.prepare(np.concatenate(wanted))
+    prepared: Matrix | None = None
+    done = 0
+    while done < len(kept):
+        end = int(np.searchsorted(kept, kept[done] + READ_ROWS))  # those left out may be many
+        some = kept[done:end]
+        matrix = metric.prepare(_picked(source.part(int(some[0]), int(some[-1]) + 1), some - some[0]))
+        if len(some) == len(kept):
+            return matrix
+        if prepared is None:
+            prepared = np.empty((len(kept), matrix.shape[1]), np.float32)
+        prepared[done:end] = matrix
+        done = end
+    return np.empty((0, 1), np.float32) if prepared is None else prepared
+
+
+def _picked(matrix: Matrix, rows: Ids) -> Matrix:
+    """Those rows, ascending; no copy where they are all of them."""
+    return matrix if len(rows) == len(matrix) else matrix[rows]
 
 
 def _metric(name: str) -> Metric:
