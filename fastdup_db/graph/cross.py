@@ -16,7 +16,7 @@ from fastdup_db.graph.knn import KnnGraph
 from fastdup_db.graph.metrics import Matrix, Metric
 from fastdup_db.graph.metrics import metric as metric_named
 from fastdup_db.graph.nearest import NOBODY, Ids, Nearest
-from fastdup_db.graph.rows import READ_ROWS, Held, Source
+from fastdup_db.graph.rows import READ_ROWS, Arrays, Held, Source
 
 REBUILD_SHARE = 0.1
 """With more touched vectors than this share of all, a fresh graph is cheaper than comparing each with all."""
@@ -42,6 +42,17 @@ def cross_neighbors(
     ids, matrix = _read(queries, metric=measure)
     nearest = _against(matrix, base, k=min(k, len(base)), metric=measure, threads=threads)
     return KnnGraph(ids, nearest.ids, nearest.scores, measure)
+
+
+def nearest_in(queries: Matrix, base: Arrays, *, k: int, metric: Metric, threads: int | None = None) -> Nearest:
+    """For each prepared vector (m, d) its k nearest among prepared ones in memory: exact, best first, ties by lower id.
+
+    k: at most as many as there are.
+    """
+    nearest = Nearest(len(queries), k=k)
+    if k and len(queries):
+        _join(queries, base.matrix, ids=base.ids, metric=metric, nearest=nearest, threads=threads)
+    return nearest
 
 
 def updated(

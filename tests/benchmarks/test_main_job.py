@@ -34,6 +34,7 @@ def _timed(python: str, code: str, *arguments: object) -> tuple[float, float, fl
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     env = {**os.environ, "SENTRY_OPT_OUT": "1", "PYTHONPATH": str(REPOSITORY) if python == sys.executable else ""}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode, as the peer's does here
     done = subprocess.run(
         [python, "-c", code, *map(str, arguments)], env=env, capture_output=True, text=True, check=False
     )
