@@ -17,12 +17,14 @@ class Constants:
     less than seconds on the clock.
 
     image_cpu: read, decode, statistics and embedding of one photograph of about 500 x 375 pixels from a local disk with
-        the default model. start_cpu: what each worker takes to load its libraries and model. Fitted to runs of 1,000,
-        4,000 and 5,000 images by two workers of Ray: 8.7, 17.7 and 23.4 s (+1, +7 and -4 %).
+        the default model. start_cpu: of each core, what it takes to load the libraries and the model of its worker.
+        Fitted to runs of 1,000 and 4,000 images by one worker of two threads of Ray: 8.9 and 27.3 s; four runs of
+        5,000 took 32.7 to 34.5 s (planned: 33.3).
     assign_cpu: one multiplication and addition where lists are chosen or trained; join_cpu: one where neighbours are
         found in the product; column_cpu: each number of a vector that is read, prepared, written for another worker
         and read there; driver_cpu: each number that the driver surveys and prepares. From joins of 100,000 x 576
-        vectors (632 lists, 1 joined: driver 4.1 s, tasks 4.5 s) and 300,000 x 576 (1,094 lists, 3 joined: 12.1, 23.9).
+        vectors (632 lists, 1 joined: driver 4.1 s, tasks 4.5 s) and 300,000 x 576 (1,094 lists, 3 joined: 12.1, 23.9);
+        within 5 % of later ones of 150,000 and 200,000.
     row_bytes, edge_bytes: DuckDB's rows of one image and one edge, counted from their columns before compression.
     vector_bytes, neighbor_bytes: the driver's memory, counted from its arrays: id 8, fingerprint 16, its order 8, group
         16; of each neighbour id and score, twice while they are expanded.
@@ -31,8 +33,8 @@ class Constants:
     start_seconds: connecting and starting workers.
     """
 
-    image_cpu: float = 3.4e-3
-    start_cpu: float = 2.7
+    image_cpu: float = 6.1e-3
+    start_cpu: float = 1.4
     assign_cpu: float = 2.7e-11
     join_cpu: float = 9.0e-11
     column_cpu: float = 1.9e-8
@@ -41,7 +43,7 @@ class Constants:
     edge_bytes: float = 28.0
     vector_bytes: float = 48.0
     neighbor_bytes: float = 24.0
-    worker_bytes: float = 1.0e9
+    worker_bytes: float = 0.7e9
     start_seconds: float = 12.0
 
 

@@ -67,14 +67,16 @@ def test_images(address, real_images, tmp_path):
     seconds, cpu = {}, {}
     for engine in ("local", "ray"):
         fd = fastdup_db.create(tmp_path / engine, folder)
-        begun = time.monotonic()
-        fd.run(progress=False, run_mode=1, engine=engine, ray_address=address if engine == "ray" else None)
-        seconds[engine] = time.monotonic() - begun
+        with Watch() as watch:
+            begun = time.monotonic()
+            fd.run(progress=False, run_mode=1, engine=engine, ray_address=address if engine == "ray" else None)
+            seconds[engine] = time.monotonic() - begun
         cpu[engine] = float(fd.sql("from costs")["cpu_hours"].iloc[0]) * 3600
     print(
         f"\n{IMAGES} images: local {seconds['local']:.1f} s, Ray {seconds['ray']:.1f} s, "
         f"ratio {seconds['ray'] / seconds['local']:.2f} (limit 1.3); "
-        f"CPU per image: local {1000 * cpu['local'] / IMAGES:.2f} ms, Ray {1000 * cpu['ray'] / IMAGES:.2f} ms"
+        f"CPU per image: local {1000 * cpu['local'] / IMAGES:.2f} ms, Ray {1000 * cpu['ray'] / IMAGES:.2f} ms; "
+        f"largest worker {watch.peak / 2**20:.0f} MB"
     )
 
 
