@@ -84,10 +84,14 @@ def test_the_bare_default_is_built_quickly_and_a_parameter_builds_the_graph() ->
 def test_long_vectors_are_indexed_by_one_bit_a_dimension(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     long = rng.standard_normal((60, 256))[rng.integers(0, 60, N)] + 0.5 * rng.standard_normal((N, 256))
-    fd = fastdup_db.create(tmp_path)
-    fd.run(annotations=[f"{i}.jpg" for i in range(N)], embeddings=long.astype(np.float32), progress=False)
-    assert fd.config["index_kind"] == "IVF_RQ" and fd.config["index_recall"] >= 0.95
-    assert fd.config["index_bytes"] < N * 256  # SQ would take a byte a dimension
+    by_kind = {}
+    for mode, kind in (("HNSW32", "IVF_RQ"), ("IVF_SQ", "IVF_SQ")):
+        fd = fastdup_db.create(tmp_path / mode)
+        names = [f"{i}.jpg" for i in range(N)]
+        fd.run(annotations=names, embeddings=long.astype(np.float32), nnf_mode=mode, progress=False)
+        assert fd.config["index_kind"] == kind and fd.config["index_recall"] >= 0.95
+        by_kind[kind] = fd.config["index_bytes"]
+    assert by_kind["IVF_RQ"] < by_kind["IVF_SQ"], "a bit a dimension instead of a byte"
     found = fd.vector_search(vec=long[:5].astype(np.float32), k=3)
     assert (found.groupby("from", sort=False)["distance"].first() > 0.999).all()
 

@@ -265,6 +265,13 @@ class VectorTable:
         return ids, matrix
 
 
+def write_fragment(reader: pa.RecordBatchReader, path: str, *, rows: int) -> None:
+    """A Lance dataset of its own at `path`: all of `rows` rows in one file."""
+    import lance
+
+    lance.write_dataset(reader, path, schema=reader.schema, max_rows_per_file=max(rows, 1))
+
+
 @dataclass(frozen=True, slots=True)
 class FragmentWriter:
     """Writes vectors of a table as Lance fragments, in any process; `VectorTable.append_written` commits them."""

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from fastdup_db.store.lance import VectorTable
-from fastdup_db.store.lance_rows import Ids, Matrix, Places, arrays, gather
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fastdup_db.store.lance import VectorTable, write_fragment
+from fastdup_db.store.lance_rows import Ids, Matrix, Places, arrays, gather, vectors
+
+Numbers = npt.NDArray[np.int64]
 
 INDEX_NAME = "nearest"
+READ_ROWS = 16_384
 _PROBES_KEY = "fastdup_db.nprobes"
+_EXACT_LISTS = "LANCE_USE_HNSW_SPEEDUP_INDEXING"
+"""Unless it is 'disabled' Lance guesses the list of a vector by a graph over the centroids where these have a million
+numbers or more. Of 1,000,000 clustered vectors in 2,000 lists 16 then held 0.61 of the 10 nearest instead of 0.93."""
 
 
 class IndexReader:
@@ -40,10 +52,48 @@ class IndexReader:
         return Places(self._dataset)
 
 
-def build_index(table: VectorTable, *, kind: str, metric: str, options: dict[str, Any]) -> None:
-    """Build an index of that Lance kind over the whole table, in place of any other. metric: 'cosine' or 'l2'."""
+def build_index(
+    table: VectorTable,
+    centroids: Matrix | None = None,
+    *,
+    kind: str,
+    metric: str,
+    options: Mapping[str, Any],
+    assign: Callable[[Matrix], Numbers] | None = None,
+) -> None:
+    """Build an index of that Lance kind over the whole table, in place of any other. metric: 'cosine' or 'l2'.
+
+    centroids: float32 (lists, d) of its lists, Lance's own training where None. assign: which of them holds each of
+    some stored vectors (n, d): int (n,).
+    """
+    os.environ.setdefault(_EXACT_LISTS, "disabled")
     dataset = table.dataset()
-    dataset.create_index(table.column, kind, name=INDEX_NAME, metric=metric, replace=True, **options)
+    options = {"name": INDEX_NAME, "metric": metric, "replace": True, **options}
+    if centroids is None or assign is None:
+        dataset.create_index(table.column, kind, **options)
+        return
+    with tempfile.TemporaryDirectory(prefix="fastdup-db-lists-") as folder:
+        _write_assigned(dataset, f"{folder}/lists.lance", column=table.column, assign=assign)
+        dataset.create_index(
+            table.column,
+            kind,
+            ivf_centroids=centroids,
+            num_partitions=len(centroids),
+            precomputed_partition_dataset=f"{folder}/lists.lance",
+            **options,
+        )
+
+
+def _write_assigned(dataset: Any, path: str, *, column: str, assign: Callable[[Matrix], Numbers]) -> None:
+    """The list of every row as Lance wants to be told it: one fragment, streamed."""
+    schema = pa.schema([("row_id", pa.uint64()), ("partition", pa.uint32())])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in dataset.scanner(columns=[column], with_row_id=True, batch_size=READ_ROWS).to_batches():
+            lists = pa.array(assign(vectors(batch.column(column))).astype(np.uint32))
+            yield pa.record_batch([batch.column("_rowid"), lists], schema=schema)
+
+    write_fragment(pa.RecordBatchReader.from_batches(schema, batches()), path, rows=dataset.count_rows())
 
 
 def remember_probes(table: VectorTable, *, probes: int) -> None:
