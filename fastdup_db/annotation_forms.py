@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from fastdup_db.errors import BadArgument
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BOX_COLUMNS = ("col_x", "row_y", "width", "height")
 CORNER_COLUMNS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
@@ -23,13 +25,15 @@ FORMS = (
     "a DataFrame with a 'filename' column, a list of file names, a .csv, .parquet or COCO .json path, or a COCO dict"
 )
 
-Annotations: TypeAlias = pd.DataFrame | Sequence[str] | str | Path | Mapping[str, Any]
+Annotations: TypeAlias = "pd.DataFrame | Sequence[str] | str | Path | Mapping[str, Any]"
 
 
 def read(annotations: Annotations | None) -> pd.DataFrame | None:
     """The annotations as a frame with a RangeIndex, checked; None for None. Raises `BadArgument` for other forms."""
     if annotations is None:
         return None
+    import pandas as pd
+
     if isinstance(annotations, pd.DataFrame):
         frame = annotations
     elif isinstance(annotations, Mapping):
@@ -54,6 +58,8 @@ def read_coco(coco: Mapping[str, Any] | str | Path) -> pd.DataFrame:
     `label` is the category's name. Images without annotations have no row. A COCO without boxes gives
     `filename, label` rows. Raises `BadArgument` where it is no COCO.
     """
+    import pandas as pd
+
     if isinstance(coco, str | Path):
         coco = json.loads(Path(coco).read_text(encoding="utf-8"))
     if not isinstance(coco, Mapping) or not {"images", "annotations"} <= set(coco):
@@ -80,6 +86,8 @@ def read_coco(coco: Mapping[str, Any] | str | Path) -> pd.DataFrame:
 
 
 def _read_file(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
     if not path.is_file():
         raise BadArgument(f"annotations file {str(path)!r} does not exist")
     suffix = path.suffix.lower()
@@ -98,6 +106,8 @@ def _read_file(path: Path) -> pd.DataFrame:
 
 
 def _checked(frame: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
     if "filename" not in frame.columns or frame.empty:
         raise BadArgument(f"annotations need at least one row and a 'filename' column; allowed: {FORMS}")
     taken = sorted(set(map(str, frame.columns)) & set(RESERVED_COLUMNS))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from fastdup_db import requests, summaries
 from fastdup_db.answers.groups import GroupVerbs
@@ -18,6 +17,9 @@ from fastdup_db.errors import BadArgument
 from fastdup_db.pipeline import remote
 from fastdup_db.searching.verbs import SearchVerbs
 from fastdup_db.store import duck
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):

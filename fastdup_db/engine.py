@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from fastdup_db import tidying
 from fastdup_db.answers.work_dir import Split
 from fastdup_db.cleaning import cleaner
@@ -17,6 +15,8 @@ from fastdup_db.controller import FastdupController
 from fastdup_db.errors import BadArgument
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fastdup_db.galleries.visualizer import FastdupVisualizer
 
 

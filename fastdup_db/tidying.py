@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
 from fastdup_db.cleaning import cleaner
@@ -17,6 +16,9 @@ from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.sources.files import opened_by
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RULES = ("best", "first", "largest", "least_compressed", "oldest", "sharpest")
 """What `dedup` can keep; each is a statement in sql/dedup/."""
@@ -43,6 +45,8 @@ def going(plan: pd.DataFrame | Sequence[str]) -> list[str]:
 
     Raises BadArgument for a frame without `filename`, or one that keeps and drops the same file.
     """
+    import pandas as pd
+
     if not isinstance(plan, pd.DataFrame):
         if isinstance(plan, str):
             raise BadArgument("a plan is a frame or a list of file names, not one name")
@@ -74,6 +78,8 @@ def clean(work_dir: Path, plan: pd.DataFrame | Sequence[str], *, how: str, folde
 
 def frame(steps: Sequence[Step], *, folder: Path) -> pd.DataFrame:
     """`filename, status, target`, one row per step; `attrs['folder']` is what `undo` takes."""
+    import pandas as pd
+
     rows = pd.DataFrame([asdict(step) for step in steps], columns=[*_COLUMNS, "path", "size", "mtime_ns"])
     rows = rows[list(_COLUMNS)].astype(object)
     rows.attrs["folder"] = str(folder)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from fastdup_db.answers.work_dir import Split, WorkDir, choose
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 METRICS = frozenset(
     "mean min max stdv unique blur contrast img_w img_h size file_size rms_contrast mean_hue mean_saturation "

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from fastdup_db.answers.work_dir import Split, WorkDir, choose
 from fastdup_db.errors import BadArgument, one_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class RowVerbs(WorkDir):
@@ -101,6 +103,8 @@ class RowVerbs(WorkDir):
             choose(db, split=split, include_unannotated=include_unannotated)
             frame = db.frame(f"stats/{'rows' if data else 'ids'}")
             if json.loads(self._last_run(db)["config"])["run_advanced_stats"]:
+                import pandas as pd
+
                 advanced = db.frame("stats/advanced").drop(columns="id")
                 at = frame.columns.get_loc("contrast") + 1
                 frame = pd.concat([frame.iloc[:, :at], advanced, frame.iloc[:, at:]], axis=1)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from fastdup_db.errors import BadArgument, NotRun, one_of
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Split = str | Sequence[str] | None
 

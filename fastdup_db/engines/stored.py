@@ -5,14 +5,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from fastdup_db.engines import rows
 from fastdup_db.engines.task import BatchResult
 from fastdup_db.places import Place
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as pads
 
 PARTS = "parts"
 """Folder in the work_dir for Parquet files on their way into DuckDB; what a killed run left there, no run reads."""
@@ -76,4 +79,6 @@ def delete(parts: Iterable[Stored], place: Place) -> None:
 
 
 def _dataset(files: Sequence[str], place: Place) -> pads.Dataset:
+    import pyarrow.dataset as pads  # loads pandas
+
     return pads.dataset([(place / name).path for name in files], filesystem=place.files, format="parquet")

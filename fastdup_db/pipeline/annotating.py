@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from fastdup_db.annotation_forms import BOX_COLUMNS, CORNER_COLUMNS
 from fastdup_db.errors import BadArgument
 from fastdup_db.store.duck import Database
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def store_boxes(db: Database, frame: pd.DataFrame) -> None:

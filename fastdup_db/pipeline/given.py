@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from fastdup_db.engines import rows
 from fastdup_db.engines.task import BatchResult, Task
 from fastdup_db.errors import VALID, BadArgument
 from fastdup_db.imaging.stats import ADVANCED_COLUMNS, STAT_COLUMNS
 from fastdup_db.sources.reference import Reference
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CHUNK = 4096
 
@@ -82,6 +85,8 @@ def results(
 
 def _nothing(count: int) -> pd.DataFrame:
     """Facts of images that nobody has looked at."""
+    import pandas as pd
+
     frame = pd.DataFrame({"error_code": [VALID] * count, "file_size": -1, "img_w": np.nan, "img_h": np.nan})
     return frame.assign(**dict.fromkeys(STAT_COLUMNS, np.nan))
 

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import islice
+from typing import TYPE_CHECKING
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
 
 from fastdup_db import sources
@@ -15,6 +16,9 @@ from fastdup_db.errors import BadInput
 from fastdup_db.sources.reference import Reference
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CHUNK = 50_000
 """References staged at once: a few MB of Arrow, however long the listing is."""
@@ -38,14 +42,28 @@ def stage(db: Database, references: Iterable[Reference]) -> int:
     start = int(db.value("ingest/staged_count"))
     stream = iter(references)
     while chunk := list(islice(stream, CHUNK)):
-        columns = [pa.array(range(start, start + len(chunk)), pa.int64())]
-        columns += [
-            pa.array([getattr(r, name) for r in chunk], field.type)
-            for name, field in zip(_FIELDS, list(_SCHEMA)[1:], strict=True)
-        ]
-        db.execute("ingest/insert_staged", incoming=pa.table(columns, schema=_SCHEMA))
+        columns = [_numbers(range(start, start + len(chunk)))]
+        for name, field in zip(_FIELDS, list(_SCHEMA)[1:], strict=True):
+            values = [getattr(r, name) for r in chunk]
+            columns.append(_strings(values) if field.type == pa.string() else _numbers(values))
+        db.execute("ingest/insert_staged", incoming=pa.Table.from_arrays(columns, schema=_SCHEMA))
         start += len(chunk)
     return start
+
+
+# Not `pa.array`: that imports pandas to see whether it was given something of it, and a third of a second would go by
+# before the first image is read.
+
+
+def _numbers(values: Sequence[int]) -> pa.Array:
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.array(values, dtype=np.int64))])
+
+
+def _strings(values: Sequence[str | None]) -> pa.Array:
+    texts = [(value or "").encode() for value in values]
+    ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+    known = np.packbits([value is not None for value in values], bitorder="little")
+    return pa.Array.from_buffers(pa.string(), len(values), [*map(pa.py_buffer, (known, ends, b"".join(texts)))])
 
 
 def resolve(db: Database, names: Sequence[str], *, bases: Sequence[str]) -> pd.Series:
@@ -53,6 +71,8 @@ def resolve(db: Database, names: Sequence[str], *, bases: Sequence[str]) -> pd.S
 
     Returns a string Series indexed like `names`, missing where nothing staged has that name.
     """
+    import pandas as pd
+
     found = db.frame("ingest/resolve_names", candidates=_candidates(names, bases=bases))
     return pd.Series(found["filename"].to_numpy(dtype=object), index=found["name_row"], dtype=object).reindex(
         range(len(names))
@@ -102,8 +122,9 @@ def merge(db: Database, *, run_id: int, embeddings: VectorTable) -> None:
             db.execute("ingest/insert_changed")
         db.execute("ingest/insert_new")
         db.execute("ingest/update_layout")
-        ids = db.arrow("ingest/dirty_ids").column("id").to_numpy()
-        version = embeddings.delete(ids) if len(ids) and embeddings.exists() else embeddings.version
+        dirty = db.arrow("ingest/dirty_ids")
+        gone = dirty.num_rows and embeddings.exists()
+        version = embeddings.delete(dirty.column("id").to_numpy()) if gone else embeddings.version
         for name in _DEPENDENT:
             db.execute(f"ingest/delete_dirty_{name}")
         db.execute("ingest/insert_boxes")
@@ -118,6 +139,8 @@ def references(batch: pa.RecordBatch) -> Iterator[tuple[int, Reference]]:
 
 
 def _candidates(names: Sequence[str], *, bases: Sequence[str]) -> pa.Table:
+    import pandas as pd
+
     frame = pd.DataFrame({"name_row": range(len(names)), "name": pd.Series(list(names), dtype=object)})
     is_absolute = frame["name"].map(_is_absolute)
     tables = [frame[is_absolute].assign(priority=0, filename=frame["name"])]

@@ -13,23 +13,25 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as pads
 
 from fastdup_db import queries
 from fastdup_db.errors import BadArgument, FastdupError, NotRun, SchemaTooNew, WorkDirBusy
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
 FILE_NAME = "fastdup.duckdb"
 LOG_NAME = f"{FILE_NAME}.wal"
 """What is committed and not yet in the file, while a connection writes or after one was killed."""
-_TABULAR = (pa.Table, pa.RecordBatch, pa.RecordBatchReader, pads.Dataset, pads.Scanner, pd.DataFrame)
+_TABULAR = frozenset({"lance", "pandas", "pyarrow"})
+"""Packages of parameters that are tables. Their classes are not named: pandas takes a third of a second to import."""
 
 
 class Database:
@@ -100,7 +102,7 @@ class Database:
         """A user's own SQL, as a DataFrame."""
         try:
             relation = self._connection.sql(sql, params=parameters or {})
-            return pd.DataFrame() if relation is None else _frame(relation)
+            return _nothing() if relation is None else _frame(relation)
         except duckdb.Error as exc:
             raise BadArgument(f"DuckDB refused the query: {exc}") from exc
 
@@ -134,7 +136,7 @@ class Database:
     def _prepared(self, name: str, parameters: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         """The statement's text and the values to bind; Arrow parameters are tables for the length of the block."""
         log.debug("sql %s %s", name, sorted(parameters))
-        tables = {key: value for key, value in parameters.items() if isinstance(value, _TABULAR)}
+        tables = {key: value for key, value in parameters.items() if _is_tabular(value)}
         bound = {key: value for key, value in parameters.items() if key not in tables}
         for key, table in tables.items():
             self._connection.register(key, table)
@@ -144,6 +146,16 @@ class Database:
             for key in tables:
                 # left behind, it would hide a table of this name from later statements
                 self._connection.unregister(key)
+
+
+def _is_tabular(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] in _TABULAR
+
+
+def _nothing() -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame()
 
 
 def _frame(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
