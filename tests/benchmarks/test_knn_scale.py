@@ -52,6 +52,7 @@ from pathlib import Path
 from fastdup_db.graph.knn import neighbors
 from fastdup_db.store.lance import VectorTable
 table = VectorTable(Path(sys.argv[1]), name="vectors", column="vector")
+len(table)  # loads lance, as faiss is loaded before its clock starts
 start = time.perf_counter()
 graph = neighbors(table, k=2, folder=Path(sys.argv[1]))
 seconds = time.perf_counter() - start
@@ -150,7 +151,9 @@ def run_python(python: str, code: str, *arguments: str) -> dict[str, float]:
 def test_graph_of_clustered_vectors(tmp_path: Path, n: int) -> None:
     table = VectorTable(tmp_path, name="vectors", column="vector")
     table.create(clustered(n), dim=DIM)
-    ours = run_python(sys.executable, OURS, str(tmp_path), str(tmp_path / "ours.npy"))
+    rounds = range(3 if n <= 50_000 else 1)  # of a few seconds the best of three
+    runs = [run_python(sys.executable, OURS, str(tmp_path), str(tmp_path / "ours.npy")) for _ in rounds]
+    ours = min(runs, key=lambda run: run["seconds"])
     recall, planted = found_share(np.load(tmp_path / "ours.npy"), table=table)
     print(
         f"\n{n:,} vectors, ours ({ours['way']}): {ours['seconds']:.1f} s, {ours['cpu']:.0f} CPU s, "
@@ -174,10 +177,12 @@ def test_graph_of_clustered_vectors(tmp_path: Path, n: int) -> None:
 
     if python := os.environ.get("FAISS_PYTHON"):
         np.save(tmp_path / "vectors.npy", table.matrix()[1])
-        for ef, seconds in run_python(python, FAISS, str(tmp_path / "vectors.npy"), str(tmp_path), EF).items():
+        runs = [run_python(python, FAISS, str(tmp_path / "vectors.npy"), str(tmp_path), EF) for _ in rounds]
+        for ef in runs[0]:
+            seconds = min(run[ef] for run in runs)
             recall, planted = found_share(np.load(tmp_path / f"faiss{ef}.npy"), table=table)
             print(
-                f"{n:,} vectors, faiss HNSW32, efSearch {ef}: {seconds:.0f} s, recall {recall:.4f}, "
+                f"{n:,} vectors, faiss HNSW32, efSearch {ef}: {seconds:.1f} s, recall {recall:.4f}, "
                 f"planted {planted:.4f}; ours is {seconds / ours['seconds']:.1f} times as fast"
             )
 
