@@ -13,6 +13,7 @@ A handle keeps no file open and no state: it can be pickled, and two processes c
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -42,6 +43,10 @@ CHECKPOINT = "checkpoint"
 HOUSEKEEPING_APPENDS = 512
 """Every append rewrites the list of fragments: 3,000 appends of 64 rows left 363 MB of lists beside 434 MB of vectors
 and grew from 3.5 to 8 ms each. Merging small fragments and dropping old lists this often keeps both flat."""
+
+EXACT_LISTS = "LANCE_USE_HNSW_SPEEDUP_INDEXING"
+"""Unless it is 'disabled' Lance guesses the list of a vector by a graph over the centroids where these have a million
+numbers or more. Of 1,000,000 clustered vectors in 2,000 lists 16 then held 0.61 of the 10 nearest instead of 0.93."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +209,7 @@ class VectorTable:
         dataset = self.dataset()
         dataset.optimize.compact_files()
         if dataset.describe_indices():
+            os.environ.setdefault(EXACT_LISTS, "disabled")
             dataset.optimize.optimize_indices()
         dataset.cleanup_old_versions(older_than=timedelta(0), retain_versions=keep, error_if_tagged_old_versions=False)
         return self.version
