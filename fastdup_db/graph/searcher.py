@@ -118,7 +118,7 @@ class Searcher:
         return self._kept[1]
 
     def _prepared(self, ids: Ids, matrix: Matrix) -> Arrays:
-        """Prepared once: for every query anew it took five times as long as comparing."""
+        """Prepared once, not for every query anew."""
         return Arrays(ids, self.metric.prepare(matrix))
 
     def _by_index(self, queries: Matrix, prepared: Matrix, *, k: int, among: Ids | None) -> tuple[Ids, Scores]:

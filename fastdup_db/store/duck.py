@@ -30,8 +30,9 @@ log = logging.getLogger(__name__)
 FILE_NAME = "fastdup.duckdb"
 LOG_NAME = f"{FILE_NAME}.wal"
 """What is committed and not yet in the file, while a connection writes or after one was killed."""
-_TABULAR = frozenset({"lance", "pandas", "pyarrow"})
-"""Packages of parameters that are tables. Their classes are not named: pandas takes a third of a second to import."""
+_TABULAR = ("schema", "projected_schema", "columns")
+"""What tables, readers and datasets of Arrow, its scanners and frames have, and no value does. Their classes are not
+named: pandas takes a third of a second to import."""
 
 
 class Database:
@@ -149,7 +150,7 @@ class Database:
 
 
 def _is_tabular(value: Any) -> bool:
-    return type(value).__module__.partition(".")[0] in _TABULAR
+    return any(hasattr(value, name) for name in _TABULAR)
 
 
 def _nothing() -> pd.DataFrame:

@@ -43,7 +43,7 @@ MOST_IN_SEQUENCE = 8192
 QUEUED = 1
 """Units that wait at a worker besides those that it has begun, while the parent is busy."""
 TRIES = 5
-"""A unit that has cost so many workers their lives is at fault itself, and ends the run."""
+"""A unit that costs more workers than this their lives is at fault itself, and ends the run."""
 WINDOW_PER_WORKER = 16
 """Units from the first that is not ready to the last that is begun: what a slow worker may hold back."""
 
