@@ -197,7 +197,7 @@ def test_compare_two_images(vis: FastdupVisualizer, open_page: Open, tmp_path: P
     assert page.inner_text("#vtitle") == "#2 and #3"
     page.keyboard.press("Escape")
     assert not page.is_visible("#viewer")
-    page.wait_for_function("document.activeElement.id == 'pair-2-3'", timeout=5000)  # a dialog's close event is queued
+    until(page, "document.activeElement.id == 'pair-2-3'")  # a dialog's close event is queued
 
 
 def test_all_columns_and_the_original(vis: FastdupVisualizer, open_page: Open, tmp_path: Path) -> None:
