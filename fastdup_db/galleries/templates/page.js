@@ -153,7 +153,10 @@
     chosen = shot;
     if (!many) mode = "one";
     else if (mode === "one" && card.querySelectorAll(".shot").length === 2) mode = "side";
-    if (!viewer.open) viewer.showModal();
+    if (!viewer.open) {
+      viewer.showModal();
+      viewer.querySelector(".viewer").focus();  // the keys at once, not the first button
+    }
     draw();
   };
   const others = () => { const n = idsOf(current).length; return chosen > 0 ? [0, chosen] : [0, Math.min(1, n - 1)]; };
