@@ -136,18 +136,22 @@ def test_lance_is_loaded_when_a_table_is_opened():
     assert out.stdout.strip() == "False"
 
 
-def test_pandas_is_loaded_after_the_first_images_are_being_read(tmp_path):
+def test_pandas_is_loaded_beside_the_start_of_a_run(tmp_path):
     code = (
-        "import sys, cv2, numpy, fastdup_db; from fastdup_db.pipeline import extract; real = extract.store_results\n"
-        "def first(*args, **kwargs): print('pandas' in sys.modules); real(*args, **kwargs)\n"
-        "extract.store_results = first; cv2.imwrite('a.png', numpy.zeros((20, 20, 3), 'uint8'))\n"
+        "import sys, threading, cv2, numpy, fastdup_db\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in ('pandas', 'lance'): print(name, threading.current_thread().name, sep=': ')\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        "cv2.imwrite('a.png', numpy.zeros((20, 20, 3), 'uint8'))\n"
         "fd = fastdup_db.create('results', 'a.png'); fd.run(progress=False); print(len(fd.annotations()))"
     )
     env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     out = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path, env=env
     )
-    assert out.stdout.split() == ["False", "1"]
+    assert out.stdout.splitlines()[:2] == ["pandas: load lance", "lance: load lance"]
+    assert out.stdout.splitlines()[-1] == "1"
 
 
 def test_public_names_are_sorted_and_load():

@@ -23,7 +23,7 @@ from fastdup_db.pipeline.costs import Cost, Meter
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.spec import CROPS, LANCE_FOLDER, work_spec
 from fastdup_db.sources import ListingOptions, Reference
-from fastdup_db.store import duck
+from fastdup_db.store import duck, lance
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import EMBEDDINGS, VECTORS, VectorTable
 
@@ -41,6 +41,7 @@ _OWN = (duck.FILE_NAME, duck.LOG_NAME, CROPS, "galleries", CROPS_CSV)
 def run(request: RunRequest) -> None:
     """Do the run. Raises `BadArgument`/`BadInput` before anything is written where the request cannot be met."""
     spec = work_spec(request)
+    lance.load_ahead()
     dimension, embedder = _model(request, spec)
     _check_detector(spec)
     check_engine(request.config)
