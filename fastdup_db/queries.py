@@ -25,7 +25,7 @@ def folder() -> Path:
 
 @functools.cache
 def text(name: str) -> str:
-    """The statement of this name; `KeyError` listing near names when there is none."""
+    """The statement of this name; `KeyError` when there is none."""
     path = folder() / f"{name}.sql"
     if not path.is_file():
         raise KeyError(f"no statement named {name!r} in sql/")
@@ -38,17 +38,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(p.relative_to(folder()).with_suffix("").as_posix() for p in folder().rglob("*.sql")))
 
 
-def statements(name: str) -> list[str]:
-    """The statements of a schema file one by one: they end with a semicolon at a line's end."""
-    parts = re.split(r";[ \t]*\n", text(name) + "\n")
-    return [part.strip() for part in parts if _has_code(part)]
-
-
 def parameters(name: str) -> list[str]:
     """The `$parameters` a statement binds, sorted, comments left out."""
     code = re.sub(r"--[^\n]*", "", text(name))
     return sorted(set(re.findall(r"\$([a-z_][a-z0-9_]*)", code)))
-
-
-def _has_code(part: str) -> bool:
-    return any(line.strip() and not line.strip().startswith("--") for line in part.splitlines())

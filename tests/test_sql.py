@@ -10,7 +10,7 @@ import pytest
 from fastdup_db import queries
 from fastdup_db.store import duck
 
-SCRIPTS = ("schema/", "views/")
+SCRIPTS = ("schema/", "views/", "store/settings")
 # statements that make the temporary tables others read, in order
 PREPARING = (
     "ingest/create_staged",

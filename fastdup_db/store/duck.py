@@ -95,9 +95,8 @@ class Database:
 
     def script(self, name: str) -> None:
         """Run a file of several statements without parameters (schema, views)."""
-        for statement in queries.statements(name):
-            log.debug("sql %s", name)
-            self._connection.execute(statement).fetchall()
+        log.debug("sql %s", name)
+        self._connection.execute(queries.text(name)).fetchall()
 
     def query(self, sql: str, parameters: dict[str, Any] | None = None) -> pd.DataFrame:
         """A user's own SQL, as a DataFrame."""
@@ -183,7 +182,7 @@ def connect(work_dir: Path, *, read_only: bool = True) -> Iterator[Database]:
         if not read_only:
             _migrate(database)
         else:
-            _check_version(database)
+            _checked_version(database)
         yield database
     finally:
         connection.close()
@@ -215,12 +214,11 @@ def _open(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         raise FastdupError(f"{path} cannot be opened: {exc}") from exc
     except duckdb.Error as exc:
         raise FastdupError(f"{path} cannot be opened: {exc}") from exc
-    connection.execute("set preserve_insertion_order = true")
+    # not as settings of `connect`: a user's own connection to the file would then have to name the same ones
+    connection.execute(queries.text("store/settings")).fetchall()
     # in Jupyter without ipywidgets the bar is off and DuckDB refuses to have it set at all
     if connection.execute(queries.text("store/shows_progress")).fetchall()[0][0]:
         connection.execute("set enable_progress_bar = false")
-    # every extension this package uses is built into the wheel; never reach for the network
-    connection.execute("set autoinstall_known_extensions = false")
     return connection
 
 
@@ -236,17 +234,16 @@ def _version(database: Database) -> int:
         return 0
 
 
-def _check_version(database: Database) -> None:
-    newest = max(number for number, _ in _migrations())
-    if _version(database) > newest:
-        raise SchemaTooNew(
-            f"this work_dir has schema {_version(database)}, this fastdup_db knows {newest}: update fastdup-db"
-        )
+def _checked_version(database: Database) -> int:
+    """The number of the last schema file applied, 0 for none; raises where this package does not know it."""
+    have, newest = _version(database), max(number for number, _ in _migrations())
+    if have > newest:
+        raise SchemaTooNew(f"this work_dir has schema {have}, this fastdup_db knows {newest}: update fastdup-db")
+    return have
 
 
 def _migrate(database: Database) -> None:
-    _check_version(database)
-    have = _version(database)
+    have = _checked_version(database)
     newer = [(number, name) for number, name in _migrations() if number > have]
     with database.transaction() if newer else nullcontext():
         for number, name in newer:
