@@ -44,6 +44,14 @@ def _timed(python: str, code: str, *arguments: object) -> tuple[float, float, fl
     return time.perf_counter() - started, cpu, after.ru_maxrss / 1024
 
 
+def _link(photographs: list[Path], folder: Path, *, count: int) -> None:
+    """A new folder of so many names of the photographs."""
+    folder.mkdir()
+    for number in range(count):
+        source = photographs[number % len(photographs)]
+        (folder / f"{number:06d}{source.suffix}").symlink_to(source)
+
+
 def _compare(images: Path, count: int, tmp_path: Path) -> None:
     peer = os.environ.get("FASTDUP_PEER_PYTHON")
     if not peer:
@@ -65,6 +73,16 @@ def test_photographs(tmp_path):
     if data is None:
         pytest.skip("real images are absent (set FASTDUP_DB_DATA)")
     _compare(data / "imagenet-sample", 1000, tmp_path)
+
+
+def test_five_thousand_photographs(tmp_path):
+    """What starting and ending a process hides in the thousand: the same files, each under five names."""
+    data = data_folder()
+    if data is None:
+        pytest.skip("real images are absent (set FASTDUP_DB_DATA)")
+    folder = tmp_path / "five times"
+    _link(sorted((data / "imagenet-sample").iterdir()), folder, count=5000)
+    _compare(folder, 5000, tmp_path)
 
 
 def test_small_images(tmp_path):
@@ -102,10 +120,7 @@ def test_memory_does_not_grow_with_the_collection(tmp_path):
     peaks = {}
     for count in (1000, 20_000):
         folder = tmp_path / str(count)
-        folder.mkdir()
-        for number in range(count):
-            source = photographs[number % len(photographs)]
-            (folder / f"{number:06d}{source.suffix}").symlink_to(source)
+        _link(photographs, folder, count=count)
         env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         out = subprocess.run(
             [sys.executable, "-c", code, folder, tmp_path / f"work{count}"],
