@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -245,7 +245,9 @@ def _checked_version(database: Database) -> int:
 def _migrate(database: Database) -> None:
     have = _checked_version(database)
     newer = [(number, name) for number, name in _migrations() if number > have]
-    with database.transaction() if newer else nullcontext():
+    if not newer:
+        return
+    with database.transaction():
         for number, name in newer:
             database.script(name)
             database.execute("store/set_schema_version", version=number)

@@ -87,10 +87,11 @@ def build(
     """
     writer = Writer(activations)
     layers: dict[str, str] = {}
-    x = _pixels(writer)
+    abreast = 1 if activations is None else ABREAST
+    x = _pixels(writer, abreast=abreast)
     # (x − 127.5)/127.5 is scale 1/127.5, zero point 128 and this half step, which the first bias takes in
     x = _layer(
-        writer, x, "stem", weights, "_conv_stem", "_bn0", stride=2, relu6=True, offset=0.5 / 127.5, abreast=ABREAST
+        writer, x, "stem", weights, "_conv_stem", "_bn0", stride=2, relu6=True, offset=0.5 / 127.5, abreast=abreast
     )
     width = weights["_bn0.weight"].size
     for index, stride in enumerate(STRIDES):
@@ -121,12 +122,12 @@ def build(
     return model, writer.marked
 
 
-def _pixels(writer: Writer) -> str:
-    """From the uint8 image to `pixels`, (x − 128)/127.5: (n, 3, h, w), in int8 (n, 3 · `ABREAST`, h, w/`ABREAST`)."""
+def _pixels(writer: Writer, *, abreast: int) -> str:
+    """From the uint8 image to `pixels` (n, 3 · abreast, h, w/abreast), (x − 128)/127.5."""
     pair = [writer.constant("pixel.scale", np.float32(1 / 127.5)), writer.constant("pixel.zero", np.uint8(128))]
     image = INPUT
-    if writer.activations is not None:
-        shape = writer.constant("places.shape", np.array([0, 0, -1, 3 * ABREAST]))
+    if abreast > 1:
+        shape = writer.constant("places.shape", np.array([0, 0, -1, 3 * abreast]))
         image = writer.node("Reshape", [INPUT, shape], "places")
     writer.node("Transpose", [image], "planes", perm=[0, 3, 1, 2])
     return writer.node("DequantizeLinear", ["planes", *pair], PIXELS)
