@@ -21,16 +21,11 @@ SAMPLE_SIDE = 224
 EDGE_THRESHOLDS = (50, 150)
 """Canny's two thresholds, those of fastdup."""
 
-_EXACT_COUNT = 1 << 24  # OpenCV returns histogram counts as float32, exact up to here
+_BAND = 1 << 18
+"""Pixels looked at together: one band is the whole of most photographs, and its sums of bytes are exact."""
 
-
-def _powers(levels: int) -> np.ndarray:
-    """(levels, 2): every value and its square, to take a histogram's moments with."""
-    values = np.arange(levels, dtype=np.float64)
-    return np.stack([values, values * values], axis=1)
-
-
-_POWERS_8 = _powers(256)
+_SPARSE = 8
+"""Of every so many rows one is looked at first: in two thirds of photographs those have all 256 values already."""
 
 
 class Statistics(NamedTuple):
@@ -92,16 +87,15 @@ ADVANCED_COLUMNS = AdvancedStatistics._fields[len(STAT_COLUMNS) :]
 def statistics(image: np.ndarray, *, advanced: bool = False) -> Statistics | AdvancedStatistics:
     """The statistics of a decoded image (h, w), (h, w, 3) RGB or (h, w, 4) RGBA, uint8 or uint16.
 
-    All but `blur` and `edge_density` are exact over the full image: one histogram per channel holds them all.
+    All but `blur` and `edge_density` are exact over the full image.
     """
     pixels = image.shape[0] * image.shape[1]
-    counts = _histograms(image)
-    powers, unit = (_POWERS_8, 1.0) if image.dtype == np.uint8 else (_powers(65536), 257.0)
-    # integers: sums of bytes stay below 2^53, where float64 is exact, so that nothing cancels in the variance
-    moments = [(int(s), int(q)) for s, q in (counts @ powers).tolist()]
+    unit = 1.0 if image.dtype == np.uint8 else 257.0
+    moments = _moments(image)
     means = [s / pixels / unit for s, _ in moments]
+    # integers: nothing cancels in the variance
     deviations = [math.sqrt(max(pixels * q - s * s, 0)) / pixels / unit for s, q in moments]
-    found = np.flatnonzero(counts.any(axis=0))
+    found = _distinct(image)
     low, high = int(found[0]) / unit, int(found[-1]) / unit
     gray = gray_sample(image)
     basic = Statistics(
@@ -145,18 +139,45 @@ def laplacian_variance(gray: np.ndarray) -> float:
     return (laplacian.size * squares - total * total) / laplacian.size**2
 
 
-def _histograms(image: np.ndarray) -> np.ndarray:
-    """Exact counts of every value of every colour channel: float64 (1 or 3, 256 or 65536)."""
-    levels = 256 if image.dtype == np.uint8 else 65536
+def _moments(image: np.ndarray) -> list[tuple[int, int]]:
+    """Sum and sum of squares of every colour channel; of bytes exact."""
     channels = 1 if image.ndim == 2 else 3
-    height, width = image.shape[:2]
-    rows = max(1, _EXACT_COUNT // width)
-    counts = np.zeros((channels, levels), dtype=np.float64)
-    for top in range(0, height, rows):  # one band unless the image has more than 16 million pixels
-        band = [image[top : top + rows]]
-        for c in range(channels):
-            counts[c] += cv2.calcHist(band, [c], None, [levels], [0, levels]).ravel()
-    return counts
+    sums = [(0, 0)] * channels
+    for band in _bands(image):
+        count = band.shape[0] * band.shape[1]
+        if band.ndim == 3 and band.shape[2] == 3:
+            band = cv2.cvtColor(band, cv2.COLOR_RGB2RGBA)  # four channels are summed with vector code, three are not
+        mean, deviation = (found.ravel().tolist() for found in cv2.meanStdDev(band))
+        sums = [
+            (s + round(m * count), q + round((d * d + m * m) * count))
+            for (s, q), m, d in zip(sums, mean[:channels], deviation[:channels], strict=True)
+        ]
+    return sums
+
+
+def _distinct(image: np.ndarray) -> np.ndarray:
+    """Every value that occurs in any colour channel, ascending."""
+    seen = _seen(image[::_SPARSE])
+    for band in _bands(image):
+        if seen.all():
+            break
+        seen |= _seen(band)
+    return np.flatnonzero(seen)
+
+
+def _seen(image: np.ndarray) -> np.ndarray:
+    """bool (256,) or (65536,): whether the value occurs in any colour channel."""
+    levels = 256 if image.dtype == np.uint8 else 65536
+    if image.ndim == 3 and image.shape[2] == 4:
+        counts = [cv2.calcHist([image], [channel], None, [levels], [0, levels]) for channel in range(3)]
+        return np.max(counts, axis=0).ravel() > 0
+    return cv2.calcHist([image.reshape(1, -1)], [0], None, [levels], [0, levels]).ravel() > 0
+
+
+def _bands(image: np.ndarray) -> list[np.ndarray]:
+    """The image in parts of at most `_BAND` pixels, so that no copy of a large one is made."""
+    rows = max(1, _BAND // image.shape[1])
+    return [image[top : top + rows] for top in range(0, image.shape[0], rows)]
 
 
 def _hsv_means(image: np.ndarray) -> tuple[float, float, float]:
