@@ -112,7 +112,7 @@ class Transform:
     mean: np.ndarray
     """float32 (d,), subtracted."""
     matrix: np.ndarray
-    """float32 (d, d), symmetric: the inverse square root of the shrunk covariance."""
+    """float32 (d, d), W with W Wᵀ the inverse of the shrunk covariance."""
     n: int
     """Embeddings it was fitted on."""
     shrinkage: float
@@ -152,8 +152,8 @@ def fit(moments: Moments, generic: Generic | None = None) -> Transform:
 
     Without `generic` (a model that brings no statistics) all directions are taken to vary alike around 0.
     Covariance: (1−λ)C + λG plus a ridge, λ = max(0.5, d/(n + d)). Mean: the own one, weighted by n and by how much the
-    collection varies at all, and the diverse photographs'. The inverse square root is the symmetric one, which,
-    unlike principal axes, has no signs or order to choose.
+    collection varies at all, and the diverse photographs'. Whitening is by the Cholesky factor: products of whitened
+    vectors are those of any other whitening, and unlike principal axes it has no signs or order to choose.
     """
     own_mean, own = moments.mean_and_covariance()
     dim = len(own_mean)
@@ -164,14 +164,13 @@ def fit(moments: Moments, generic: Generic | None = None) -> Transform:
     shrinkage = max(MIN_SHRINKAGE, dim / (moments.n + dim))
     covariance = (1 - shrinkage) * own
     covariance[np.diag_indices(dim)] += shrinkage * generic.variance
-    values, vectors = np.linalg.eigh(covariance)
-    values = values.clip(min=0) + RIDGE * values.mean()
+    covariance[np.diag_indices(dim)] += RIDGE * np.trace(covariance) / dim
     breadth = max(float(np.trace(own)), 0.0) / generic.variance.sum()
     weight = moments.n / (moments.n + MEAN_WEIGHT) * breadth / (breadth + NARROW)
     mean = weight * own_mean + (1 - weight) * generic.mean
     return Transform(
         mean=mean.astype(np.float32),
-        matrix=((vectors / np.sqrt(values)) @ vectors.T).astype(np.float32),
+        matrix=np.linalg.inv(np.linalg.cholesky(covariance)).T.astype(np.float32),
         n=moments.n,
         shrinkage=shrinkage,
     )
