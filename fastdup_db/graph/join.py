@@ -7,18 +7,22 @@ cost of the product (1,024 x 1,024 x 576: product 12.9 ms, comparison 0.3 ms, `a
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fastdup_db.graph.metrics import Matrix, Metric
 from fastdup_db.graph.nearest import Ids, Nearest
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
 
@@ -60,10 +64,16 @@ def cores(threads: int | None) -> int:
 @contextmanager
 def workers(threads: int | None) -> Iterator[ThreadPoolExecutor]:
     """Worker threads, each with a one-thread BLAS: small products run faster side by side (100 against 75 GFLOP/s)."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores(threads)) as pool:
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(cores(threads)) as pool:
         yield pool
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """The loaded libraries with threads of their own, NumPy's BLAS among them; looking for them takes 10 ms."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def self_join(
