@@ -176,7 +176,8 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """The sha256 of a file, lower-case hex."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
@@ -185,7 +186,7 @@ def _problem(file: RemoteFile, path: Path) -> str:
     """What is wrong with the bytes at `path`, empty when nothing is."""
     if file.size >= 0 and path.stat().st_size != file.size:
         return f"it has {path.stat().st_size:,} bytes instead of {file.size:,}"
-    if file.sha256 is not None and (found := _digest(path)) != file.sha256:
+    if file.sha256 is not None and (found := digest(path)) != file.sha256:
         return f"its sha256 is {found} instead of {file.sha256}"
     return ""
 

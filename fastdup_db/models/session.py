@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from fastdup_db.errors import BadArgument, ModelUnavailable, one_of
 from fastdup_db.models.catalog import BUNDLED, ModelSpec
+from fastdup_db.models.download import digest, fetch
 from fastdup_db.models.inspection import describe, model_input
 from fastdup_db.models.runtime import open_session, refusals
 
@@ -141,12 +141,10 @@ def _opened(model: ModelSpec | str, given: dict[str, Any]) -> Embedder:
 def _session(spec: ModelSpec) -> ort.InferenceSession:
     """Bundled files are int8: those run on the processor, where they are exact and fastest."""
     if spec.remote is not None:
-        from fastdup_db.models.download import fetch
-
         return open_session(fetch(spec.remote))
     if not spec.file.is_file():
         raise ModelUnavailable(f"the weights of {spec.name!r} are absent: {spec.file}")
-    if spec.sha256 and hashlib.sha256(spec.file.read_bytes()).hexdigest() != spec.sha256:
+    if spec.sha256 and digest(spec.file) != spec.sha256:
         raise ModelUnavailable(f"{spec.file} is not the file that {spec.name!r} was published with (sha256 differs)")
     bundled = spec.name in BUNDLED
     return open_session(
