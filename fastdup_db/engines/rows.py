@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from fastdup_db.imaging.stats import ADVANCED_COLUMNS, STAT_COLUMNS
+
 if TYPE_CHECKING:
     from fastdup_db.engines.task import BatchResult
 
@@ -48,34 +50,41 @@ INSTANCES = pa.schema(
 )
 
 
-def table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
-    """An Arrow table of row tuples in the order of `schema`."""
-    columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+def ids(result: BatchResult) -> np.ndarray:
+    """int64 (n,): the ids of a result's instances, all of which have one."""
+    return np.array([row[0] for row in result.instances], dtype=np.int64)
 
 
-def measurements(ids: Sequence[int], values: Sequence[Sequence[float]], names: Sequence[str]) -> pa.Table:
-    """An Arrow table `row` (int64, index into the batch's instances) and one float64 column per name."""
-    columns: Sequence[Sequence[float]] = list(zip(*values, strict=True)) if values else [()] * len(names)
-    arrays = [pa.array(ids, _I8), *(pa.array(c, _F8) for c in columns)]
-    return pa.table(arrays, names=["id", *names])
+def error_codes(result: BatchResult) -> list[str]:
+    """Of each image of a result, VALID among them."""
+    return [row[1] for row in result.images]
 
 
 def tables(results: Sequence[tuple[BatchResult, np.ndarray]]) -> dict[str, pa.Table]:
     """Results with the ids of their instances (int64), as the rows of each DuckDB table."""
-    found = {
-        "images": [r.images for r, _ in results],
-        "instances": [_with_ids(r.instances, ids) for r, ids in results],
-        "stats": [_measured(r.stats, ids) for r, ids in results],
-        "advanced_stats": [_measured(r.advanced_stats, ids) for r, ids in results],
+    numbers = _joined([ids for _, ids in results])
+    instances = _table([row for r, _ in results for row in r.instances], INSTANCES)
+    advanced = [(r, ids) for r, ids in results if len(r.advanced_stats)]
+    return {
+        "images": _table([row for r, _ in results for row in r.images], IMAGES),
+        "instances": instances.set_column(0, INSTANCES.field(0), pa.array(numbers, _I8)),
+        "stats": _measurements([(ids[r.measured], r.stats) for r, ids in results], STAT_COLUMNS),
+        "advanced_stats": _measurements([(ids[r.measured], r.advanced_stats) for r, ids in advanced], ADVANCED_COLUMNS),
     }
-    return {name: pa.concat_tables(some) for name, some in found.items()}
 
 
-def _with_ids(table: pa.Table, ids: np.ndarray) -> pa.Table:
-    return table.set_column(table.schema.get_field_index("id"), "id", pa.array(ids, _I8))
+def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    """Row tuples in the order of `schema`."""
+    columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
 
 
-def _measured(table: pa.Table, ids: np.ndarray) -> pa.Table:
-    rows = table.column("id").to_numpy()
-    return _with_ids(table, ids[rows] if len(rows) else np.empty(0, np.int64))
+def _measurements(parts: Sequence[tuple[np.ndarray, np.ndarray]], names: Sequence[str]) -> pa.Table:
+    """`id` and one float64 column per name, of ids int64 (m,) with values float64 (m, len(names))."""
+    values = np.concatenate([np.empty((0, len(names))), *(values for _, values in parts)])
+    columns = [pa.array(_joined([ids for ids, _ in parts]), _I8), *(pa.array(c, _F8) for c in values.T)]
+    return pa.table(columns, names=["id", *names])
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.empty(0, np.int64), *parts])

@@ -49,9 +49,9 @@ class Writer:
         """Consecutive results whose instances all have ids, as one part."""
         fragments: Sequence[str] = ()
         if self.vectors is not None:
-            ids = np.concatenate([r.instances.column("id").to_numpy()[r.embedded] for r in results])
+            ids = np.concatenate([rows.ids(r)[r.embedded] for r in results])
             fragments = self.vectors(ids, np.concatenate([r.embeddings for r in results])) if len(ids) else ()
-        tables = rows.tables([(r, r.instances.column("id").to_numpy()) for r in results])
+        tables = rows.tables([(r, rows.ids(r)) for r in results])
         name = uuid.uuid4().hex
         files: dict[str, tuple[str, ...]] = {}
         for table, content in tables.items():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from fastdup_db.imaging.crops import NO_MARGIN, GlobalBox, Margin
 from fastdup_db.sources.reference import Reference
@@ -56,15 +57,17 @@ class WorkSpec:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """The rows of one batch, in task order, as Arrow tables named after their DuckDB tables.
+    """The rows of one batch, in task order; `engines.rows` names their columns and makes Arrow tables of them.
 
-    `instances.id` is null for detected boxes: the parent numbers them. `embeddings` is float32 (n, d); row i belongs
-    to `instances` row `embedded[i]`.
+    An instance begins with its id, None for detected boxes: the parent numbers them. `stats` and `advanced_stats` are
+    float64 (m, columns), row i of instance `measured[i]`, int64 (m,); `advanced_stats` is (0, columns) where they were
+    not asked for. `embeddings` is float32 (n, d), row i of instance `embedded[i]`, int64 (n,).
     """
 
-    images: pa.Table
-    instances: pa.Table
-    stats: pa.Table
-    advanced_stats: pa.Table
+    images: Sequence[tuple[Any, ...]]
+    instances: Sequence[tuple[Any, ...]]
+    measured: np.ndarray
+    stats: np.ndarray
+    advanced_stats: np.ndarray
     embedded: np.ndarray
     embeddings: np.ndarray

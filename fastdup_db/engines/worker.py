@@ -13,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fastdup_db.engines import rows
 from fastdup_db.engines.parts import Part, parts_of
 from fastdup_db.engines.task import BatchResult, Task, WorkSpec
 from fastdup_db.errors import IMAGE_TOO_SMALL, VALID, ImageError
@@ -64,12 +63,11 @@ class Worker:
         self._embed(batch)
         dimension = self._embedder.dim if self._embedder else 0
         return BatchResult(
-            images=rows.table(batch.images, rows.IMAGES),
-            instances=rows.table(batch.instances, rows.INSTANCES),
-            stats=rows.measurements(batch.measured, batch.basic, stats.STAT_COLUMNS),
-            advanced_stats=rows.measurements(
-                batch.measured if batch.advanced else (), batch.advanced, stats.ADVANCED_COLUMNS
-            ),
+            images=batch.images,
+            instances=batch.instances,
+            measured=np.asarray(batch.measured, dtype=np.int64),
+            stats=np.array(batch.basic, dtype=np.float64).reshape(-1, _BASIC),
+            advanced_stats=np.array(batch.advanced, dtype=np.float64).reshape(-1, len(stats.ADVANCED_COLUMNS)),
             embedded=np.asarray(batch.embedded, dtype=np.int64),
             embeddings=np.concatenate(batch.vectors) if batch.vectors else np.empty((0, dimension), np.float32),
         )

@@ -158,19 +158,18 @@ def _counts(result: BatchResult | Stored) -> tuple[int, int]:
     """Images and instances of a result."""
     if isinstance(result, Stored):
         return result.images, result.instances
-    return result.images.num_rows, result.instances.num_rows
+    return len(result.images), len(result.instances)
 
 
 def _numbered(results: list[BatchResult], *, start: int) -> list[tuple[BatchResult, np.ndarray]]:
     """Results with the ids of their instances; detected boxes, which come without, are numbered on from `start`."""
     numbered = []
     for result in results:
-        column = result.instances.column("id")
-        if column.null_count:
-            ids = np.arange(start, start + len(column), dtype=np.int64)
-            start += len(column)
+        if any(instance[0] is None for instance in result.instances):
+            ids = np.arange(start, start + len(result.instances), dtype=np.int64)
+            start += len(result.instances)
         else:
-            ids = column.to_numpy().astype(np.int64)
+            ids = rows.ids(result)
         numbered.append((result, ids))
     return numbered
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastdup_db.engines import rows
 from fastdup_db.engines.task import BatchResult, Task
 from fastdup_db.errors import VALID, BadArgument
 from fastdup_db.imaging.stats import ADVANCED_COLUMNS, STAT_COLUMNS
@@ -63,21 +62,16 @@ def results(
         valid = np.flatnonzero(known["error_code"] == VALID)
         measured = valid[known["mean"].notna().to_numpy()[valid]]
         yield BatchResult(
-            images=rows.table(
-                [
-                    (i, code, w, h, size, False, *[None] * 7)
-                    for i, code, w, h, size in zip(ids, codes, widths, heights, sizes, strict=True)
-                ],
-                rows.IMAGES,
-            ),
-            instances=rows.table(
-                [(i, i, code, w, h, *[None] * 7) for i, code, w, h in zip(ids, codes, widths, heights, strict=True)],
-                rows.INSTANCES,
-            ),
-            stats=rows.measurements(
-                measured.tolist(), known.loc[measured, list(STAT_COLUMNS)].to_numpy(float).tolist(), STAT_COLUMNS
-            ),
-            advanced_stats=rows.measurements((), (), ADVANCED_COLUMNS),
+            images=[
+                (i, code, w, h, size, False, *[None] * 7)
+                for i, code, w, h, size in zip(ids, codes, widths, heights, sizes, strict=True)
+            ],
+            instances=[
+                (i, i, code, w, h, *[None] * 7) for i, code, w, h in zip(ids, codes, widths, heights, strict=True)
+            ],
+            measured=measured.astype(np.int64),
+            stats=known.loc[measured, list(STAT_COLUMNS)].to_numpy(float),
+            advanced_stats=np.empty((0, len(ADVANCED_COLUMNS))),
             embedded=valid.astype(np.int64),
             embeddings=embeddings[at[valid]],
         )

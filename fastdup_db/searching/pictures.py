@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastdup_db import sources
-from fastdup_db.engines import local
+from fastdup_db.engines import local, rows
 from fastdup_db.engines.task import BatchResult, Task, WorkSpec
 from fastdup_db.engines.worker import Worker
 from fastdup_db.errors import VALID, BadArgument, ImageError
@@ -46,8 +46,7 @@ def of_queries(filename: Any, image: Any, *, spec: WorkSpec) -> Named:
         found = _processed([(task, _load(form, task.reference)) for task, form in tasks], spec)
     results = list(found)
     for result, first in zip(results, range(0, len(names), local.CHUNK), strict=True):
-        codes = result.images.column("error_code").to_pylist()
-        for name, code in zip(names[first : first + local.CHUNK], codes, strict=True):
+        for name, code in zip(names[first : first + local.CHUNK], rows.error_codes(result), strict=True):
             if code != VALID:
                 raise ImageError(code, f"{name}: {code}")
     return names, _stacked(results, spec)
@@ -67,7 +66,7 @@ def of_input(input_dir: Any, *, spec: WorkSpec) -> tuple[list[str], np.ndarray, 
             yield Task(number, reference)
 
     results = list(local.run(tasks(), spec, worker=worker(spec)))
-    codes = [code for result in results for code in result.images.column("error_code").to_pylist()]
+    codes = [code for result in results for code in rows.error_codes(result)]
     usable = [name for name, code in zip(listed, codes, strict=True) if code == VALID]
     left_out = [name for name, code in zip(listed, codes, strict=True) if code != VALID]
     if left_out:
