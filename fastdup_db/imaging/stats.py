@@ -122,12 +122,11 @@ def statistics(image: np.ndarray, *, advanced: bool = False) -> Statistics | Adv
 def gray_sample(image: np.ndarray) -> np.ndarray:
     """The image in gray, uint8, sampled nearest to 224×224 (aspect ignored) if wider or higher than that."""
     height, width = image.shape[:2]
+    if height * width <= _BAND:  # picking from one channel is faster by more than making them one costs
+        image = _gray(image)
     if height > SAMPLE_SIDE or width > SAMPLE_SIDE:
         image = cv2.resize(image, (SAMPLE_SIDE, SAMPLE_SIDE), interpolation=cv2.INTER_NEAREST_EXACT)
-    image = to_uint8(image)
-    if image.ndim == 2:
-        return image
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY if image.shape[2] == 3 else cv2.COLOR_RGBA2GRAY)
+    return _gray(image)
 
 
 def laplacian_variance(gray: np.ndarray) -> float:
@@ -137,6 +136,13 @@ def laplacian_variance(gray: np.ndarray) -> float:
     laplacian = cv2.Laplacian(gray, cv2.CV_16S)
     total, squares = round(cv2.sumElems(laplacian)[0]), round(cv2.norm(laplacian, cv2.NORM_L2SQR))
     return (laplacian.size * squares - total * total) / laplacian.size**2
+
+
+def _gray(image: np.ndarray) -> np.ndarray:
+    image = to_uint8(image)
+    if image.ndim == 2:
+        return image
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY if image.shape[2] == 3 else cv2.COLOR_RGBA2GRAY)
 
 
 def _moments(image: np.ndarray) -> list[tuple[int, int]]:

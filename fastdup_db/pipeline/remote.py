@@ -22,8 +22,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from fastdup_db.config import RunConfig
 from fastdup_db.errors import MISSING_FILE, BadArgument, RemoteError, WorkDirBusy
 from fastdup_db.places import Place
@@ -55,6 +53,8 @@ def opened(work_dir: str | os.PathLike[str]) -> Path:
         return Path(name)
     if not name.startswith("s3://"):
         raise BadArgument(f"work_dir={name!r}; allowed: a folder, or s3://bucket/prefix")
+    from filelock import FileLock, Timeout
+
     from fastdup_db.models.download import cache_folder
     from fastdup_db.sources import bucket
 
@@ -113,6 +113,8 @@ def writing(work_dir: Path) -> Iterator[None]:
     if uri is None:
         yield
         return
+    from filelock import FileLock, Timeout
+
     from fastdup_db.sources import objects
 
     objects.folder_exists(uri)  # raises where there is no such bucket, before any work
