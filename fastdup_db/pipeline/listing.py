@@ -122,13 +122,19 @@ def merge(db: Database, *, run_id: int, embeddings: VectorTable) -> None:
             db.execute("ingest/insert_changed")
         db.execute("ingest/insert_new")
         db.execute("ingest/update_layout")
-        dirty = db.arrow("ingest/dirty_ids")
-        gone = dirty.num_rows and embeddings.exists()
-        version = embeddings.delete(dirty.column("id").to_numpy()) if gone else embeddings.version
-        for name in _DEPENDENT:
-            db.execute(f"ingest/delete_dirty_{name}")
+        if db.value("ingest/dirty_count"):
+            _delete_dirty(db, embeddings)
         db.execute("ingest/insert_boxes")
-        db.execute("run/set_listed", run_id=run_id, embeddings_version=version)
+        db.execute("run/set_listed", run_id=run_id, embeddings_version=embeddings.version)
+
+
+def _delete_dirty(db: Database, embeddings: VectorTable) -> None:
+    """Drop all that is stored of dirty images."""
+    ids = db.arrow("ingest/dirty_ids").column("id").to_numpy()
+    if len(ids) and embeddings.exists():
+        embeddings.delete(ids)
+    for name in _DEPENDENT:
+        db.execute(f"ingest/delete_dirty_{name}")
 
 
 def references(batch: pa.RecordBatch) -> Iterator[tuple[int, Reference]]:
