@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,29 +130,38 @@ def commit(
     run_id: int,
     dimension: int,
 ) -> None:
-    """One batch: its vectors first, then its rows and its marker together. A kill in between leaves vectors that no
-    marker names; the next run restores the table to the version of the last marker."""
+    """One batch: its vectors, then its rows and its marker together. A kill in between leaves vectors that no marker
+    names; the next run restores the table to the version of the last marker."""
     images, instances = (sum(counts) for counts in zip(*map(_counts, results), strict=True))
     here = [r for r in results if isinstance(r, BatchResult)]
     elsewhere = [r for r in results if isinstance(r, Stored)]
-    version = vectors.version
-    tables: list[tuple[str, Any]] = []
-    if here:
-        numbered = _numbered(here, start=int(db.value("ingest/next_instance_id")))
-        embedded = np.concatenate([ids[r.embedded] for r, ids in numbered])
-        if len(embedded):
-            version = vectors.append(embedded, np.concatenate([r.embeddings for r, _ in numbered]))
-        tables += rows.tables(numbered).items()
-    if fragments := [f for r in elsewhere for f in r.fragments]:
-        version = vectors.append_written(fragments, dim=dimension)
-    tables += stored.read(elsewhere, parts).items()
-    with db.transaction():
-        for name, incoming in tables:
+    numbered = _numbered(here, start=int(db.value("ingest/next_instance_id")))
+    with ThreadPoolExecutor(1) as beside, db.transaction():
+        written = beside.submit(_write_vectors, vectors, numbered, elsewhere, dimension=dimension)
+        made = [(name, table) for name, table in rows.tables(numbered).items() if table.num_rows]
+        for name, incoming in [*made, *stored.read(elsewhere, parts).items()]:
             db.execute(f"ingest/insert_{name}", incoming=incoming)
         db.execute("ingest/insert_batch", run_id=run_id, images=images, instances=instances)
-        db.execute("run/set_embeddings_version", run_id=run_id, version=version, dimension=dimension)
+        db.execute("run/set_embeddings_version", run_id=run_id, version=written.result(), dimension=dimension)
     stored.delete(elsewhere, parts)
     log.debug("committed %d images, %d instances", images, instances)
+
+
+def _write_vectors(
+    vectors: VectorTable,
+    numbered: list[tuple[BatchResult, np.ndarray]],
+    elsewhere: list[Stored],
+    *,
+    dimension: int,
+) -> int:
+    """The version of the table that has the vectors of both."""
+    version = vectors.version
+    embedded = [(ids[r.embedded], r.embeddings) for r, ids in numbered if len(r.embedded)]
+    if embedded:
+        version = vectors.append(*map(np.concatenate, zip(*embedded, strict=True)))
+    if fragments := [f for r in elsewhere for f in r.fragments]:
+        version = vectors.append_written(fragments, dim=dimension)
+    return version
 
 
 def _counts(result: BatchResult | Stored) -> tuple[int, int]:
