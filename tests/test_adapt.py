@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,9 @@ def test_bytes_and_back(generic) -> None:
     np.testing.assert_array_equal(back.apply(vectors), transform.apply(vectors))
     assert (back.n, back.shrinkage, back.c2) == (transform.n, transform.shrinkage, transform.c2)
     assert back.to_bytes() == stored
+    assert len(stored) < 0.6 * transform.matrix.nbytes
+    symmetric = replace(transform, matrix=transform.matrix @ transform.matrix.T)  # as earlier versions stored it
+    np.testing.assert_array_equal(Transform.from_bytes(symmetric.to_bytes()).matrix, symmetric.matrix)
 
 
 def test_moments_are_numpys(generic) -> None:

@@ -112,7 +112,7 @@ class Transform:
     mean: np.ndarray
     """float32 (d,), subtracted."""
     matrix: np.ndarray
-    """float32 (d, d), W with W Wᵀ the inverse of the shrunk covariance."""
+    """float32 (d, d), W with W Wᵀ the inverse of the shrunk covariance; `fit` makes it upper triangular."""
     n: int
     """Embeddings it was fitted on."""
     shrinkage: float
@@ -130,17 +130,24 @@ class Transform:
         return out
 
     def to_bytes(self) -> bytes:
-        """For the database; the same transform gives the same bytes."""
+        """For the database; the same transform gives the same bytes. Of a triangular matrix, half is stored."""
+        triangular = not np.tril(self.matrix, -1).any()
+        matrix = self.matrix[np.triu_indices(len(self.matrix))] if triangular else self.matrix
         buffer = io.BytesIO()
-        np.savez(buffer, mean=self.mean, matrix=self.matrix, n=self.n, shrinkage=self.shrinkage, c2=self.c2)
+        np.savez(buffer, mean=self.mean, matrix=matrix, n=self.n, shrinkage=self.shrinkage, c2=self.c2)
         return buffer.getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Transform:
         with np.load(io.BytesIO(data)) as stored:
+            matrix = stored["matrix"]
+            if matrix.ndim == 1:
+                whole = np.zeros((len(stored["mean"]),) * 2, np.float32)
+                whole[np.triu_indices(len(whole))] = matrix
+                matrix = whole
             return cls(
                 mean=stored["mean"],
-                matrix=stored["matrix"],
+                matrix=matrix,
                 n=int(stored["n"]),
                 shrinkage=float(stored["shrinkage"]),
                 c2=float(stored["c2"]),
@@ -170,7 +177,7 @@ def fit(moments: Moments, generic: Generic | None = None) -> Transform:
     mean = weight * own_mean + (1 - weight) * generic.mean
     return Transform(
         mean=mean.astype(np.float32),
-        matrix=np.linalg.inv(np.linalg.cholesky(covariance)).T.astype(np.float32),
+        matrix=np.triu(np.linalg.inv(np.linalg.cholesky(covariance)).T).astype(np.float32),
         n=moments.n,
         shrinkage=shrinkage,
     )
