@@ -1,0 +1,2 @@
+-- How many images are dirty.
+select count(*) from dirty
