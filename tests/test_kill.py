@@ -13,6 +13,8 @@ import pytest
 
 import fastdup_db
 from fastdup_db import demo
+from fastdup_db.pipeline import extract
+from fastdup_db.store.lance import VectorTable
 
 IMAGES = 96
 TABLES = ("listing", "images", "instances", "stats", "edges", "components")
@@ -72,9 +74,10 @@ def whole(images, tmp_path_factory) -> fastdup_db.Fastdup:
     [
         ("after:run/insert_run", 1),
         ("before:run/set_listed", 1),
-        ("before:ingest/insert_images", 1),  # vectors of the first batch written, no marker
+        ("before:ingest/insert_images", 1),  # while the first vectors are being written
         ("before:ingest/insert_images", 4),
-        ("before:run/set_embeddings_version", 3),  # inside the transaction
+        ("before:run/set_embeddings_version", 1),  # the first vectors are there, rows and marker not yet
+        ("before:run/set_embeddings_version", 3),
         ("after:run/set_embeddings_version", 5),
         ("before:neighbors/clear_edges", 1),  # search vectors written, no edges
         ("after:components/rebuild", 1),
@@ -96,3 +99,25 @@ def test_a_killed_run_ends_like_a_whole_one(images, whole, tmp_path, place, pass
     assert (fd.embeddings()[1] == whole.embeddings()[1]).all()
     read = fd.sql("select sum(images) as n from batches")["n"].iloc[0]
     assert read == IMAGES, "nothing lost, nothing read twice into the tables"
+
+
+def test_rows_whose_vectors_cannot_be_written_are_not_there(images, whole, tmp_path, monkeypatch):
+    append, batches = VectorTable.append, 0
+
+    def fails_at_the_third(self, ids, matrix):
+        nonlocal batches
+        batches += 1
+        if batches == 3:
+            raise OSError("no space left on device")
+        return append(self, ids, matrix)
+
+    monkeypatch.setattr(extract, "COMMIT_INSTANCES", 16)
+    monkeypatch.setattr(VectorTable, "append", fails_at_the_third)
+    fd = fastdup_db.create(tmp_path / "work", images)
+    with pytest.raises(OSError, match="no space left"):
+        fd.run(progress=False)
+    assert fd.sql("select count(*) as n from images")["n"].iloc[0] == 32
+    assert fd.sql("select sum(images) as n from batches")["n"].iloc[0] == 32
+    fd.run(progress=False)
+    for table in TABLES:
+        assert fd.sql(f"from {table} order by all").equals(whole.sql(f"from {table} order by all")), table

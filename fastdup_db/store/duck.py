@@ -10,10 +10,11 @@ A parameter that is an Arrow table, reader or dataset is registered under its ow
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import duckdb
 import numpy as np
@@ -40,6 +41,7 @@ class Database:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        self._streams: WeakSet[Generator[pa.RecordBatch, None, None]] = WeakSet()
 
     def execute(self, name: str, **parameters: Any) -> None:
         """Run one statement for its effect."""
@@ -73,12 +75,19 @@ class Database:
 
         The cursor reads the state of the database as it was at the call, whatever is committed meanwhile.
         """
-        cursor = Database(self._connection.cursor())
+        batches = self._batches(Database(self._connection.cursor()), name, rows, parameters)
+        self._streams.add(batches)
+        return batches
+
+    @staticmethod
+    def _batches(
+        cursor: Database, name: str, rows: int, parameters: dict[str, Any]
+    ) -> Generator[pa.RecordBatch, None, None]:
         try:
             with cursor._prepared(name, parameters) as (sql, bound):
                 yield from cursor._connection.sql(sql, params=bound).to_arrow_reader(rows)
         finally:
-            cursor._connection.close()
+            cursor.close()
 
     def write_csv(self, name: str, path: Path, **parameters: Any) -> None:
         """Run one statement into a CSV file with a header, streamed; values are quoted only where they need it.
@@ -132,6 +141,13 @@ class Database:
         """Make an Arrow object readable as a table of this name for as long as the connection lives."""
         self._connection.register(name, tabular)
 
+    def close(self) -> None:
+        """End the connection, and streams that were not read to their end: as long as somebody keeps an exception that
+        broke off the reading, they would keep the file open."""
+        for batches in self._streams:
+            batches.close()
+        self._connection.close()
+
     @contextmanager
     def _prepared(self, name: str, parameters: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         """The statement's text and the values to bind; Arrow parameters are tables for the length of the block."""
@@ -176,28 +192,26 @@ def connect(work_dir: Path, *, read_only: bool = True) -> Iterator[Database]:
     path = Path(work_dir) / FILE_NAME
     if read_only and not path.is_file():
         raise NotRun(f"no run has been made in {work_dir}; call run() first")
-    connection = _open(path, read_only=read_only)
+    database = Database(_open(path, read_only=read_only))
     try:
-        database = Database(connection)
         if not read_only:
             _migrate(database)
         else:
             _checked_version(database)
         yield database
     finally:
-        connection.close()
+        database.close()
 
 
 @contextmanager
 def scratch() -> Iterator[Database]:
     """An empty in-memory database with the schema applied."""
-    connection = duckdb.connect(":memory:")
+    database = Database(duckdb.connect(":memory:"))
     try:
-        database = Database(connection)
         _migrate(database)
         yield database
     finally:
-        connection.close()
+        database.close()
 
 
 def exists(work_dir: Path) -> bool:
