@@ -245,7 +245,11 @@ def test_theme_can_be_chosen(vis: FastdupVisualizer, open_page: Open, tmp_path: 
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.keyboard.press("t")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
-    page.reload()
+    for _ in range(20):  # a busy browser hands its storage to a new renderer a moment later
+        page.wait_for_timeout(100)
+        page.reload()
+        if page.evaluate("document.documentElement.dataset.theme"):
+            break
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
     page.click("#theme")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == before
