@@ -48,6 +48,9 @@ to similarity 0.9, where at least 99.9 % of the pairs are true near-duplicates, 
 ROUNDING = 1e-9
 """Total variance of unit vectors below which they are all the same."""
 
+SMALL = 96
+"""Rows up to which a triangular matrix is inverted whole."""
+
 GROWTH = 2.0
 """Growth or loss, as a factor, after which the collection's statistics are taken anew."""
 
@@ -189,8 +192,8 @@ def refit_needed(transform: Transform, *, n_now: int) -> bool:
 
 
 def _inverse_of_lower(lower: np.ndarray) -> np.ndarray:
-    """The inverse of a lower triangular matrix, by halves; NumPy's, for any matrix, takes four times as long."""
-    if len(lower) <= 96:
+    """The inverse of a lower triangular matrix, by halves; NumPy's, for any matrix, takes about four times as long."""
+    if len(lower) <= SMALL:
         return np.tril(np.linalg.inv(lower))
     half = len(lower) // 2
     inverse = np.zeros_like(lower)

@@ -93,7 +93,7 @@ def statistics(image: np.ndarray, *, advanced: bool = False) -> Statistics | Adv
     unit = 1.0 if image.dtype == np.uint8 else 257.0
     moments = _moments(image)
     means = [s / pixels / unit for s, _ in moments]
-    # integers: nothing cancels in the variance
+    # whole numbers, of bytes exact: nothing cancels in their variance
     deviations = [math.sqrt(max(pixels * q - s * s, 0)) / pixels / unit for s, q in moments]
     found = _distinct(image)
     low, high = int(found[0]) / unit, int(found[-1]) / unit

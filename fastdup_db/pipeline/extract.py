@@ -101,7 +101,7 @@ def store_results(
     bar: tqdm[Any],
     committed: Callable[[], None],
 ) -> None:
-    """Commit results as they come: vectors to Lance, then the rows and the batch's marker in one transaction.
+    """Commit results as they come: vectors to Lance, rows and the batch's marker in one transaction that waits for them.
 
     parts: where what workers have stored lies. committed: told after every commit.
     """
@@ -130,8 +130,8 @@ def commit(
     run_id: int,
     dimension: int,
 ) -> None:
-    """One batch: its vectors, then its rows and its marker together. A kill in between leaves vectors that no marker
-    names; the next run restores the table to the version of the last marker."""
+    """One batch: its vectors beside its rows, committed when both are written. A kill in between leaves vectors that no
+    marker names; the next run restores the table to the version of the last marker."""
     images, instances = (sum(counts) for counts in zip(*map(_counts, results), strict=True))
     here = [r for r in results if isinstance(r, BatchResult)]
     elsewhere = [r for r in results if isinstance(r, Stored)]
