@@ -101,7 +101,7 @@ def store_results(
     bar: tqdm[Any],
     committed: Callable[[], None],
 ) -> None:
-    """Commit results as they come: vectors to Lance, rows and the batch's marker in one transaction that waits for them.
+    """Commit results as they come: vectors to Lance, rows and the batch's marker in one transaction that waits.
 
     parts: where what workers have stored lies. committed: told after every commit.
     """

@@ -55,8 +55,8 @@ def load_ahead() -> None:
     """Begin to import lance, and pandas, which it cannot do without, on a thread of their own.
 
     They take a quarter of a second, and the first commit needs them. Beside the start of a run that costs least: beside
-    the reading of its images, 1,000 take 3 % longer. pandas comes first: from within lance it would be imported under pyarrow's lock, which somebody else's import of
-    pandas might be waiting for.
+    the reading of its images, 1,000 take 3 % longer. pandas comes first: from within lance it would be imported under
+    pyarrow's lock, which somebody else's import of pandas might be waiting for.
     """
 
     def load() -> None:
