@@ -34,7 +34,7 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
     """
 
     def __init__(self, work_dir: str | Path = "work_dir", input_dir: Any = None) -> None:
-        self._work_dir = remote.opened(work_dir)
+        self._work_dir = remote.opened(work_dir)  # absolute: answers do not depend on the current directory
         if self._work_dir.exists() and not self._work_dir.is_dir():
             raise BadArgument(f"work_dir {str(work_dir)!r} is a file; give a folder that exists or may be created")
         self._input_dir = input_dir
@@ -88,7 +88,7 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
             0.
 
         Raises:
-            BadArgument, BadInput: before anything is read or written.
+            BadArgument, BadInput: with the work_dir as it was, unless the input holds nothing but broken images.
         """
         from fastdup_db.pipeline import fetching
         from fastdup_db.pipeline import run as pipeline
@@ -136,10 +136,10 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
 
         `fd.sql("from similarity_at($t) limit 5", t=0.95)`
         """
-        from fastdup_db.pipeline.run import table
+        from fastdup_db.pipeline.tables import table
         from fastdup_db.store.lance import EMBEDDINGS
 
-        with self._database() as db:
+        with duck.connect(self._work_dir) as db:  # also where the last run did not end: its tables are there
             vectors = table(self._work_dir, EMBEDDINGS)
             if vectors.exists():
                 db.register("embeddings", vectors.arrow())

@@ -6,6 +6,7 @@ FastdupError
 ├── NotRun (also RuntimeError)         an answer was asked for before the run that makes it
 ├── SchemaTooNew                       the work_dir was written by a newer fastdup_db
 ├── WorkDirBusy                        another process is writing to the work_dir
+├── WorkDirDamaged                     the work_dir's database cannot be read
 ├── MissingExtra (also ImportError)    an optional part is not installed; says the pip command
 ├── ModelUnavailable                   model weights cannot be had or do not fit
 ├── RemoteError                        a bucket or a download refused or failed for good
@@ -39,6 +40,10 @@ class SchemaTooNew(FastdupError):
 
 class WorkDirBusy(FastdupError):
     """Another process is writing to the work_dir's database."""
+
+
+class WorkDirDamaged(FastdupError):
+    """The work_dir's database is cut short or no database; `run(overwrite=True)` makes a new one."""
 
 
 class MissingExtra(FastdupError, ImportError):

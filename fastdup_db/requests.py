@@ -12,9 +12,8 @@ from fastdup_db import annotation_forms, sources
 from fastdup_db.config import RunConfig
 from fastdup_db.errors import BadArgument, BadInput, NotRun
 from fastdup_db.graph import index
-from fastdup_db.pipeline import fetching, given, remote
+from fastdup_db.pipeline import fetching, given, listing, remote
 from fastdup_db.pipeline.request import RunRequest
-from fastdup_db.pipeline.run import listing_options
 from fastdup_db.store import duck
 
 
@@ -37,7 +36,7 @@ def run_request(
             raise NotRun(f"run_mode={config.run_mode} needs the embeddings of an earlier run in {work_dir}")
     frame = annotation_forms.read(annotations)
     if frame is None and embeddings is None and config.data_type != "image" and _is_yolo(input_dir):
-        frame = _yolo_boxes(input_dir, options=listing_options(RunRequest(work_dir=work_dir, config=config)))
+        frame = _yolo_boxes(input_dir, options=listing.options(RunRequest(work_dir=work_dir, config=config)))
     boxes = frame is not None and annotation_forms.has_boxes(frame) and config.data_type != "image"
     if config.data_type == "bbox" and not boxes and not config.bounding_box:
         raise BadArgument(
@@ -86,25 +85,31 @@ def _check_input(request: RunRequest) -> None:
     if request.embeddings is not None or request.config.run_mode == 2:
         return
     if request.config.test_dir:
-        sources.check_input(request.config.test_dir, work_dir=request.work_dir, options=listing_options(request))
+        sources.check_input(request.config.test_dir, work_dir=request.work_dir, options=listing.options(request))
     wanted = request.input_dir
     if wanted is None and request.annotations is not None:
         wanted = request.annotations["filename"].tolist()
-    sources.check_input(wanted, work_dir=request.work_dir, options=listing_options(request))
+    sources.check_input(wanted, work_dir=request.work_dir, options=listing.options(request))
 
 
 def _input(input_dir: Any) -> str | list[str] | None:
+    """Absolute names: a run may be gone on with from another directory."""
     if input_dir is None:
         return None
     if isinstance(input_dir, str | os.PathLike):
-        name = os.fspath(input_dir)
-        return name if "://" in name else os.path.abspath(os.path.expanduser(name))
-    if not isinstance(input_dir, Sequence):
+        return _absolute(os.fspath(input_dir))
+    if not isinstance(input_dir, Sequence) or isinstance(input_dir, bytes):
         raise BadInput(f"input_dir of type {type(input_dir).__name__} is not allowed; give a path or a list of paths")
     wrong = next((item for item in input_dir if not isinstance(item, str | os.PathLike)), None)
     if wrong is not None:
         raise BadInput(f"input_dir holds {wrong!r}; a list may hold paths of files and folders only")
-    return [os.fspath(item) for item in input_dir]
+    return [_absolute(os.fspath(item)) for item in input_dir]
+
+
+def _absolute(name: str | bytes) -> str:
+    if not name or isinstance(name, bytes):
+        raise BadInput(f"input_dir holds the name {name!r}; give the path of a file or folder")
+    return name if "://" in name else os.path.abspath(os.path.expanduser(name))
 
 
 def _bases(input_dir: Any) -> tuple[str, ...]:

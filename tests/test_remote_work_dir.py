@@ -159,7 +159,7 @@ def test_a_checkpoint_stays_restorable_however_many_commits_follow(machine):
 
 
 def remote_table():
-    from fastdup_db.pipeline.run import table
+    from fastdup_db.pipeline.tables import table
     from fastdup_db.store.lance import EMBEDDINGS
 
     return table(fastdup_db.create(URI).work_dir, EMBEDDINGS)

@@ -80,7 +80,7 @@ def test_similarity_is_sorted_and_merged_on_both_sides(done):
 def test_edges_are_the_exact_neighbours_of_the_search_vectors(done):
     """Each image has min(k, n-1) rows, itself excluded, and they are the best by matrix product."""
     from fastdup_db.graph.adapt import C2
-    from fastdup_db.pipeline.run import table
+    from fastdup_db.pipeline.tables import table
     from fastdup_db.store.lance import VECTORS
 
     ids, matrix = table(done.work_dir, VECTORS).matrix()

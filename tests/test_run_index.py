@@ -13,7 +13,7 @@ from fastdup_db.errors import BadArgument
 from fastdup_db.graph import index, searcher
 from fastdup_db.graph.index import run_index_kind
 from fastdup_db.graph.searcher import Searcher
-from fastdup_db.pipeline.run import table
+from fastdup_db.pipeline.tables import table
 from fastdup_db.store.lance import VECTORS
 
 N, DIM = 600, 32

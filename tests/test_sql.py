@@ -29,6 +29,7 @@ PREPARING = (
     "exchange/choose_numbers",
 )
 VALUES = {
+    "folders": ["photos/"],
     "splits": ["train"],
     "include_unannotated": True,
     "valid_only": True,

@@ -144,7 +144,7 @@ class RowVerbs(WorkDir):
 
         `d` is not needed; a wrong one raises `BadArgument` naming the right one.
         """
-        from fastdup_db.pipeline.run import table
+        from fastdup_db.pipeline.tables import table
         from fastdup_db.store.lance import EMBEDDINGS
 
         with self._database() as db:

@@ -24,7 +24,9 @@ class WorkDir:
 
     @contextmanager
     def _database(self) -> Iterator[Database]:
+        """The database, for reading. Raises `NotRun` where the last run has not ended."""
         with duck.connect(self._work_dir) as db:
+            self._last_run(db)
             yield db
 
     def _last_run(self, db: Database) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from fastdup_db.errors import one_of
 from fastdup_db.exchange import fileset, labels
-from fastdup_db.pipeline.run import table
+from fastdup_db.pipeline.tables import table
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import EMBEDDINGS
 

@@ -78,7 +78,7 @@ def create_knn_classifier(
     vote.
     """
     from fastdup_db.graph import adapt, knn
-    from fastdup_db.pipeline.run import table
+    from fastdup_db.pipeline.tables import table
     from fastdup_db.store import duck
     from fastdup_db.store.lance import VECTORS
 

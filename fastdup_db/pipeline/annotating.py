@@ -45,13 +45,17 @@ def check_one_row_each(frame: pd.DataFrame, *, given: pd.DataFrame) -> None:
         )
 
 
-def store_rows(db: Database, frame: pd.DataFrame, *, boxes: bool) -> None:
-    """Replace `user_annotations` by the rows of `frame`, all columns but `filename` kept with their types."""
+def rows(frame: pd.DataFrame) -> pa.Table:
+    """The rows of `frame` to store: all columns but `filename` as they are. Raises `BadArgument` for mixed types."""
     try:
-        incoming = pa.Table.from_pandas(frame.rename(columns={"filename": "annotation_filename"}), preserve_index=False)
+        made = pa.Table.from_pandas(frame.rename(columns={"filename": "annotation_filename"}), preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as exc:
         raise BadArgument(f"annotations hold a column of mixed types: {exc}") from exc
-    incoming = incoming.append_column("annotation_row", pa.array(range(len(frame)), pa.int64()))
+    return made.append_column("annotation_row", pa.array(range(len(frame)), pa.int64()))
+
+
+def store_rows(db: Database, incoming: pa.Table, *, boxes: bool) -> None:
+    """Replace `user_annotations` by `rows`."""
     db.execute(f"annotations/replace_for_{'boxes' if boxes else 'images'}", incoming=incoming)
 
 

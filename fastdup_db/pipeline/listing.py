@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
-from itertools import islice
+from dataclasses import fields, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from fastdup_db import sources
 from fastdup_db.errors import BadInput
-from fastdup_db.sources.reference import Reference
+from fastdup_db.pipeline.request import RunRequest
+from fastdup_db.sources import ListingOptions, Reference
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
 
@@ -35,6 +36,33 @@ _SCHEMA = pa.schema(
 
 # what hangs on an image and goes with it, in an order in which each can still be found
 _DEPENDENT = ("edges", "verified", "keypoints", "stats", "advanced_stats", "captions", "instances", "images", "boxes")
+
+
+def options(request: RunRequest) -> ListingOptions:
+    """How this run selects from its input."""
+    config = request.config
+    return ListingOptions(
+        find_regex=config.find_regex,
+        num_images=config.num_images,
+        min_offset=config.min_offset,
+        max_offset=config.max_offset,
+        min_file_size=config.min_file_size,
+        tar_only=config.tar_only,
+        label_from_folder=config.label_from_folder,
+        video_fps=float(config.video_fps),
+        video_keyframes_only=config.video_keyframes_only,
+        exclude=(str(request.work_dir.resolve()),),
+    )
+
+
+def of_input(request: RunRequest) -> Iterator[Reference]:
+    """The input's references; with a test_dir the input is the split `train` and what follows the split `test`."""
+    assert request.input_dir is not None
+    found = sources.listing(request.read_from or request.input_dir, options=options(request))
+    if not request.config.test_dir:
+        return found
+    tested = sources.listing(request.config.test_dir, options=options(request))
+    return chain((replace(r, split="train") for r in found), (replace(r, split="test") for r in tested))
 
 
 def stage(db: Database, references: Iterable[Reference]) -> int:

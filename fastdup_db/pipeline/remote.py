@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ FOLDER = "work_dirs"
 """In the cache folder: one folder for each work_dir in a bucket."""
 MARKER = "remote.json"
 """In that folder: the work_dir's name, and the ETag of the database that the copy was at last the same as."""
-LOCK = "remote.lock"
+LOCK = "fastdup.lock"
+"""In every work_dir: the file that its one writer holds locked."""
 CHECKPOINT_SECONDS = 30.0
 """A killed driver loses at most this to another machine, or ..."""
 CHECKPOINT_SHARE = 0.05
@@ -50,7 +51,7 @@ def opened(work_dir: str | os.PathLike[str]) -> Path:
     if name.startswith("s3:/") and not name.startswith("s3://"):  # a Path keeps one slash only
         name = name.replace("s3:/", "s3://", 1)
     if "://" not in name:
-        return Path(name)
+        return Path(os.path.abspath(os.path.expanduser(name)))
     if not name.startswith("s3://"):
         raise BadArgument(f"work_dir={name!r}; allowed: a folder, or s3://bucket/prefix")
     from filelock import FileLock, Timeout
@@ -105,28 +106,55 @@ def check(work_dir: Path, config: RunConfig) -> None:
 
 @contextmanager
 def writing(work_dir: Path) -> Iterator[None]:
-    """A block that changes the database: it begins with the bucket's and ends with the bucket having it.
+    """A block that changes the work_dir, which is made where it is missing; no other process is in such a block.
 
-    Nothing of that for a work_dir on a disk. Raises `WorkDirBusy`.
+    Of one in a bucket it begins with the bucket's database and ends with the bucket having this one. Raises
+    `WorkDirBusy`, and `BadArgument` where nothing can be written. A folder made here goes when nothing comes of it.
     """
     uri = uri_of(work_dir)
-    if uri is None:
+    if uri is not None:
+        from fastdup_db.sources import objects
+
+        objects.folder_exists(uri)  # raises where there is no such bucket, before any work
+    with _made(work_dir), _locked(work_dir, uri or str(work_dir)):
+        if uri is not None:
+            _refresh(work_dir)
         yield
-        return
+        if uri is not None:
+            _upload(work_dir)
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise BadArgument(f"work_dir {str(folder)!r} cannot be made: {exc.strerror}") from exc
+    try:
+        yield
+    except BaseException:
+        if missing:
+            (folder / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # one that is not empty stays
+            for path in missing:
+                path.rmdir()
+        raise
+
+
+@contextmanager
+def _locked(folder: Path, name: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
-    from fastdup_db.sources import objects
-
-    objects.folder_exists(uri)  # raises where there is no such bucket, before any work
-    lock = FileLock(work_dir / LOCK, timeout=0)
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
     except Timeout as exc:
-        raise WorkDirBusy(f"{uri} is being written by another process; try again when its run has ended") from exc
+        raise WorkDirBusy(f"{name} is being written by another process; try again when its run has ended") from exc
+    except OSError as exc:
+        raise BadArgument(f"work_dir {str(folder)!r} cannot be written: {exc.strerror}") from exc
     try:
-        _refresh(work_dir)
         yield
-        _upload(work_dir)
     finally:
         lock.release()
 
@@ -172,7 +200,7 @@ def _refresh(work_dir: Path) -> None:
     etag = _etag(source)
     if etag == found["etag"]:
         return
-    _forget(work_dir)
+    duck.remove(work_dir)
     if etag:
         location = bucket.parse(source)
         part = work_dir / f"{duck.FILE_NAME}.part"
@@ -214,15 +242,10 @@ def _etag(uri: str) -> str:
     return "" if there.error_code else there.version
 
 
-def _forget(work_dir: Path) -> None:
-    for name in (duck.FILE_NAME, duck.LOG_NAME):
-        (work_dir / name).unlink(missing_ok=True)
-
-
 def _marker(work_dir: Path) -> dict[str, Any] | None:
     try:
         return json.loads((Path(work_dir) / MARKER).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

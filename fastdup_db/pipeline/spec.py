@@ -9,6 +9,8 @@ from fastdup_db.imaging.crops import Margin, parse_global_box
 from fastdup_db.pipeline.request import RunRequest
 
 CROPS = "crops"
+CROPS_CSV = "atrain_crops.csv"
+GALLERIES = "galleries"
 LANCE_FOLDER = "lance"
 FACE_MARGIN = 0.2
 """The seed's default margin around detected faces, as a fraction of the face's width and height."""

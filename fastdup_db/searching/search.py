@@ -24,7 +24,7 @@ from fastdup_db.graph.index import index_kind
 from fastdup_db.graph.nearest import NOBODY
 from fastdup_db.graph.rows import Arrays
 from fastdup_db.graph.searcher import Searcher
-from fastdup_db.pipeline.run import table
+from fastdup_db.pipeline.tables import table
 from fastdup_db.searching import pictures
 from fastdup_db.store import duck
 from fastdup_db.store.lance import VECTORS

@@ -10,6 +10,7 @@ A parameter that is an Arrow table, reader or dataset is registered under its ow
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from fastdup_db import queries
-from fastdup_db.errors import BadArgument, FastdupError, NotRun, SchemaTooNew, WorkDirBusy
+from fastdup_db.errors import BadArgument, FastdupError, NotRun, SchemaTooNew, WorkDirBusy, WorkDirDamaged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,10 @@ LOG_NAME = f"{FILE_NAME}.wal"
 _TABULAR = ("schema", "projected_schema", "columns")
 """What tables, readers and datasets of Arrow, its scanners and frames have, and no value does. Their classes are not
 named: pandas takes a third of a second to import."""
+
+
+_NOT_THE_FILE = ("permission denied", "too many open files", "no space left", "configuration")
+"""In what DuckDB says when a file that it cannot open may be whole."""
 
 
 class Database:
@@ -187,7 +192,7 @@ def connect(work_dir: Path, *, read_only: bool = True) -> Iterator[Database]:
     """Open the database of a work_dir for the length of a block.
 
     Raises `NotRun` when there is none to read, `WorkDirBusy` while another process writes to it,
-    `SchemaTooNew` when a newer fastdup_db wrote it.
+    `SchemaTooNew` when a newer fastdup_db wrote it, `WorkDirDamaged` when it is no database (any more).
     """
     path = Path(work_dir) / FILE_NAME
     if read_only and not path.is_file():
@@ -196,8 +201,8 @@ def connect(work_dir: Path, *, read_only: bool = True) -> Iterator[Database]:
     try:
         if not read_only:
             _migrate(database)
-        else:
-            _checked_version(database)
+        elif not _checked_version(database):
+            raise NotRun(f"no run has been made in {work_dir}; call run() first")
         yield database
     finally:
         database.close()
@@ -219,15 +224,22 @@ def exists(work_dir: Path) -> bool:
     return (Path(work_dir) / FILE_NAME).is_file()
 
 
+def remove(work_dir: Path) -> None:
+    """Delete the database of a work_dir, if there is one, and what DuckDB keeps beside it."""
+    for name in (FILE_NAME, LOG_NAME):
+        (work_dir / name).unlink(missing_ok=True)
+    shutil.rmtree(work_dir / f"{FILE_NAME}.tmp", ignore_errors=True)
+
+
 def _open(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     try:
         connection = duckdb.connect(str(path), read_only=read_only)
-    except duckdb.IOException as exc:
-        if "lock" in str(exc).lower():
-            raise WorkDirBusy(f"{path} is being written by another process; try again when its run has ended") from exc
-        raise FastdupError(f"{path} cannot be opened: {exc}") from exc
     except duckdb.Error as exc:
-        raise FastdupError(f"{path} cannot be opened: {exc}") from exc
+        said = str(exc).lower()
+        if "lock" in said:
+            raise WorkDirBusy(f"{path} is being written by another process; try again when its run has ended") from exc
+        kind = FastdupError if any(words in said for words in _NOT_THE_FILE) else WorkDirDamaged
+        raise kind(f"{path} cannot be opened: {exc}") from exc
     # not as settings of `connect`: a user's own connection to the file would then have to name the same ones
     connection.execute(queries.text("store/settings")).fetchall()
     # in Jupyter without ipywidgets the bar is off and DuckDB refuses to have it set at all

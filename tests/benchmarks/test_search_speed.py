@@ -18,7 +18,7 @@ import pytest
 import fastdup_db
 from fastdup_db.graph.cross import cross_neighbors
 from fastdup_db.graph.rows import Arrays
-from fastdup_db.pipeline.run import table
+from fastdup_db.pipeline.tables import table
 from fastdup_db.store.lance import VECTORS
 
 pytestmark = pytest.mark.bench

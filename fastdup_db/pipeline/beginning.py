@@ -1,0 +1,204 @@
+"""The begin of a run: its row in `runs` and the listing of its input, made before anything stored is given up.
+
+A fresh run's listing is made in a database of its own, which takes the place of the work_dir's when it is whole. So an
+argument that turns out not to fit what is listed leaves the work_dir as it was, and so does a kill until then.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fastdup_db
+from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirDamaged
+from fastdup_db.pipeline import annotating, given, listing, remote
+from fastdup_db.pipeline.request import RunRequest
+from fastdup_db.pipeline.spec import CROPS, CROPS_CSV, GALLERIES
+from fastdup_db.pipeline.tables import table
+from fastdup_db.store import duck
+from fastdup_db.store.duck import Database
+from fastdup_db.store.lance import EMBEDDINGS, VECTORS, VectorTable
+
+log = logging.getLogger(__name__)
+
+GRAPH_ONLY = 2
+"""v0's run_mode that lists nothing."""
+_DRAFT = ".fastdup-draft"
+"""Folder in the work_dir for the database of a fresh run until its listing is whole."""
+_REPLACED = "replaced.duckdb"
+"""In that folder: the database whose work_dir is being cleared, as long as that takes."""
+_OWN = (CROPS, GALLERIES, CROPS_CSV)
+"""What a fresh run removes from a work_dir that an earlier run has filled, besides its databases."""
+
+
+def starts_afresh(request: RunRequest) -> bool:
+    """Whether to begin with an empty work_dir; raises BadArgument where old rows would not fit the new ones.
+
+    `overwrite=True` starts afresh, but goes on with an unfinished run of the same settings and input.
+    """
+    try:
+        with duck.connect(request.work_dir) as db:
+            last = db.row("run/current")
+    except NotRun:
+        return True
+    except WorkDirDamaged:
+        if request.config.overwrite:
+            return True
+        raise
+    if last is None:
+        return True
+    same = last["fingerprint"] == request.config.fingerprint() and last["data_type"] == request.mode
+    if request.config.overwrite:
+        return not (same and last["finished_at"] is None and last["input_dir"] == _input_name(request))
+    if not same:
+        raise BadArgument(
+            "overwrite=False adds to what this work_dir holds, but the model, the boxes or the statistics asked for "
+            f"differ from its last run ({last['fingerprint']}); run with overwrite=True or in another work_dir"
+        )
+    return False
+
+
+@contextmanager
+def listed(request: RunRequest, *, starts_afresh: bool) -> Iterator[tuple[Database, int]]:
+    """The open database and the id of this run in it, with the input's listing stored.
+
+    Raises `BadArgument`/`BadInput` where the request does not fit what is listed; the work_dir is then as before.
+    """
+    if starts_afresh:
+        _start_afresh(request)
+    with duck.connect(request.work_dir, read_only=False) as db:
+        yield db, _current(db) if starts_afresh else _go_on(db, request)
+
+
+def _start_afresh(request: RunRequest) -> None:
+    """Make the new database, then let it take the place of what the work_dir holds."""
+    work_dir, draft = request.work_dir, request.work_dir / _DRAFT
+    replaced = draft / _REPLACED
+    was_filled = duck.exists(work_dir) or replaced.exists()
+    draft.mkdir(exist_ok=True)
+    try:
+        duck.remove(draft)  # of a run that was killed
+        with duck.connect(draft, read_only=False) as db:
+            _list(db, request, run_id=_begin(db, request), embeddings=table(draft, EMBEDDINGS))
+            if was_filled:
+                _check_outside(db, work_dir)
+        if was_filled:
+            _clear(work_dir, replaced)
+        for which in (EMBEDDINGS, VECTORS):
+            table(work_dir, which).drop()
+        os.replace(draft / duck.FILE_NAME, work_dir / duck.FILE_NAME)
+        replaced.unlink(missing_ok=True)
+    finally:
+        if not replaced.exists():
+            shutil.rmtree(draft)
+
+
+def _go_on(db: Database, request: RunRequest) -> int:
+    """The id of a run that works on what is stored."""
+    run_id = _begin(db, request)
+    try:
+        _restore(db, request.work_dir)
+        if request.config.run_mode != GRAPH_ONLY:
+            _list(db, request, run_id=run_id, embeddings=table(request.work_dir, EMBEDDINGS))
+    except BaseException:
+        db.execute("run/forget", run_id=run_id)
+        raise
+    return run_id
+
+
+def _check_outside(db: Database, work_dir: Path) -> None:
+    """Raises BadInput where the input lies in a folder that a fresh run empties."""
+    folders = [f"{work_dir / name}{os.sep}" for name in _OWN]
+    inside = db.value("ingest/first_staged_in", folders=folders)
+    if inside is not None:
+        raise BadInput(f"the input holds {inside!r}, which lies where a fresh run removes what an earlier one made")
+
+
+def _clear(work_dir: Path, replaced: Path) -> None:
+    """Remove what earlier runs made. Until the new database is in its place, the old one says that it was theirs."""
+    if duck.exists(work_dir):
+        os.replace(work_dir / duck.FILE_NAME, replaced)
+    duck.remove(work_dir)
+    remote.clear(work_dir)
+    for name in _OWN:
+        path = work_dir / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _current(db: Database) -> int:
+    last = db.row("run/current")
+    assert last is not None
+    return int(last["run_id"])
+
+
+def _input_name(request: RunRequest) -> str:
+    return request.input_dir if isinstance(request.input_dir, str) else "\n".join(request.input_dir or ())
+
+
+def _begin(db: Database, request: RunRequest) -> int:
+    config = request.config
+    with db.transaction():
+        db.script("views/macros")
+    db.execute(
+        "run/insert_run",
+        package_version=fastdup_db.__version__,
+        config=config.to_json(),
+        fingerprint=config.fingerprint(),
+        input_dir=_input_name(request),
+        data_type=request.mode,
+        distance=config.distance,
+        threshold=float(config.threshold),
+        cc_threshold=float(config.cc_threshold),
+        outlier_percentile=float(config.outlier_percentile),
+        has_annotations=request.annotations is not None,
+    )
+    return _current(db)
+
+
+def _restore(db: Database, work_dir: Path) -> None:
+    """Drop vectors that a killed run wrote and no marker names."""
+    last = db.row("run/current") or {}
+    for which, version in ((EMBEDDINGS, last.get("embeddings_version")), (VECTORS, last.get("vectors_version"))):
+        vectors = table(work_dir, which)
+        if vectors.exists() and vectors.version != (version or 0):
+            log.info("going back to version %s of %s", version or 0, vectors.name)
+            restored = vectors.restore(int(version or 0))
+            db.execute(f"run/set_{which[0]}_restored", version=restored)
+
+
+def _list(db: Database, request: RunRequest, *, run_id: int, embeddings: VectorTable) -> None:
+    """Stage this run's references and boxes, and make the stored listing equal to them."""
+    db.execute("ingest/create_staged")
+    frame = request.annotations
+    if request.embeddings is not None and frame is not None:
+        frame = frame.assign(filename=listing.places(frame["filename"].tolist(), bases=request.bases))
+        listing.stage(db, given.references(frame["filename"].tolist(), request.embeddings))
+    elif request.input_dir is not None:
+        listing.stage(db, listing.of_input(request))
+        db.execute("ingest/drop_repeated_names")
+    if frame is not None and request.embeddings is None:
+        names = listing.stage_named(db, frame["filename"].tolist(), bases=request.bases)
+        frame = frame.assign(filename=names.to_numpy())
+        if request.mode != "boxes":
+            annotating.check_one_row_each(frame, given=request.annotations)
+    if request.subset is not None:
+        listing.keep_subset(db, request.subset, bases=request.bases)
+    if not db.value("ingest/staged_count"):
+        raise BadInput("the input holds no valid image (nothing found)")
+    rows = None if frame is None else annotating.rows(frame)
+    if request.mode == "boxes" and frame is not None:
+        annotating.store_boxes(db, frame)
+    else:
+        db.execute("ingest/no_staged_boxes")
+    listing.merge(db, run_id=run_id, embeddings=embeddings)
+    if rows is not None:
+        annotating.store_rows(db, rows, boxes=request.mode == "boxes")
+    else:
+        annotating.store_layout(db)

@@ -1,0 +1,181 @@
+"""What a run may not do before it knows that it can do its work: give up what is stored, or touch what is not its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+import fastdup_db
+from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirDamaged
+from tests import drawn
+
+REPEATED = {"annotations": pd.DataFrame({"filename": ["a0.png", "./a0.png"]})}
+UNFIT = {
+    "subset": {"subset": ["typo.png"]},
+    "regex": {"find_regex": "no such name"},
+    "offset": {"min_offset": 1000},
+    "repeated": REPEATED,
+    "mixed": {"annotations": pd.DataFrame({"filename": ["a0.png", "a1.png"], "weight": [1, "two"]})},
+}
+ANSWERS = ("annotations", "invalid_instances", "img_stats", "num_instances", "embeddings", "similarity", "outliers")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(6):
+        drawn.draw(folder / f"a{number}.png", seed=number // 2)
+    return folder
+
+
+@pytest.fixture
+def filled(tmp_path: Path, photos: Path) -> fastdup_db.Fastdup:
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    fd.run(progress=False, threshold=0.5)
+    return fd
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+@pytest.mark.parametrize("unfit", UNFIT)
+def test_arguments_that_do_not_fit_the_input_leave_the_results(filled, unfit, overwrite):
+    pairs, stats = filled.similarity(), filled.img_stats()
+    assert len(pairs)
+    with pytest.raises(BadArgument):
+        filled.run(progress=False, overwrite=overwrite, **UNFIT[unfit])
+    pd.testing.assert_frame_equal(filled.similarity(), pairs)
+    pd.testing.assert_frame_equal(filled.img_stats(), stats)
+    names, vectors = filled.embeddings()
+    assert len(names) == len(vectors) == 6
+    filled.run(progress=False, overwrite=False)
+    assert filled.num_instances() == 6
+
+
+@pytest.mark.parametrize("unfit", UNFIT)
+def test_arguments_that_do_not_fit_the_input_leave_no_work_dir(tmp_path, photos, unfit):
+    fd = fastdup_db.create(tmp_path / "new" / "work", photos)
+    with pytest.raises(BadArgument):
+        fd.run(progress=False, **UNFIT[unfit])
+    assert sorted(tmp_path.iterdir()) == [photos]
+
+
+def test_a_first_run_touches_nothing_of_the_user(tmp_path, photos):
+    work = tmp_path / "mine"
+    mine = ["crops/a.jpg", "galleries/page.html", "lance/notes.txt", "atrain_crops.csv", "draft/text.txt"]
+    for name in mine:
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_text("mine")
+    fastdup_db.create(work, photos).run(progress=False)
+    assert [(work / name).read_text() for name in mine] == ["mine"] * len(mine)
+
+
+def test_input_in_a_folder_that_a_fresh_run_empties_is_refused(filled, photos):
+    inside = filled.work_dir / "crops"
+    photos.rename(inside)
+    with pytest.raises(BadInput, match="crops"):
+        filled.run(input_dir=[inside / f"a{number}.png" for number in range(6)], progress=False)
+    assert len(list(inside.iterdir())) == 6
+    assert filled.num_instances() == 6
+
+
+@pytest.mark.parametrize("damage", ["no schema", "cut short", "empty"])
+def test_a_database_that_never_was_whole_is_made_anew(tmp_path, photos, damage):
+    work = tmp_path / "work"
+    work.mkdir()
+    duckdb.connect(work / "fastdup.duckdb").close()
+    if damage != "no schema":
+        os.truncate(work / "fastdup.duckdb", 100 if damage == "cut short" else 0)
+    fd = fastdup_db.create(work, photos)
+    with pytest.raises(NotRun if damage == "no schema" else WorkDirDamaged):
+        fd.annotations()
+    if damage != "no schema":
+        with pytest.raises(WorkDirDamaged):
+            fd.run(progress=False, overwrite=False)
+    fd.run(progress=False)
+    assert fd.num_instances() == 6
+
+
+def test_a_run_killed_while_it_clears_is_made_good_by_the_next(filled, photos):
+    draft = filled.work_dir / ".fastdup-draft"
+    draft.mkdir()
+    (filled.work_dir / "fastdup.duckdb").rename(draft / "replaced.duckdb")
+    (filled.work_dir / "crops").mkdir()
+    filled.run(progress=False)
+    assert filled.num_instances() == 6
+    assert not draft.exists() and not (filled.work_dir / "crops").exists()
+
+
+def test_of_runs_started_together_one_writes_and_the_others_say_so(filled, photos):
+    code = (
+        "import sys, fastdup_db; from fastdup_db.errors import WorkDirBusy\n"
+        "fd = fastdup_db.create(*sys.argv[1:]); sys.stdin.readline()\n"
+        "try: fd.run(progress=False)\n"
+        "except WorkDirBusy: print('busy')\n"
+        "else: print('done')"
+    )
+    command = [sys.executable, "-c", code, str(filled.work_dir), str(photos)]
+    both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    for process in both:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate()[0].strip() for process in both]
+    assert "done" in said and set(said) <= {"done", "busy"}
+    assert filled.num_instances() == 6 and len(filled.embeddings()[0]) == 6
+
+
+def test_answers_after_a_first_run_that_broke_off_are_not_run(tmp_path):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "a.jpg").write_bytes(b"no image")
+    fd = fastdup_db.create(tmp_path / "work", broken)
+    with pytest.raises(BadInput, match="ERROR_CORRUPT_IMAGE"):
+        fd.run(progress=False)
+    for name in ANSWERS:
+        with pytest.raises(NotRun):
+            getattr(fd, name)()
+    with pytest.raises(NotRun):
+        fd[0]
+
+
+def test_a_relative_work_dir_stays_where_it_was(tmp_path, photos, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    fd, home = fastdup_db.create("none/../results", ["photos"]), fastdup_db.create("~/results", "photos")
+    for each in (fd, home):
+        each.run(progress=False)
+    monkeypatch.chdir("/")
+    fd.run(progress=False, overwrite=False)
+    assert fd.num_instances() == home.num_instances() == 6
+    assert fd.work_dir == tmp_path / "results" and home.work_dir == tmp_path / "home" / "results"
+
+
+@pytest.mark.parametrize("nothing", ["", [""], b"photos", [b"photos"]])
+def test_an_empty_name_is_no_input(tmp_path, nothing):
+    with pytest.raises(BadInput):
+        fastdup_db.create(tmp_path / "work", nothing).run(progress=False)
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_work_dir_that_cannot_be_written_is_said_so(tmp_path, photos):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadArgument, match="work_dir"):
+        fastdup_db.create(tmp_path / "file" / "work", photos).run(progress=False)
+
+
+def test_results_are_those_of_the_new_input_alone(filled, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    for number in range(3):
+        drawn.draw(other / f"b{number}.png", seed=number + 50)
+    filled.run(input_dir=other, progress=False)
+    assert filled.num_instances() == 3
+    names, vectors = filled.embeddings()
+    assert [Path(name).name for name in names] == ["b0.png", "b1.png", "b2.png"]
+    assert np.isfinite(vectors).all()
