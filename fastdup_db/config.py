@@ -6,11 +6,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastdup_db.errors import BadArgument, one_of
+from fastdup_db import checks
+from fastdup_db.errors import BadArgument
 
 FLAT_METRICS = ("l1", "linf", "canberra", "braycurtis", "jensenshannon")
 METRICS = ("cosine", "euclidean", *FLAT_METRICS)
@@ -136,28 +137,31 @@ class RunConfig:
         return bool(self.augmentation_horiz or self.augmentation_vert)
 
     def _check(self) -> None:
+        for name in _FLAGS:
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, checks.flag(name, getattr(self, name)))
         if self.model_path and self.high_accuracy:
             raise BadArgument("high_accuracy is a variant of the default model; give it or model_path, not both")
-        _member("data_type", self.data_type, DATA_TYPES)
-        _member("distance", self.distance, METRICS)
-        _member("engine", self.engine, ENGINES)
-        _member("verify", self.verify, VERIFY)
+        checks.member("data_type", self.data_type, DATA_TYPES)
+        checks.member("distance", self.distance, METRICS)
+        checks.member("engine", self.engine, ENGINES)
+        checks.member("verify", self.verify, VERIFY)
         if self.run_mode not in RUN_MODES:
             raise BadArgument(f"run_mode={self.run_mode!r} is unknown; allowed: {sorted(RUN_MODES)}")
         for name in ("threshold", "cc_threshold", "outlier_percentile"):
-            _between(name, getattr(self, name), 0.0, 1.0)
+            checks.between(name, getattr(self, name), 0.0, 1.0)
         for name in ("augmentation_horiz", "augmentation_vert"):
             if getattr(self, name) is not None:
-                _between(name, getattr(self, name), 0.0, 1.0)
+                checks.between(name, getattr(self, name), 0.0, 1.0)
         for name in ("nearest_neighbors_k", "min_input_image_width", "min_input_image_height"):
-            _at_least(name, getattr(self, name), 1)
+            checks.at_least(name, getattr(self, name), 1)
         for name in ("num_threads", "d", "verify_k"):
             if getattr(self, name) is not None:
-                _at_least(name, getattr(self, name), 1)
+                checks.at_least(name, getattr(self, name), 1)
         for name in ("num_images", "min_offset", "max_offset", "min_file_size", "augmentation_additive_margin"):
             if getattr(self, name) is not None:
-                _at_least(name, getattr(self, name), 0)
-        if isinstance(self.video_fps, bool) or not self.video_fps > 0:
+                checks.at_least(name, getattr(self, name), 0)
+        if isinstance(self.video_fps, bool) or not isinstance(self.video_fps, Real) or not self.video_fps > 0:
             raise BadArgument(f"video_fps={self.video_fps!r}; allowed: a number of frames per second above 0")
         if self.max_offset is not None and self.max_offset <= (self.min_offset or 0):
             raise BadArgument(f"max_offset={self.max_offset} must be above min_offset={self.min_offset or 0}")
@@ -176,11 +180,14 @@ class RunConfig:
             raise BadArgument(f"run_mode={self.run_mode} needs test_dir: the images to look up among the stored ones")
         try:
             re.compile(self.find_regex)
-        except re.error as exc:
+        except (re.error, TypeError) as exc:
             raise BadArgument(f"find_regex={self.find_regex!r} is no regular expression: {exc}") from exc
 
 
 _OPTIONAL = frozenset(f.name for f in fields(RunConfig) if f.default is None)
+_KINDS = {f.name: str(f.type).partition(" | ")[0] for f in fields(RunConfig)}
+"""Name → 'bool', 'int', 'float', 'str' or 'Mapping[str, Any]'."""
+_FLAGS = tuple(name for name, kind in _KINDS.items() if kind == "bool")
 _EXTRACTION = (
     "model_path d high_accuracy model_input bounding_box augmentation_horiz augmentation_vert "
     "augmentation_additive_margin min_input_image_width min_input_image_height run_stats run_advanced_stats "
@@ -192,42 +199,35 @@ def parse_turi_param(text: str) -> dict[str, Any]:
     """v0's `turi_param='name=value,name=value'` as run() arguments; names unknown to run() are refused there."""
     if not text:
         return {}
-    types = {f.name: type(f.default) for f in fields(RunConfig)}
+    if not isinstance(text, str):
+        raise BadArgument(f"turi_param={text!r}; allowed: 'name=value,name=value'")
     parsed: dict[str, Any] = {}
     for pair in text.split(","):
         name, separator, value = (part.strip() for part in pair.partition("="))
-        name = _ALIASES.get(name, name)
+        target = _ALIASES.get(name, name)
         if not separator:
             raise BadArgument(f"turi_param={text!r}; allowed: 'name=value,name=value'")
-        if name in _WITHOUT_EFFECT:
+        if target in _WITHOUT_EFFECT:
             continue
-        if name not in types:
-            raise BadArgument(f"turi_param has no {name!r}; allowed: {', '.join(sorted(types))}")
-        parsed[name] = _read(value, types[name])
+        if target not in _KINDS:
+            raise BadArgument(f"turi_param has no {name!r}; allowed: {', '.join(sorted(_KINDS))}")
+        parsed[target] = _read(name, value, _KINDS[target])
     return parsed
 
 
-def _read(value: str, kind: type) -> Any:
-    if kind is bool:
-        return value.lower() in ("1", "true", "yes")
-    if kind in (int, float):
-        return kind(float(value))
-    return value
-
-
-def _member(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise one_of(name, value, allowed)
-
-
-def _between(name: str, value: object, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
-        raise BadArgument(f"{name}={value!r}; allowed: a number from {low:g} to {high:g}")
-
-
-def _at_least(name: str, value: object, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < low:
-        raise BadArgument(f"{name}={value!r}; allowed: a whole number of at least {low}")
+def _read(name: str, value: str, kind: str) -> Any:
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if kind == "bool":
+        if value.lower() not in words:
+            raise BadArgument(f"turi_param: {name}={value!r}; allowed: {', '.join(words)}")
+        return words[value.lower()]
+    if kind not in ("int", "float"):
+        return value
+    try:
+        number = float(value)
+    except ValueError:
+        raise BadArgument(f"turi_param: {name}={value!r}; allowed: a number") from None
+    return int(number) if kind == "int" and number.is_integer() else number
 
 
 def _server(name: str, value: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastdup_db import requests, summaries
+from fastdup_db import checks, requests, summaries
 from fastdup_db.answers.groups import GroupVerbs
 from fastdup_db.answers.rows import RowVerbs
 from fastdup_db.config import RunConfig
@@ -121,10 +122,15 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
     ) -> list[str]:
         """What is in the collection and what is wrong with it, as lines of text; printed too when `verbose`.
 
-        Blurry: `blur` below its threshold; bright and dark: `mean` above and below theirs. All counts are images.
+        Blurry: `blur` below its threshold; bright and dark: `mean` above and below theirs. All counts are images, those
+        with an annotation where there are annotations, as in the other answers.
         """
+        checks.between("blur_threshold", blur_threshold, 0, math.inf)
+        checks.between("brightness_threshold", brightness_threshold, 0, math.inf)
+        checks.between("darkness_threshold", darkness_threshold, 0, math.inf)
         with self._database() as db:
             last = self._last_run(db)
+            self._choose_components(db, split=None, include_unannotated=False)
             counts = db.row("summary/counts", blur=blur_threshold, bright=brightness_threshold, dark=darkness_threshold)
         lines = summaries.lines(counts or {}, last)
         if verbose:
@@ -132,9 +138,11 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         return lines
 
     def sql(self, query: str, **parameters: Any) -> pd.DataFrame:
-        """Your own SQL over the work_dir, read-only: all tables and views, and the vectors as `embeddings`.
+        """Your own SQL over the work_dir: all tables and views, and the vectors as `embeddings`.
 
         `fd.sql("from similarity_at($t) limit 5", t=0.95)`
+
+        The work_dir is opened for reading only. Other files are not kept from you: `copy … to` and `attach` write them.
         """
         from fastdup_db.pipeline.tables import table
         from fastdup_db.store.lance import EMBEDDINGS

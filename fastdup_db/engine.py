@@ -207,6 +207,8 @@ class Fastdup(FastdupController):
 
     def set_fastdup_kwargs(self, input_kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Every setting of `run()` with `input_kwargs` in place of the defaults, checked. Raises BadArgument."""
+        if not isinstance(input_kwargs, Mapping):
+            raise BadArgument(f"input_kwargs={input_kwargs!r}; allowed: a dict of arguments of run()")
         return asdict(RunConfig.from_arguments(input_kwargs))
 
     def fastdup_convert_to_relpath(self, work_dir: str | Path, input_dir: str | Path) -> list[Path]:
@@ -221,7 +223,6 @@ class Fastdup(FastdupController):
     def exact_duplicates(self) -> pd.DataFrame:
         """Files of the same bytes, one row per group, the largest first: `count, files, files_ids, content_hash`."""
         with self._database() as db:
-            self._last_run(db)
             return db.frame("annotations/exact_duplicates")
 
     def img_exif(self) -> pd.DataFrame:
@@ -232,13 +233,11 @@ class Fastdup(FastdupController):
             (degrees), `orientation` (EXIF 1 to 8; pixels are turned by it), `content_hash` (of the bytes).
         """
         with self._database() as db:
-            self._last_run(db)
             return db.frame("annotations/exif")
 
     def images_without_detections(self) -> pd.DataFrame:
         """`image_id, filename` of the images in which `bounding_box='face'|'ocr'|'yolov5s'` found nothing."""
         with self._database() as db:
-            self._last_run(db)
             return db.frame("annotations/without_detections")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -41,6 +42,8 @@ def show(said: Sequence[str]) -> None:
 
 def _clusters(counts: Mapping[str, int], run: Mapping[str, Any], *, noun: str) -> list[str]:
     valid, clustered = counts["valid"], counts["clustered"]
+    if not json.loads(run["config"])["run_cc"]:
+        return ["Components: not looked for, since the run had run_cc=False."]
     if not clustered:
         return ["Components: failed to find images clustered into components, try to run with lower cc_threshold."]
     return [

@@ -22,6 +22,7 @@ PREPARING = (
     "annotations/choose",
     "components/choose_stored",
     "components/choose_info",
+    "components/choose_measured",
     "verify/create_incoming_candidates",
     "dedup/choose_components",
     "dedup/choose_members",

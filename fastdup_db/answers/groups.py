@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from fastdup_db import checks
 from fastdup_db.answers.work_dir import Split, WorkDir, choose
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.store import duck
@@ -79,14 +81,14 @@ class GroupVerbs(WorkDir):
         with self._database() as db:
             self._choose_components(db, split=split, include_unannotated=include_unannotated)
             labelled = "label" in set(db.frame("annotations/columns")["column_name"])
-            if group_by == "label":
-                if not labelled:
-                    raise BadArgument("group_by='label' needs a column 'label' in the annotations")
-                return db.frame("components/grouped_by_label", direction=direction)
-            frame = db.frame("components/grouped", metric=metric, sort_by=sort_by, direction=direction)
-            if labelled:
+            if group_by == "label" and not labelled:
+                raise BadArgument("group_by='label' needs a column 'label' in the annotations")
+            db.execute("components/choose_measured", metric=metric)
+            name = "components/grouped" + ("_by_label" if group_by == "label" else "")
+            frame = db.frame(name, sort_by=sort_by, direction=direction)
+            if labelled and group_by == "visual":
                 labels = db.frame("components/labels").set_index("component_id")["label"]
-                frame.insert(4, "label", frame["component_id"].map(labels))
+                frame.insert(4, "label", frame["component_id"].map(labels).astype(object))
         return frame.rename(columns={"metric": metric}) if metric else frame.drop(columns="metric")
 
     def verify(
@@ -145,24 +147,22 @@ class GroupVerbs(WorkDir):
         if kind is not None and kind not in KINDS:
             raise one_of("kind", kind, KINDS)
         with self._database() as db:
-            self._last_run(db)
             choose(db, split=split, include_unannotated=include_unannotated)
             return self._crops(db.frame(f"verify/{'duplicates' if data else 'duplicate_ids'}", kind=kind), load_crops)
 
     def duplicate_groups(self) -> pd.DataFrame:
         """One row per group of copies of one picture, largest first: `component_id, count, files, files_ids`."""
         with self._database() as db:
-            self._last_run(db)
             return db.frame("verify/groups")
 
     def _choose_components(
         self, db: Database, *, split: Split, include_unannotated: bool, threshold: float | None = None
     ) -> None:
         last = self._last_run(db)
-        lowest = float(last["cc_threshold"] if threshold is None else threshold)
+        lowest = checks.between("threshold", last["cc_threshold"] if threshold is None else threshold, -1, 1)
         everyone = choose(db, split=split, include_unannotated=include_unannotated)
-        if everyone and threshold is None:
-            db.execute("components/choose_stored")
+        if threshold is None and (everyone or not json.loads(last["config"])["run_cc"]):
+            db.execute("components/choose_stored")  # none at all where the run was told to make none
         else:
             db.execute("components/choose_within", threshold=lowest)
         db.execute("components/choose_info", threshold=lowest)

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastdup_db import checks
 from fastdup_db.answers.work_dir import Split, WorkDir, choose
 from fastdup_db.errors import BadArgument, one_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_OF_A_FILE = ("split", "img_h", "img_w")
+_OF_AN_INSTANCE = ("index", "is_valid", "fd_index", "error_code")
 
 
 class RowVerbs(WorkDir):
@@ -61,17 +66,21 @@ class RowVerbs(WorkDir):
             split: a split or a list of them that both sides are in.
             include_unannotated: also images without an annotation.
             load_crops: `crop_filename` as an absolute path.
-            between: two splits; only the pairs that cross them (the leaks).
-            threshold: lowest similarity, that of the run by default; neighbours beyond the run's k are not stored.
+            between: two splits; only the pairs that cross them (the leaks). Not together with `split`.
+            threshold: lowest similarity (-1 to 1), that of the run by default; neighbours beyond the run's k are not
+                stored.
 
         Returns:
             `from, to` (int64 ids), `distance` (float64, a similarity: 1 = identical, for every metric) and, with
             `data`, the columns of `annotations` of both sides. Each image has at most k rows as `from`.
         """
+        if threshold is not None:
+            checks.between("threshold", threshold, -1, 1)
+        if between is not None:
+            _check_two(between, split=split)
         with self._database() as db:
-            last = self._last_run(db)
-            lowest = float(last["threshold"] if threshold is None else threshold)
-            choose(db, split=between or split, include_unannotated=include_unannotated)
+            lowest = float(self._last_run(db)["threshold"] if threshold is None else threshold)
+            choose(db, split=split if between is None else between, include_unannotated=include_unannotated)
             name = ("rows" if data else "ids") + ("_between" if between else "")
             return self._crops(db.frame(f"similarity/{name}", threshold=lowest), load_crops)
 
@@ -80,7 +89,8 @@ class RowVerbs(WorkDir):
     ) -> pd.DataFrame:
         """The images least similar to anything else, most extreme first, one row each.
 
-        The run's `outlier_percentile` of all valid images, by the similarity to their nearest neighbour.
+        The run's `outlier_percentile` of all valid images, by the similarity to their nearest neighbour. With a split
+        (or, by default, annotated images only) those of them of which both sides are in it.
 
         Returns:
             `outlier, nearest` (int64 ids), `distance` (similarity) and, with `data`, the columns of both.
@@ -97,7 +107,8 @@ class RowVerbs(WorkDir):
 
         Returns:
             `index, img_w, img_h, unique, blur, mean, min, max, stdv, file_size, contrast`, the advanced ones where
-            the run was asked for them and, with `data`, the columns of `annotations`.
+            the run was asked for them and, with `data`, the columns of `annotations` and `truncated` (whether the file
+            is cut short). A column of yours that is named like a statistic comes as `<name>_1`.
         """
         with self._database() as db:
             choose(db, split=split, include_unannotated=include_unannotated)
@@ -128,11 +139,14 @@ class RowVerbs(WorkDir):
     def img_grouped_annot(self, image_level_columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Annotations gathered per image: one row a file, box columns as lists.
 
-        `image_level_columns` (by default `split, img_h, img_w`) keep their first value instead of a list.
+        `image_level_columns` (by default `split, img_h, img_w`, and of a run on images `index, is_valid, fd_index,
+        error_code`) keep their first value instead of a list.
         """
         with self._database() as db:
             frame = db.frame("annotations/grouped_by_image")
-        for name in ("split", "img_h", "img_w") if image_level_columns is None else image_level_columns:
+            of_images = self._last_run(db)["data_type"] not in ("boxes", "detect")
+        names = _OF_A_FILE + (_OF_AN_INSTANCE if of_images else ())
+        for name in names if image_level_columns is None else image_level_columns:
             if name in frame.columns:
                 frame[name] = frame[name].map(lambda values: values[0])
             elif image_level_columns is not None:
@@ -158,3 +172,11 @@ class RowVerbs(WorkDir):
         ids, matrix = vectors.matrix()
         names = dict(zip(files.column("id").to_pylist(), files.column("filename").to_pylist(), strict=True))
         return [names[i] for i in ids.tolist()], matrix
+
+
+def _check_two(between: object, *, split: Split) -> None:
+    two = list(between) if isinstance(between, list | tuple) else []
+    if len(two) != 2 or two[0] == two[1]:
+        raise BadArgument(f"between={between!r}; allowed: the names of two different splits")
+    if split is not None:
+        raise BadArgument("split and between exclude each other: between names both splits")

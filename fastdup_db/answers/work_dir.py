@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ def choose(db: Database, *, split: Split, include_unannotated: bool) -> bool:
     if split is None:
         db.execute("annotations/choose", include_unannotated=include_unannotated)
         return bool(db.value("annotations/is_everyone_chosen"))
-    wanted = [split] if isinstance(split, str) else list(split)
+    wanted = [split] if isinstance(split, str) else list(split) if isinstance(split, Iterable) else []
     if not wanted or not all(isinstance(name, str) for name in wanted):
         raise BadArgument(f"split={split!r}; allowed: the name of a split or a list of names")
     if "split" not in set(db.frame("annotations/columns")["column_name"]):

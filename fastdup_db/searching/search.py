@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from fastdup_db import checks
 from fastdup_db.config import parse_turi_param
 from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadArgument, NotRun
@@ -50,8 +51,8 @@ class Options:
     turi_param: str = ""
 
     def __post_init__(self) -> None:
-        if isinstance(self.k, bool) or not isinstance(self.k, int | np.integer) or self.k < 1:
-            raise BadArgument(f"k={self.k!r}; allowed: a whole number of at least 1")
+        checks.at_least("k", self.k, 1)
+        checks.between("threshold", self.threshold, -1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ def by_input(search: Search, input_dir: Any, *, k: int, threshold: float | None)
 def _frame(
     search: Search, names: Sequence[str], ids: np.ndarray, similarities: np.ndarray, *, threshold: float | None
 ) -> pd.DataFrame:
-    lowest = search.options.threshold if threshold is None else threshold
+    lowest = search.options.threshold if threshold is None else checks.between("threshold", threshold, -1, 1)
     real = ids != NOBODY
     if lowest > 0:
         real &= similarities >= lowest

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastdup_db.searching.features import feature_vector, feature_vectors
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -17,6 +19,9 @@ class SearchVerbs:
 
     _work_dir: Path
     _search: Search | None = None
+
+    feature_vector = staticmethod(feature_vector)
+    feature_vectors = staticmethod(feature_vectors)
 
     def init_search(
         self,

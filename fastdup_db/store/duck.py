@@ -181,10 +181,21 @@ def _nothing() -> pd.DataFrame:
 
 def _frame(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
     frame = relation.df()
+    if frame.empty:
+        frame = _as_filled(
+            frame, texts=[n for n, kind in zip(relation.columns, relation.types, strict=True) if kind == "VARCHAR"]
+        )
     for name, kind in zip(relation.columns, relation.types, strict=True):
         if kind.id == "list":
             frame[name] = frame[name].map(lambda values: values.tolist(), na_action="ignore")
     return frame
+
+
+def _as_filled(frame: pd.DataFrame, *, texts: list[str]) -> pd.DataFrame:
+    """An empty frame with the dtype of text that pandas gives to rows; DuckDB's is `object`."""
+    import pandas as pd
+
+    return frame.astype(dict.fromkeys(texts, pd.Series(["text"]).dtype))
 
 
 @contextmanager

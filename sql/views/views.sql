@@ -5,6 +5,8 @@
 create or replace view current_run as
 select * from runs order by run_id desc limit 1;
 
+comment on view current_run is 'Settings of the last run and what it found out';
+
 -- One row per instance with all that is known of it; the base of everything below.
 create or replace view facts as
 select
@@ -20,6 +22,8 @@ from instances as i
 join listing as l on l.image_id = i.image_id
 left join user_annotations as u on u.id = i.id
 left join newest_captions as c on c.id = i.id;
+
+comment on view facts is 'All that is known of every image or box, also those without an annotation';
 
 create or replace view annotations as
 select * exclude (is_annotated) from facts where is_annotated order by "index";
@@ -139,14 +143,15 @@ comment on view images_without_detections is 'Images in which the detector of bo
 
 create or replace view searchable as
 select
-    f.* exclude ("index", error_code, is_valid),
     i.img_w,
     i.img_h,
     m.file_size,
     m.truncated,
     m.taken_at,
     s.* exclude (id),
-    a.* exclude (id)
+    a.* exclude (id),
+    -- last: a column of the user's that is named like one of these becomes <name>_1
+    f.* exclude ("index", error_code, is_valid)
 from facts as f
 join instances as i on i.id = f.fd_index
 join images as m on m.image_id = i.image_id

@@ -1,0 +1,34 @@
+"""Checks of arguments: each raises `BadArgument` saying what is allowed."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+from fastdup_db.errors import BadArgument, one_of
+
+
+def member(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """One of the words."""
+    if value not in allowed:
+        raise one_of(name, value, allowed)
+
+
+def between(name: str, value: object, low: float, high: float) -> float:
+    """A number from `low` to `high`, both included; NaN is none."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
+        raise BadArgument(f"{name}={value!r}; allowed: a number from {low:g} to {high:g}")
+    return float(value)
+
+
+def at_least(name: str, value: object, low: int) -> int:
+    """A whole number of at least `low`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < low:
+        raise BadArgument(f"{name}={value!r}; allowed: a whole number of at least {low}")
+    return int(value)
+
+
+def flag(name: str, value: object) -> bool:
+    """True or False, also NumPy's, and 1 or 0."""
+    if isinstance(value, str) or value not in (True, False):
+        raise BadArgument(f"{name}={value!r}; allowed: True or False")
+    return bool(value)

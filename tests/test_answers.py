@@ -1,0 +1,168 @@
+"""Answers about part of a collection, of nothing, and to questions that make no sense."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fastdup_db
+from fastdup_db.errors import BadArgument, NotRun
+from tests import drawn
+
+PICTURES = 4
+"""Each lies in the folder three times: as `p<n>_0.png` to `p<n>_2.png`."""
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("answers") / "photos"
+    for picture in range(PICTURES):
+        for copy in range(3):
+            drawn.draw(folder / f"p{picture}_{copy}.png", seed=picture)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def labelled(photos, tmp_path_factory) -> fastdup_db.Fastdup:
+    """Picture 0 and 1 are cats, 2 and 3 dogs; the last copy of each is the test split."""
+    names = sorted(path.name for path in photos.iterdir())
+    frame = pd.DataFrame({"filename": names})
+    frame["label"] = ["cat" if name[1] in "01" else "dog" for name in names]
+    frame["split"] = ["test" if name.endswith("_2.png") else "train" for name in names]
+    frame["blur"] = -1.0
+    frame["img_w"] = [f"wide {name}" for name in names]
+    fd = fastdup_db.create(tmp_path_factory.mktemp("labelled"), photos)
+    fd.run(annotations=frame, progress=False, outlier_percentile=0.5)
+    return fd
+
+
+def test_summary_of_partly_annotated_images_counts_what_the_answers_have(photos, tmp_path):
+    fd = fastdup_db.create(tmp_path, photos)
+    # two copies of picture 0 and one of picture 1
+    fd.run(annotations=["p0_0.png", "p0_1.png", "p1_0.png"], progress=False)
+    members, _ = fd.connected_components()
+    assert len(members) == 2 and fd.num_instances() == 3
+    said = "\n".join(fd.summary(verbose=False))
+    assert "Similarity: 66.67% (2) belong to 1 similarity" in said
+    assert "33.33% (1) images do not belong to any similarity cluster" in said
+    assert "Largest cluster has 2 (66.67%) images" in said
+    assert f"({len(fd.outliers())}) of images are possible" in said
+
+
+def test_labels_are_grouped_with_the_metric_and_the_order_asked_for(labelled):
+    stats = labelled.img_stats().set_index("index")
+    found = labelled.connected_components_grouped(group_by="label", metric="mean", sort_by="mean", ascending=True)
+    assert list(found.columns) == ["label", "files", "component_id", "files_ids", "distance", "len", "mean"]
+    assert found["len"].tolist() == [6, 6]
+    for _, row in found.iterrows():
+        assert row["mean"] == pytest.approx(stats.loc[row["files_ids"], "mean"].mean())
+    assert found["mean"].is_monotonic_increasing
+    backwards = labelled.connected_components_grouped(group_by="label", metric="mean", sort_by="mean", ascending=False)
+    assert backwards["label"].tolist() == found["label"].tolist()[::-1]
+
+
+def test_a_statistic_keeps_its_name_beside_a_column_of_the_users(labelled):
+    stats = labelled.img_stats()
+    assert stats["img_w"].tolist() == [32] * len(stats) and (stats["blur"] > 0).all()
+    assert (stats["blur_1"] == -1).all() and stats["img_w_1"].str.startswith("wide").all()
+    assert (labelled.annotations()["blur"] == -1).all()
+    name = labelled.annotations()["filename"].iloc[0]
+    assert len(labelled.search(name, where="blur > 0 and img_w = 32 and blur_1 = -1"))
+
+
+@pytest.mark.parametrize("between", ["train", ("train",), ("train", "train"), ("train", "test", "train"), ()])
+def test_between_is_two_different_splits(labelled, between):
+    with pytest.raises(BadArgument, match="two different splits"):
+        labelled.similarity(between=between)
+
+
+def test_splits_are_named_once(labelled):
+    assert len(labelled.similarity(between=("train", "test")))
+    with pytest.raises(BadArgument, match="exclude each other"):
+        labelled.similarity(between=("train", "test"), split="train")
+    for wrong in (1, [], "neither"):
+        with pytest.raises(BadArgument, match="split"):
+            labelled.similarity(split=wrong)
+
+
+@pytest.mark.parametrize("threshold", ["x", 2, -1.5, float("nan"), True])
+def test_a_threshold_is_a_number(labelled, threshold):
+    for ask in (labelled.similarity, labelled.connected_components, labelled.init_search):
+        with pytest.raises(BadArgument, match="threshold"):
+            ask(threshold=threshold)
+    with pytest.raises(BadArgument, match="blur_threshold"):
+        labelled.summary(blur_threshold="sharp")
+
+
+def test_an_empty_answer_has_the_dtypes_of_a_filled_one(labelled, tmp_path, photos):
+    none = fastdup_db.create(tmp_path, photos)
+    frame = labelled.annotations()[["filename", "label", "split", "blur", "img_w"]]
+    none.run(annotations=frame, progress=False, threshold=1, cc_threshold=1, outlier_percentile=0, subset=["p0_0.png"])
+    for ask in ("similarity", "outliers", "invalid_instances", "duplicates"):
+        filled, empty = getattr(labelled, ask)(), getattr(none, ask)()
+        assert not len(empty)
+        if len(filled):
+            pd.testing.assert_series_equal(empty.dtypes, filled.dtypes)
+    for filled, empty in zip(labelled.connected_components(), none.connected_components(), strict=True):
+        assert len(filled) and not len(empty)
+        pd.testing.assert_series_equal(empty.dtypes, filled.dtypes)
+    filled, empty = labelled.connected_components_grouped(), none.connected_components_grouped()
+    pd.testing.assert_series_equal(empty.dtypes, filled.dtypes)
+
+
+def test_one_row_a_file_has_values_not_lists(labelled):
+    frame = labelled.img_grouped_annot()
+    assert frame["index"].tolist() == list(range(3 * PICTURES))
+    assert frame["is_valid"].tolist() == [True] * 3 * PICTURES
+    assert frame["split"].tolist() == labelled.annotations()["split"].tolist()
+
+
+def test_components_that_were_not_asked_for_are_not_found(photos, tmp_path):
+    fd = fastdup_db.create(tmp_path, photos)
+    frame = pd.DataFrame({"filename": sorted(p.name for p in photos.iterdir()), "split": "train"})
+    fd.run(annotations=frame, run_cc=False, progress=False)
+    for split in (None, "train"):
+        assert [len(part) for part in fd.connected_components(split=split)] == [0, 0]
+    assert any("run_cc=False" in line for line in fd.summary(verbose=False))
+
+
+def test_embeddings_without_a_run_are_a_controllers_verbs_too(labelled, photos):
+    vector, names = labelled.feature_vector(photos / "p0_0.png")
+    stored = dict(zip(*labelled.embeddings(), strict=True))
+    np.testing.assert_array_equal(vector[0], stored[names[0]])
+    assert labelled.feature_vectors(photos)[0].shape == (3 * PICTURES, 576)
+
+
+def test_turi_param_sets_numbers_whose_default_is_none(photos, tmp_path):
+    fd = fastdup_db.create(tmp_path, photos)
+    fd.run(turi_param="num_images=5,run_cc=false,ccthreshold=0.5", progress=False)
+    assert fd.num_instances() == 5 and fd.config["cc_threshold"] == 0.5 and fd.config["run_cc"] is False
+
+
+@pytest.mark.parametrize("text", ["ccthreshold=abc", "run_cc=maybe", "num_images=1.5", "no such=1", "num_images"])
+def test_turi_param_says_what_is_wrong(photos, tmp_path, text):
+    with pytest.raises(BadArgument):
+        fastdup_db.create(tmp_path / "work", photos).run(turi_param=text, progress=False)
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("name", ["overwrite", "run_stats", "high_accuracy", "run_cc", "adapt", "tar_only"])
+def test_flags_are_true_or_false(photos, tmp_path, name):
+    for wrong in ("no", "False", 2):
+        with pytest.raises(BadArgument, match=f"{name}=.*True or False"):
+            fastdup_db.create(tmp_path / "work", photos).run(**{name: wrong}, progress=False)
+    assert fastdup_db.Fastdup(tmp_path / "work").set_fastdup_kwargs({name: np.True_})[name] is True
+
+
+@pytest.mark.parametrize("kwargs", [None, {"find_regex": 5}, {"turi_param": 5}, {"video_fps": "x"}])
+def test_settings_of_another_kind_are_refused(tmp_path, kwargs):
+    with pytest.raises(BadArgument):
+        fastdup_db.Fastdup(tmp_path).set_fastdup_kwargs(kwargs)
+
+
+def test_sql_can_be_asked_where_no_run_ended(tmp_path):
+    with pytest.raises(NotRun):
+        fastdup_db.create(tmp_path).sql("select 1")
