@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tarfile
 import textwrap
 from pathlib import Path
 
@@ -313,3 +314,17 @@ def test_command_line(done: fastdup_db.Fastdup, images: Path) -> None:
     assert out.splitlines()[0] == "from,to,distance" and "copy_03.jpg" in out.splitlines()[1]
     bad = subprocess.run([*command, "--where", "x y"], capture_output=True, text=True, cwd=where)
     assert bad.returncode == 2 and "where='x y'" in bad.stderr
+
+
+def test_a_member_of_an_archive_is_searched_for_by_its_stored_name(tmp_path):
+    with tarfile.open(tmp_path / "photos.tar", "w") as archive:
+        for number in range(4):
+            write(tmp_path / f"p{number}.png", number // 2)
+            archive.add(tmp_path / f"p{number}.png", arcname=f"inside/p{number}.png")
+    fd = fastdup_db.create(tmp_path / "work", tmp_path / "photos.tar")
+    fd.run(progress=False)
+    names = fd.annotations()["filename"].tolist()
+    found = fd.search(names[2])
+    assert found["to"].tolist()[:2] == names[2:] and (found["distance"][:2] > 0.99).all()
+    with pytest.raises(ImageError, match="MISSING"):
+        fd.search(names[2] + "x")

@@ -19,7 +19,7 @@ from drawn import draw, jpeg
 
 from fastdup_db import errors
 from fastdup_db.errors import ImageError
-from fastdup_db.sources import ListingOptions, Reference, check_input, files, listing, load, payloads
+from fastdup_db.sources import ListingOptions, Reference, check_input, files, listing, load, named, payloads
 
 NAMES = ("z.jpg", "a/b/deep, name.png", "ünï.jpg", "x" * 180 + ".jpg", "a/second.JPEG")
 CONTENT = {name: jpeg(seed) for seed, name in enumerate(NAMES)}
@@ -121,6 +121,18 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     assert load(reference) == b"data"
     (label,) = {r.label for r in listing(tmp_path, options=ListingOptions(label_from_folder=True))}
     assert label == ""
+
+
+@pytest.mark.parametrize("packing", ["x.tar", "x.tgz", "x.zip"])
+def test_a_name_alone_leads_back_to_its_member(tmp_path: Path, packing: str) -> None:
+    (tmp_path / "y.tar").mkdir()
+    archive = pack(tmp_path / "y.tar" / packing, {"in/a.jpg": jpeg(1), "b.jpg": jpeg(2)})
+    found = list(listing(archive))
+    assert len(found) == 2
+    for reference in found:
+        assert named(reference.filename) == reference
+        assert load(named(reference.filename)) == load(reference)
+    assert named(f"{archive}/c.jpg").error_code == errors.MISSING_FILE
 
 
 def test_labels_and_selection_reach_into_archives(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from drawn import draw
 
 from fastdup_db import errors
 from fastdup_db.errors import BadArgument, BadInput, ImageError
-from fastdup_db.sources import ListingOptions, check_input, listing, load, payloads
+from fastdup_db.sources import ListingOptions, check_input, files, listing, load, named, payloads
 
 
 def names(input_dir, **options) -> list[str]:
@@ -45,6 +46,26 @@ def test_a_name_that_is_not_utf8_is_shown_escaped_and_read(tmp_path: Path) -> No
     assert reference.filename == str(tmp_path) + "/bad\\xff.jpg"
     reference.filename.encode()
     assert load(reference) == b"data"
+
+
+def test_names_that_look_like_escapes_are_told_from_those_that_are(tmp_path: Path) -> None:
+    raw = [b"bad\xff.jpg", rb"bad\xff.jpg", rb"bad\x5cxff.jpg", rb"bad\xFF.jpg", rb"back\slash.jpg"]
+    for name in raw:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(name)
+    found = {Path(r.filename).name: load(r) for r in listing(tmp_path)}
+    assert found == {
+        r"bad\xff.jpg": raw[0],
+        r"bad\x5cxff.jpg": raw[1],
+        r"bad\x5cx5cxff.jpg": raw[2],
+        r"bad\xFF.jpg": raw[3],
+        r"back\slash.jpg": raw[4],
+    }
+    for shown, name in found.items():
+        assert os.fsencode(files.shown_path(shown)) == name
+    folder = tmp_path / r"in\xab"
+    draw(folder / "cat" / "1.jpg")
+    (reference,) = listing(folder, options=ListingOptions(label_from_folder=True))
+    assert reference.label == "cat" and load(reference)
 
 
 def test_a_tree_deeper_than_the_recursion_limit(tmp_path: Path) -> None:
@@ -81,6 +102,18 @@ def test_link_loops_and_broken_links(tmp_path: Path) -> None:
         ("linked/2.jpg", ""),
     ]
     assert names(root, follow_symlinks=False) == [str(root / "a/1.jpg"), str(root / "gone.jpg")]
+
+
+def test_links_to_themselves_cost_nothing_but_themselves(tmp_path: Path) -> None:
+    wanted = [draw(tmp_path / n) for n in ("a.jpg", "sub/b.jpg", "z.jpg")]
+    (tmp_path / "self.jpg").symlink_to("self.jpg")
+    (tmp_path / "sub" / "loop").symlink_to("loop")
+    (tmp_path / "sub" / "first.jpg").symlink_to("second.jpg")
+    (tmp_path / "sub" / "second.jpg").symlink_to("first.jpg")
+    found = {r.filename: r.error_code for r in listing(tmp_path)}
+    bad = [str(tmp_path / n) for n in ("self.jpg", "sub/first.jpg", "sub/second.jpg")]
+    assert found == {**{str(p): "" for p in wanted}, **dict.fromkeys(bad, errors.UNREADABLE_FILE)}
+    check_input(tmp_path)
 
 
 def test_excluded_folders_are_passed_over(tmp_path: Path) -> None:
@@ -173,6 +206,67 @@ def test_list_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_list_files_of_other_programs(tmp_path: Path, encoding: str) -> None:
+    images = [draw(tmp_path / n) for n in ("ü.jpg", "b;c.jpg", "plain.jpg")]
+
+    def written(name: str, text: str) -> Path:
+        mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+        (tmp_path / name).write_bytes(mark + text.encode(encoding))
+        return tmp_path / name
+
+    wanted = [str(p) for p in images]
+    assert names(written("list.txt", "\r\n".join([wanted[0], f'"{wanted[1]}"', ' "plain.jpg" ']))) == wanted
+    assert names(written("list", "\n".join(wanted))) == wanted
+    for separator in ",;\t":
+        rows = [f'cat{separator}"{p}"{separator}1' for p in wanted]
+        table = "\r\n".join([f"Label{separator} FileName{separator}n", *rows])
+        assert names(written("list.csv", table)) == wanted
+    assert names(written("list.csv", "FILENAME\n" + "\n".join(wanted))) == wanted
+    draw(tmp_path / '"quoted".jpg')
+    (tmp_path / '"odd.jpg"').write_bytes(b"data")
+    assert names(written("list.txt", '"quoted".jpg\n"odd.jpg"')) == [
+        str(tmp_path / '"quoted".jpg'),
+        str(tmp_path / '"odd.jpg"'),
+    ]
+
+
+def test_a_list_file_of_missing_names_says_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    text = tmp_path / "list.txt"
+    text.write_text("\ngone/1.jpg\ngone/2.jpg\n")
+    for call in (check_input, listing):
+        with pytest.raises(BadInput, match=rf"'gone/1.jpg' \(looked for in {tmp_path} and in /\)"):
+            call(text)
+    text.write_text("/gone/1.jpg\n")
+    with pytest.raises(BadInput, match=r"first name is '/gone/1.jpg'$"):
+        check_input(text)
+
+
+def test_columns_and_arrays_of_paths(tmp_path: Path) -> None:
+    paths = [draw(tmp_path / n) for n in ("b.jpg", "a.jpg")]
+    texts = [str(p) for p in paths]
+    given = [pd.Series(texts, index=[7, 3]), pd.Series(paths, dtype=object), np.array(texts), np.array(paths), texts]
+    for form in given:
+        assert names(form) == texts
+        assert names(list(form)) == texts
+        check_input(form)
+    assert names(np.array(str(tmp_path))) == sorted(texts)
+    with pytest.raises(BadInput, match="holds nan"):
+        listing(pd.Series([texts[0], float("nan")], dtype=object))
+    with pytest.raises(BadInput, match="same folder"):
+        check_input(pd.Series([str(tmp_path)]), work_dir=tmp_path)
+
+
+def test_a_name_alone_leads_back_to_its_file(tmp_path: Path) -> None:
+    draw(tmp_path / "a.jpg")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.jpg")).write_bytes(b"data")
+    for reference in listing(tmp_path):
+        assert named(reference.filename) == reference
+    assert named(str(tmp_path / "gone.jpg")).error_code == errors.MISSING_FILE
+    assert named("nul\0.jpg").error_code == errors.MISSING_FILE
+
+
 def test_labels_of_class_folders(tmp_path: Path) -> None:
     for name in ("top.jpg", "cat/1.jpg", "dog/deep/2.jpg", "train/cat/3.jpg", "val/4.jpg"):
         draw(tmp_path / name)
@@ -240,6 +334,9 @@ def test_unreadable_folders_and_files(tmp_path: Path) -> None:
     draw(tmp_path / "in" / "ok.jpg")
     draw(tmp_path / "in" / "secret.jpg").chmod(0)
     draw(tmp_path / "in" / "locked" / "x.jpg").parent.chmod(0)
+    draw(tmp_path / "linked" / "a.jpg")
+    (tmp_path / "linked" / "x.jpg").symlink_to(tmp_path / "in" / "locked" / "x.jpg")
+    (tmp_path / "linked" / "folder").symlink_to(tmp_path / "in" / "locked" / "inner")
     for folder in (tmp_path, *tmp_path.parents):
         if folder.stat().st_uid == 0 and folder != Path("/"):
             folder.chmod(folder.stat().st_mode | 0o755)
@@ -254,6 +351,9 @@ def test_unreadable_folders_and_files(tmp_path: Path) -> None:
                 found[Path(reference.filename).name] = error.code
         with pytest.raises(BadInput, match="cannot be read"):
             check_input(tmp_path / "in" / "locked")
+        (link,) = [r for r in listing(tmp_path / "linked") if r.error_code]
+        assert (Path(link.filename).name, link.error_code) == ("x.jpg", errors.UNREADABLE_FILE)
+        assert names(tmp_path / "linked")[0] == str(tmp_path / "linked" / "a.jpg")
         with pytest.raises(BadInput, match="no permission"):
             check_input(tmp_path / "in" / "secret.jpg")
     finally:

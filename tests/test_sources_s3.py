@@ -22,7 +22,18 @@ from test_sources_video import film, number_of
 
 from fastdup_db import errors
 from fastdup_db.errors import BadInput, ImageError, RemoteError
-from fastdup_db.sources import ListingOptions, bucket, check_input, copies, files, listing, load, objects, payloads
+from fastdup_db.sources import (
+    ListingOptions,
+    bucket,
+    check_input,
+    copies,
+    files,
+    listing,
+    load,
+    named,
+    objects,
+    payloads,
+)
 from fastdup_db.sources.direct import Direct
 from fastdup_db.sources.prefetch import prefetched
 from tests.s3_server import KEY, READER_KEY, READER_SECRET, SECRET, Server
@@ -83,10 +94,12 @@ def test_lists_of_objects(photos: Server, tmp_path: Path) -> None:
         data = read_all(source)
         assert data["s3://photos/noextension"] == PHOTOS["noextension"]
         assert data["s3://photos/gone.jpg"] == errors.MISSING_FILE
-    assert [r.filename for r in listing("s3://photos/in/here.csv")] == [
-        "s3://photos/in/a b.jpg",
-        "s3://photos/in/cat/1.jpeg",
-    ]
+    photos.fill("photos", {"in/wide.txt": '"a b.jpg"\r\ncat/1.jpeg\r\n'.encode("utf-16")})
+    for list_file in ("here.csv", "wide.txt"):
+        assert [r.filename for r in listing(f"s3://photos/in/{list_file}")] == [
+            "s3://photos/in/a b.jpg",
+            "s3://photos/in/cat/1.jpeg",
+        ]
 
 
 @pytest.mark.parametrize("count", [400, pytest.param(2000, marks=pytest.mark.slow)])
@@ -109,7 +122,10 @@ def test_archives_in_a_bucket(s3: Server, tmp_path: Path, packing: str, base: st
     wanted = {f"{uri}/{name}": data for name, data in CONTENT.items()}
     for source in (uri, uri.rpartition("/")[0], [uri]):
         assert read_all(source) == wanted
-    assert load(list(listing(uri))[-1]) == list(CONTENT.values())[-1]
+    last = list(listing(uri))[-1]
+    assert load(last) == list(CONTENT.values())[-1]
+    assert named(last.filename) == last
+    assert named(f"{uri}/gone.jpg").error_code == errors.MISSING_FILE
 
 
 def test_a_large_archive_is_not_fetched_whole_to_list_it(s3: Server, monkeypatch: pytest.MonkeyPatch) -> None:

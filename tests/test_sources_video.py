@@ -13,7 +13,7 @@ import pytest
 
 from fastdup_db import errors
 from fastdup_db.errors import BadInput, ImageError
-from fastdup_db.sources import ListingOptions, check_input, listing, load, payloads
+from fastdup_db.sources import ListingOptions, check_input, listing, load, named, payloads
 
 HEIGHT, WIDTH = 48, 64
 FORMS = [
@@ -240,3 +240,11 @@ def test_videos_beside_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="tar_only"):
         check_input(tmp_path)
     assert len(references(tmp_path, tar_only=True)) == 1
+
+
+def test_a_name_alone_leads_back_to_its_frame(tmp_path: Path) -> None:
+    video = film(tmp_path / "a.mp4")
+    for reference in listing(video, options=ListingOptions(video_fps=2)):
+        np.testing.assert_array_equal(load(named(reference.filename)), load(reference))
+    for name in (f"{video}#t=", f"{video}#t=soon", f"{tmp_path}/b.mp4#t=1.000"):
+        assert named(name).error_code == errors.MISSING_FILE

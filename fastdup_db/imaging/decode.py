@@ -21,7 +21,8 @@ from ..errors import (
     ImageError,
     MissingExtra,
 )
-from . import exif, png
+from . import exif, png, tiff
+from .pixels import by_opencv, scaled
 
 MIN_SIDE = 10
 """Pixels; smaller images are ERROR_IMAGE_TOO_SMALL, as in fastdup."""
@@ -33,8 +34,7 @@ if "OPENCV_LOG_LEVEL" not in os.environ:  # a broken file is a row here, not a l
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is checked below
 
-_BAND = 1 << 18  # pixels
-_ROTATED_BY_READER = ("TIFF",)  # OpenCV turns TIFF whatever the flags; AVIF never; the others not with IMREAD_UNCHANGED
+_WIDEST = 8  # bytes a pixel within the limit, of 16-bit RGBA; OpenCV reads TIFF of up to 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,11 @@ class Decoded:
 
     image: uint8 or uint16, (h, w) gray, (h, w, 3) RGB, or (h, w, 4) RGBA with straight alpha that hides something.
         16-bit values use the whole range whatever the file's depth (10-bit white is 65535); gray with alpha comes as
-        RGBA; CMYK as RGB; float TIFF as uint16. The first frame of an animation, the first page of a TIFF. Colour
-        profiles are not applied.
+        RGBA; CMYK as RGB. The first frame of an animation, the first page of a TIFF. Colour profiles are not applied.
+        TIFF: floats and integers of 32 and 64 bits as uint16, stretched unless they are floats in [0, 1]; associated
+        alpha is divided out; gray with alpha comes as gray when it has more than 8 bits (then in 8) or white at zero.
+        What neither OpenCV nor Pillow reads is CORRUPT_IMAGE: half floats, planes of CMYK in 16 bits, colours in more
+        than 16 bits under zstd or LZMA.
     width, height: of the upright image.
     orientation: the EXIF orientation that was undone, 1 for none.
     truncated: the file ends too early or is damaged inside; what could not be read is gray or black.
@@ -76,6 +79,8 @@ def decode(
         found = _jpeg(data, limits)
         if found is not None:
             return found
+    if data[:4] in tiff.SIGNATURES:
+        return _tiff(data, limits)
     return _heif(data, limits) if exif.is_heif(data) else _other(data, limits)
 
 
@@ -173,7 +178,6 @@ def _formats() -> list[str]:
         JpegImagePlugin,
         PngImagePlugin,
         PpmImagePlugin,
-        TiffImagePlugin,
         WebPImagePlugin,
     )
 
@@ -185,7 +189,6 @@ def _formats() -> list[str]:
         JpegImagePlugin.JpegImageFile.format,
         PngImagePlugin.PngImageFile.format,
         PpmImagePlugin.PpmImageFile.format,
-        TiffImagePlugin.TiffImageFile.format,
         WebPImagePlugin.WebPImageFile.format,
     ]
 
@@ -195,8 +198,8 @@ def _other(data: bytes | memoryview, limits: _Limits) -> Decoded:
     try:
         with Image.open(io.BytesIO(data), formats=_formats()) as header:
             kind, (width, height) = header.format, header.size
-            block = b"" if kind == "TIFF" else header.info.get("exif", b"")
-            orientation = _tiff_orientation(header) if kind == "TIFF" else exif.orientation(block) if block else 1
+            block = header.info.get("exif", b"")
+            orientation = exif.orientation(block) if block else 1
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
         raise ImageError(IMAGE_TOO_LARGE, str(problem)) from problem
     except exif.UNREADABLE as problem:
@@ -209,41 +212,21 @@ def _other(data: bytes | memoryview, limits: _Limits) -> Decoded:
         if mended is None:
             raise ImageError(CORRUPT_IMAGE, "the PNG ends before its first row of pixels")
         data, truncated = mended, True
-    image = _scaled(_opencv(data), bits=_bits(data, kind))
-    if kind not in _ROTATED_BY_READER:
-        image = upright(image, orientation=orientation)
-    return _decoded(image, orientation, truncated)
+    image = scaled(by_opencv(data), bits=_bits(data, kind))
+    return _decoded(upright(image, orientation=orientation), orientation, truncated)
 
 
-def _opencv(data: bytes | memoryview) -> np.ndarray:
-    """Pixels in the file's own depth, gray, RGB or RGBA, not yet turned."""
-    buffer = np.frombuffer(data, np.uint8)
-    try:
-        image = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
-        if image is None:  # JPEG 2000 with gray and alpha can only be had as colour
-            image = cv2.imdecode(buffer, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error as problem:
-        raise ImageError(CORRUPT_IMAGE, "the pixels cannot be decoded") from problem
-    if image is None or image.size == 0:
-        raise ImageError(CORRUPT_IMAGE, "the pixels cannot be decoded")
-    if image.ndim == 2:
-        return image
-    # not IMREAD_COLOR_RGB: with it OpenCV 5.0 mixes the channels of 16-bit TIFF
-    if image.shape[2] == 3:
-        return _reversed(image)
-    if image.shape[2] == 4:
-        opaque = image[..., 3].min() == (255 if image.dtype == np.uint8 else 65535)  # as CMYK TIFF always is
-        return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if opaque else cv2.COLOR_BGRA2RGBA)
-    return np.ascontiguousarray(image[:, :, 0])
-
-
-def _reversed(image: np.ndarray) -> np.ndarray:
-    """BGR to RGB in its own memory, band by band: a second array would double the peak of a large image."""
-    rows = max(1, _BAND // image.shape[1])
-    for top in range(0, len(image), rows):
-        band = image[top : top + rows]
-        cv2.cvtColor(band, cv2.COLOR_BGR2RGB, dst=band)
-    return image
+def _tiff(data: bytes | memoryview, limits: _Limits) -> Decoded:
+    """A TIFF: both readers turn it themselves."""
+    page = tiff.first_page(data)
+    if page is None:
+        raise ImageError(CORRUPT_IMAGE, "not an image in a known format")
+    swapped = page.orientation > 4
+    width, height = (page.height, page.width) if swapped else (page.width, page.height)
+    limits.check(width, height)
+    if width * height * page.pixel_bytes > limits.max_pixels * _WIDEST:
+        raise ImageError(IMAGE_TOO_LARGE, f"{width}×{height} of {page.pixel_bytes} bytes each")
+    return _decoded(tiff.read(data, page), page.orientation, False)
 
 
 def _heif(data: bytes | memoryview, limits: _Limits) -> Decoded:
@@ -271,11 +254,6 @@ def _decoded(image: np.ndarray, orientation: int, truncated: bool) -> Decoded:
     return Decoded(image, width, height, orientation, truncated)
 
 
-def _tiff_orientation(header: Image.Image) -> int:
-    value = header.getexif().get(exif.ORIENTATION, 1)
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
 def _bits(data: bytes | memoryview, kind: str | None) -> int:
     """Bits a sample where OpenCV returns fewer than 16 unscaled in a uint16: AVIF and JPEG 2000; else 16."""
     head = bytes(data[:4096])
@@ -286,18 +264,3 @@ def _bits(data: bytes | memoryview, kind: str | None) -> int:
     else:
         return 16
     return bits[0] if bits and 8 < bits[0] <= 16 else 16
-
-
-def _scaled(image: np.ndarray, *, bits: int) -> np.ndarray:
-    """uint8 as it is; uint16 to the whole range; floats in [0, 1] times 65535, other floats and integers stretched."""
-    if image.dtype == np.uint8:
-        return image
-    if image.dtype == np.uint16:
-        if bits == 16:
-            return image
-        return np.minimum(np.rint(image * (65535 / ((1 << bits) - 1))), 65535).astype(np.uint16)
-    values = np.nan_to_num(image.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 1:
-        values = (values - low) / max(high - low, 1e-12)
-    return (values * 65535 + 0.5).astype(np.uint16)

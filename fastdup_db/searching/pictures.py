@@ -39,7 +39,7 @@ def of_queries(filename: Any, image: Any, *, spec: WorkSpec) -> Named:
     list where filename is a list. Raises `BadArgument` for another form, `ImageError` for an image that cannot be read.
     """
     names, forms = _paired(filename, image)
-    tasks = [(Task(i, Reference(_place(name))), form) for i, (name, form) in enumerate(zip(names, forms, strict=True))]
+    tasks = [(Task(i, _reference(name, form)), form) for i, (name, form) in enumerate(zip(names, forms, strict=True))]
     if all(_is_path(form) for form in forms):
         found = local.run((task for task, _ in tasks), spec, worker=worker(spec), threads=min(len(tasks), 16) or 1)
     else:
@@ -96,7 +96,7 @@ def _load(form: Any, reference: Reference) -> Load:
     from PIL import Image
 
     if _is_path(form):
-        return partial(sources.load, Reference(_place(form)))
+        return partial(sources.load, _reference(reference.filename, form))
     if isinstance(form, bytes | bytearray | memoryview):
         return partial(bytes, form)
     pixels = _of_pil(form) if isinstance(form, Image.Image) else form
@@ -130,9 +130,12 @@ def _stacked(results: Iterable[BatchResult], spec: WorkSpec) -> np.ndarray:
     return np.empty((0, spec.dimension or 0), np.float32)
 
 
-def _place(name: Any) -> str:
-    place = os.fspath(name)
-    return place if "://" in place else os.path.abspath(os.path.expanduser(place))
+def _reference(name: str, form: Any) -> Reference:
+    """Of a path, where it leads to, also to what `annotations` names in an archive or a video."""
+    if not _is_path(form):
+        return Reference(name)
+    place = os.fspath(form)
+    return sources.named(place if "://" in place else os.path.abspath(os.path.expanduser(place)))
 
 
 def _is_path(form: Any) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fastdup_db.errors import BadInput
 from fastdup_db.sources import kinds
-from fastdup_db.sources.inputs import ALLOWED, InputDir, candidates, guarded
+from fastdup_db.sources.inputs import ALLOWED, InputDir, candidates, guarded, plain
 from fastdup_db.sources.options import ListingOptions
 
 _REMOTE_NAMES = 1000
@@ -42,6 +42,7 @@ def check_input(
 def _check_work_dir(input_dir: object, work_dir: str) -> None:
     if os.path.exists(work_dir) and not os.path.isdir(work_dir):
         raise BadInput(f"work_dir {work_dir!r} is a file; give a folder that exists or may be created")
+    input_dir = plain(input_dir)
     named = input_dir if isinstance(input_dir, Sequence) and not isinstance(input_dir, str) else [input_dir]
     paths = (os.fspath(item) for item in named if isinstance(item, str | Path))
     own = os.path.realpath(work_dir)

@@ -158,12 +158,12 @@ def read_manifest(manifest: str | os.PathLike[str]) -> Iterator[Copied]:
         yield Copied(**json.loads(line))
 
 
-def s3_folder_exists_and_not_empty(path: str) -> bool:
+def s3_folder_exists_and_not_empty(s3_path: str) -> bool:
     """True when at least one object lies under `s3://bucket/prefix` or `minio://alias/bucket/prefix`.
 
     Raises `BadInput` (no such bucket, no such form of path) or `RemoteError` (refused, no answer).
     """
-    return objects.folder_exists(path)
+    return objects.folder_exists(s3_path)
 
 
 def upload_folder(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import stat
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -17,10 +18,17 @@ MAX_ENCODED_BYTES = 1 << 29
 
 _URL = "file://"
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
+_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
+_LITERAL = re.compile(r"\\(?=x[0-9a-f]{2})")
 
 
 def shown(path: str) -> str:
-    """A path as it can be stored and printed: bytes that are no UTF-8 appear as `\\xNN`."""
+    """A path as it can be stored and printed: bytes that are no UTF-8 appear as `\\xNN`.
+
+    A backslash that happens to begin such a sequence appears as `\\x5c`, so that no two paths are shown alike.
+    """
+    if "\\x" in path:
+        path = _LITERAL.sub(r"\\x5c", path)
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -28,8 +36,13 @@ def shown(path: str) -> str:
     return path
 
 
+def shown_path(name: str) -> str:
+    """The path that `shown` was given."""
+    return os.fsdecode(_ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), os.fsencode(name)))
+
+
 def stored(path: str) -> str:
-    """A path as text that leads back to it: itself when it is UTF-8, else a percent-encoded `file://` URL."""
+    """A path as text that leads back to it: itself when it is shown as it is, else a percent-encoded `file://` URL."""
     return path if shown(path) == path else _URL + quote_from_bytes(os.fsencode(path))
 
 
@@ -41,7 +54,7 @@ def opened_by(text: str) -> str:
 def reference(path: str) -> Reference:
     """The reference of a local file at an absolute path; one that is gone or no regular file carries its code.
 
-    A name that is not UTF-8 is shown with `\\xNN`; `member` then holds what `opened_by` turns into the true path.
+    Where the name is shown with `\\xNN`, `member` holds what `opened_by` turns into the true path.
     """
     name, text = shown(path), stored(path)
     member = text if text != name else ""

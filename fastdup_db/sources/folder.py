@@ -64,9 +64,17 @@ def _names(folder: str, *, sort: bool) -> list[str]:
             name = entry.name
             if kind_of(name) in WALKED and not is_junk(name):
                 # a folder may be called x.jpg; the type comes from the directory itself and costs no stat
-                names.append(name + os.sep if entry.is_dir() else name)
-            elif name != JUNK_FOLDER and entry.is_dir():
+                names.append(name + os.sep if _is_folder(entry) else name)
+            elif name != JUNK_FOLDER and _is_folder(entry):
                 names.append(name + os.sep)
     if sort:
         names.sort()
     return names
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """False also for what cannot be told: a link to itself, or into a folder that is closed to us."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, islice, tee
+from typing import Any
 
 from fastdup_db import errors
 from fastdup_db.errors import BadInput
@@ -65,10 +66,9 @@ def listing(input_dir: InputDir, *, options: ListingOptions | None = None) -> It
 
 def candidates(input_dir: InputDir, *, options: ListingOptions) -> Iterator[Candidate]:
     """Names only, in listing order. Raises `BadInput` at once when the input is of no allowed form."""
+    input_dir = plain(input_dir)
     if isinstance(input_dir, str | os.PathLike):
         return _of_one(os.fspath(input_dir), options=options)
-    if hasattr(input_dir, "tolist"):  # a column of a frame, an array
-        input_dir = input_dir.tolist()
     if not isinstance(input_dir, Sequence) or isinstance(input_dir, bytes | bytearray):
         raise BadInput(f"input_dir of type {type(input_dir).__name__} is not allowed; give {ALLOWED}")
     wrong = next((item for item in input_dir if not isinstance(item, str | os.PathLike)), None)
@@ -78,6 +78,11 @@ def candidates(input_dir: InputDir, *, options: ListingOptions) -> Iterator[Cand
         raise BadInput(f"input_dir is an empty list; give {ALLOWED}")
     names = (os.fspath(item) for item in input_dir)
     return _of_list((n if kinds.is_remote(n) else os.path.abspath(n) for n in names), options=options)
+
+
+def plain(input_dir: Any) -> Any:
+    """A column of a frame or an array as the list of its values; anything else as it is."""
+    return input_dir.tolist() if hasattr(input_dir, "tolist") else input_dir
 
 
 def _of_one(name: str, *, options: ListingOptions) -> Iterator[Candidate]:
@@ -121,6 +126,10 @@ def _walked(path: str, *, options: ListingOptions, split: str = "") -> Iterator[
 def _of_list_file(path: str, *, options: ListingOptions) -> Iterator[Candidate]:
     if next(listfile.rows(path), None) is None:
         raise BadInput(f"list file {path!r} holds no names; it wants one path a row")
+    if not any(kinds.is_remote(name) or listfile.exists(name) for name in _rows(path)):
+        first = listfile.stripped(next(listfile.rows(path)))
+        where = "" if os.path.isabs(first) else f" (looked for in {os.path.dirname(path)} and in {os.getcwd()})"
+        raise BadInput(f"nothing that the list file {path!r} names exists; its first name is {first!r}{where}")
     return _of_list(_rows(path), options=options)
 
 
@@ -165,9 +174,10 @@ def _of_remote(uri: str, *, options: ListingOptions, split: str = "") -> Iterato
     if kind == kinds.YAML:
         raise BadInput(f"{uri}: a YOLO yaml in a bucket is not supported; copy it and its labels first")
     if kind == kinds.LIST:
-        rows = listfile.rows(uri, text=objects.read(uri).decode("utf-8-sig", "surrogateescape"))
+        rows = listfile.rows(uri, text=listfile.decoded(objects.read(uri)))
         folder = uri.rpartition("/")[0]
-        names = (row.strip() if kinds.is_remote(row.strip()) else f"{folder}/{row.strip()}" for row in rows)
+        bare = (listfile.stripped(row) for row in rows)
+        names = (name if kinds.is_remote(name) else f"{folder}/{name}" for name in bare)
         return _of_list(names, options=options, split=split)
     if kind != kinds.OTHER and objects.exists(uri):
         return iter([Candidate(uri, kind, root=uri.rpartition("/")[0], split=split)])

@@ -2,44 +2,62 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from fastdup_db.sources.kinds import is_remote
 
 HEADER = "filename"
+_SEPARATORS = ",;\t"
 _SNIFFED_BYTES = 4096
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def rows(path: str, *, text: str | None = None) -> Iterator[str]:
     """The entries of a list file, in its order, streamed; blank lines are passed over.
 
-    Text: each line is one name, taken as it stands (spaces, commas and quotes belong to it). CSV: the same, but a
-    line in double quotes is unquoted; when the first row has a column `filename`, that column of a proper CSV (quoted
-    fields may hold commas and newlines). Bytes that are no UTF-8 survive as surrogate escapes.
+    Text: each line is one name, taken as it stands (spaces, commas and quotes belong to it; but see `resolve`). CSV:
+    the same, but a line in double quotes is unquoted; when the first row has a column `filename`, in any case, that
+    column of a proper CSV separated by commas, semicolons or tabs (quoted fields may hold these, and newlines).
+    UTF-8, or UTF-16 with its byte order mark; bytes that are no UTF-8 survive as surrogate escapes.
 
     text: the content, when it came from elsewhere (a bucket). Raises OSError when the file cannot be read.
     """
     if text is not None:
         yield from _rows(io.StringIO(text, newline=""), is_csv=path.lower().endswith(".csv"))
         return
-    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    with open(path, "rb") as data:
+        encoding, on_error = _encoding(data.read(2))
+    with open(path, encoding=encoding, errors=on_error, newline="") as file:
         yield from _rows(file, is_csv=path.lower().endswith(".csv"))
+
+
+def decoded(data: bytes) -> str:
+    """The text of a whole list file."""
+    encoding, on_error = _encoding(data[:2])
+    return data.decode(encoding, on_error)
 
 
 def _rows(file: TextIO, *, is_csv: bool) -> Iterator[str]:
     if is_csv:
         first = file.readline()
-        header = [field.strip() for field in next(csv.reader([first]), [])]
-        if HEADER in header:
-            column = header.index(HEADER)
-            yield from (row[column] for row in csv.reader(file) if len(row) > column and row[column].strip())
-            return
-        file.seek(0)
-    for line in file:
+        for separator in _SEPARATORS:
+            header = [field.strip().lower() for field in next(csv.reader([first], delimiter=separator), [])]
+            if HEADER in header:
+                column = header.index(HEADER)
+                fields = csv.reader(file, delimiter=separator)
+                yield from (row[column] for row in fields if len(row) > column and row[column].strip())
+                return
+        yield from _lines([first], is_csv=True)
+    yield from _lines(file, is_csv=is_csv)
+
+
+def _lines(lines: Iterable[str], *, is_csv: bool) -> Iterator[str]:
+    for line in lines:
         name = line.rstrip("\r\n")
         if not name.strip():
             continue
@@ -51,28 +69,43 @@ def _rows(file: TextIO, *, is_csv: bool) -> Iterator[str]:
 def resolve(name: str, *, folder: str) -> str:
     """The absolute path an entry means: as it is, else beside the list file, else under the current directory.
 
-    An entry with stray blanks around it means the name without them, unless a file with the blanks exists.
+    An entry with blanks or double quotes around it means the name without them, unless a file with them exists.
     """
-    if is_remote(name.strip()):
-        return name.strip()
-    places = (folder, "") if not os.path.isabs(name.strip()) else ("",)
-    for place in places:
-        for spelling in (name, name.strip()):
+    bare = stripped(name)
+    if is_remote(bare):
+        return bare
+    for place in ("",) if os.path.isabs(bare) else (folder, ""):
+        for spelling in (name, name.strip(), bare):
             path = os.path.join(place, spelling)
-            if _exists(path):
+            if exists(path):
                 return os.path.abspath(path)
-    return os.path.abspath(name.strip())
+    return os.path.abspath(bare)
+
+
+def stripped(name: str) -> str:
+    """An entry without the blanks and the double quotes around it."""
+    name = name.strip()
+    return name[1:-1].strip() if len(name) > 2 and name[0] == name[-1] == '"' else name
 
 
 def looks_like_text(path: str) -> bool:
-    """True when the file's beginning holds no NUL byte and is not empty: what a list file looks like, and no image."""
+    """True when the file's beginning holds no NUL byte and is not empty: what a list file looks like, and no image.
+
+    UTF-16, which holds many, is told by its byte order mark.
+    """
     with open(path, "rb") as file:
         head = file.read(_SNIFFED_BYTES)
-    return bool(head.strip()) and b"\0" not in head
+    return head.startswith(_UTF16) or (bool(head.strip()) and b"\0" not in head)
 
 
-def _exists(path: str) -> bool:
+def exists(path: str) -> bool:
+    """Whether anything lies at a path, a broken link included."""
     try:
         return os.path.lexists(path)
     except ValueError:
         return False
+
+
+def _encoding(head: bytes) -> tuple[str, str]:
+    """`(encoding, what is done about bytes that are none)` by the first two bytes."""
+    return ("utf-16", "replace") if head in _UTF16 else ("utf-8-sig", "surrogateescape")

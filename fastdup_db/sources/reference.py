@@ -20,7 +20,8 @@ class Reference:
 
     filename: the name users see and join on: an absolute path, `s3://bucket/key`, `/dir/a.tar/inner/name.jpg`,
         `/dir/v.mp4#t=12.000`. Unique within a collection unless the user listed a name twice.
-        Bytes that are no UTF-8 are shown as `\\xNN`; `container` or `member` then holds the true path as a URL.
+        Bytes that are no UTF-8 are shown as `\\xNN`, and the backslash of a name that holds such a sequence itself
+        as `\\x5c`; `container` or `member` then holds the true path as a URL.
     container: path or URL of the archive or video it lies in; empty for a plain file.
     member: its name inside the archive; `keyframe` for a frame that was listed as one.
     offset: where the member's bytes begin in the tar (compressed or not: in the uncompressed stream), where its header
