@@ -109,7 +109,8 @@ class Fastdup(FastdupController):
         Returns:
             `component_id, index, filename, keep` (bool), `keep_index, keep_filename`, `similarity` (to the kept image,
             NaN where they are no neighbours), and what the rules look at: `img_w, img_h, pixels, file_size` (bytes),
-            `bits_per_pixel, sharpness, taken_at, truncated`. One row per member of a group, the kept one first.
+            `bits_per_pixel, sharpness, taken_at, truncated`. One row per member of a group, the kept one first. A file
+            that is missing, or has another size or time than the run saw, is kept only where its whole group is so.
 
         Raises:
             BadArgument: for a run on boxes, which are no files.
@@ -132,14 +133,18 @@ class Fastdup(FastdupController):
 
         Args:
             plan: a frame of `dedup()`, any frame with `filename` (rows with a true `keep` stay), or a list of names as
-                `annotations()` has them. A name that is not in the run's input is refused, and nothing is touched.
+                `annotations()` has them. A name that is not in the run's input is refused, and nothing is touched; so
+                is a frame of `dedup()` from before the last run.
             how: 'quarantine' moves them into `folder`, 'delete' removes them for good.
-            folder: of the quarantine, new; `quarantine/<number>` in the work_dir by default. Its manifest is on disk
-                before the first file moves: a killed clean-up is finished by `resume_clean` or taken back by `undo`.
+            folder: of the quarantine, new or empty; `quarantine/<number>` in the work_dir by default. Its manifest is
+                on disk before the first file moves: a killed clean-up is finished by `resume_clean` or taken back by
+                `undo`.
 
         Returns:
             `filename, status, target`. A file is left alone, and its status says why, where it is missing, has changed
-            since the run, or is one of the kept images under another name. `attrs['folder']` is the quarantine.
+            since the run, is one of the kept images under another name, or where the plan names a file to keep in its
+            place (`keep_filename`, else the rows of its `component_id` with a true `keep`) and that is missing, has
+            changed or is to go as well. Kept files in a bucket are not looked at. `attrs['folder']` is the quarantine.
         """
         return tidying.clean(self.work_dir, plan, how=how, folder=folder, dry_run=dry_run)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from fastdup_db.cleaning import cleaner
+from fastdup_db.cleaning import cleaner, manifest
 from fastdup_db.cleaning.cleaner import Known, Step
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.sources.files import opened_by
@@ -26,6 +25,8 @@ GROUPS = ("components", "duplicates", "exact")
 HOWS = ("delete", "quarantine")
 QUARANTINE = "quarantine"
 _COLUMNS = ("filename", "status", "target")
+_RUN = "run"  # of a plan's attrs
+_NEVER = -1  # the size and time of no file
 
 
 def keep_one(db: Database, *, keep: str, groups: str) -> pd.DataFrame:
@@ -36,31 +37,78 @@ def keep_one(db: Database, *, keep: str, groups: str) -> pd.DataFrame:
         raise one_of("groups", groups, GROUPS)
     db.execute(f"dedup/choose_{groups}")
     db.execute("dedup/choose_members")
+    _mark_changed(db)
     db.execute(f"dedup/{keep}")
-    return db.frame("dedup/rows")
+    frame = db.frame("dedup/rows")
+    frame.attrs[_RUN] = _run(db)
+    return frame
 
 
-def going(plan: pd.DataFrame | Sequence[str]) -> list[str]:
+def _mark_changed(db: Database) -> None:
+    """Tell the rules which files are missing or changed since the run: one look at each member of a group."""
+    looked_at = _looked_at(db)
+    rows = db.arrow("dedup/member_files").to_pylist()
+    changed = [row["index"] for row in rows if cleaner.look_at(_known(row, looked_at=looked_at)) is None]
+    if changed:
+        db.execute("dedup/mark_changed", ids=changed)
+
+
+def going(plan: pd.DataFrame | Sequence[str]) -> dict[str, list[str]]:
     """The file names that a plan takes away: the rows of a frame whose `keep` is False, or all names.
 
-    Raises BadArgument for a frame without `filename`, or one that keeps and drops the same file.
+    With each the names of which one must be there when it goes: its `keep_filename`; where there is none, or that goes
+    itself, the rows of its `component_id` that stay. Empty where the plan names no such file.
+    Raises BadArgument for what is no plan, a frame without `filename`, or one that keeps and drops the same file.
     """
     import pandas as pd
 
     if not isinstance(plan, pd.DataFrame):
-        if isinstance(plan, str):
-            raise BadArgument("a plan is a frame or a list of file names, not one name")
-        return [os.fspath(name) for name in plan]
+        return {name: [] for name in _names(plan)}
     if "filename" not in plan.columns:
         raise BadArgument(f"a plan needs the column 'filename'; it has {', '.join(map(str, plan.columns))}")
-    if "keep" not in plan.columns:
-        return plan["filename"].astype(str).tolist()
-    keep = plan["keep"].astype(bool)
-    gone = list(dict.fromkeys(plan.loc[~keep, "filename"].astype(str)))
-    both = sorted(set(gone) & set(plan.loc[keep, "filename"].astype(str)))
+    keep = plan["keep"].astype(bool) if "keep" in plan.columns else pd.Series(False, index=plan.index)
+    kept, gone = plan[keep.to_numpy()], plan[~keep.to_numpy()]
+    names = gone["filename"].astype(str).tolist()
+    leaving = set(names)
+    both = sorted(leaving & set(kept["filename"].astype(str)))
     if both:
         raise BadArgument(f"the plan keeps and takes away {both[0]!r}")
-    return gone
+    nobody = [None] * len(gone)
+    keepers = gone["keep_filename"] if "keep_filename" in gone.columns else nobody
+    components = gone["component_id"] if "component_id" in gone.columns else nobody
+    staying: dict[Any, list[str]] = {}
+    if "component_id" in kept.columns:
+        for component, name in zip(kept["component_id"], kept["filename"].astype(str), strict=True):
+            staying.setdefault(component, []).append(name)
+    found: dict[str, list[str]] = {}
+    for name, keeper, component in zip(names, keepers, components, strict=True):
+        named = [str(keeper)] if pd.notna(keeper) else []
+        others = staying.get(component, [])
+        found.setdefault(name, others if others and not set(named) - leaving else named)
+    return found
+
+
+def _sizes(plan: pd.DataFrame | Sequence[str]) -> dict[str, int]:
+    """The sizes (bytes) that a frame of `dedup()` says its files had, which a later run may have seen change."""
+    import pandas as pd
+
+    if not isinstance(plan, pd.DataFrame) or not {"keep_filename", "file_size"} <= set(plan.columns):
+        return {}
+    known = plan[plan["file_size"].notna()]
+    return dict(zip(known["filename"].astype(str), known["file_size"].astype(int), strict=True))
+
+
+def _names(plan: object) -> list[str]:
+    allowed = "a plan is a frame with the column 'filename', as dedup() returns it, or a list of file names"
+    if isinstance(plan, str | bytes):
+        raise BadArgument(f"{allowed}, not one name")
+    try:
+        names = [os.fspath(name) for name in plan]  # type: ignore[attr-defined]
+    except TypeError as exc:
+        raise BadArgument(f"{allowed}; it is {type(plan).__name__}: {exc}") from exc
+    if not all(isinstance(name, str) for name in names):
+        raise BadArgument(f"{allowed}, as text")
+    return names
 
 
 def clean(work_dir: Path, plan: pd.DataFrame | Sequence[str], *, how: str, folder: Any, dry_run: bool) -> pd.DataFrame:
@@ -68,9 +116,12 @@ def clean(work_dir: Path, plan: pd.DataFrame | Sequence[str], *, how: str, folde
     if how not in HOWS:
         raise one_of("how", how, HOWS)
     names = going(plan)
-    with duck.connect(work_dir) as db:
-        steps = _steps(db, names)
     target = Path(folder) if folder is not None else next_folder(work_dir)
+    manifest.check_new(target)
+    with duck.connect(work_dir) as db:
+        if getattr(plan, "attrs", {}).get(_RUN, _run(db)) != _run(db):
+            raise BadArgument("the plan was made before the last run; call dedup() again; nothing was touched")
+        steps = _steps(db, names, sizes=_sizes(plan))
     if not dry_run and any(step.status == cleaner.PLANNED for step in steps):
         steps = (cleaner.quarantine if how == "quarantine" else cleaner.delete)(steps, folder=target)
     return frame(steps, folder=target)
@@ -80,8 +131,8 @@ def frame(steps: Sequence[Step], *, folder: Path) -> pd.DataFrame:
     """`filename, status, target`, one row per step; `attrs['folder']` is what `undo` takes."""
     import pandas as pd
 
-    rows = pd.DataFrame([asdict(step) for step in steps], columns=[*_COLUMNS, "path", "size", "mtime_ns"])
-    rows = rows[list(_COLUMNS)].astype(object)
+    said = [(step.filename, step.status, step.target) for step in steps]
+    rows = pd.DataFrame(said, columns=list(_COLUMNS)).astype(object)
     rows.attrs["folder"] = str(folder)
     return rows
 
@@ -104,36 +155,77 @@ def _numbers(work_dir: Path) -> list[int]:
     return [int(p.name) for p in base.iterdir() if p.name.isdigit()] if base.is_dir() else []
 
 
-def _steps(db: Database, names: Sequence[str]) -> list[Step]:
-    """The plan for names of the listing. Raises BadArgument where one is not in it, or is no plain file."""
-    wanted = pa.table({"filename": pa.array(dict.fromkeys(names), pa.string())})
-    found = db.arrow("cleaning/known_files", wanted=wanted).to_pylist()
-    known = {row["filename"]: row for row in found}
-    strange = [name for name in names if name not in known]
+def _steps(db: Database, going: Mapping[str, Sequence[str]], *, sizes: Mapping[str, int]) -> list[Step]:
+    """The plan for names of the listing; `sizes` as in `_known`.
+
+    Raises BadArgument where one is not in it, or is no plain file.
+    """
+    names = list(going)
+    wanted = pa.table({"filename": pa.array(names, pa.string())})
+    found = {row["filename"]: row for row in db.arrow("cleaning/known_files", wanted=wanted).to_pylist()}
+    strange = [name for name in names if name not in found]
     if strange:
         raise BadArgument(
             f"{len(strange)} of {len(names)} files are not in the input of this run, first {strange[0]!r}; "
             "nothing was touched"
         )
-    bound = [row["filename"] for row in found if not row["is_plain"]]
+    bound = [name for name, row in found.items() if not row["is_plain"]]
     if bound:
         raise BadArgument(
             f"{len(bound)} of {len(names)} images lie in an archive, a video or a bucket, first {bound[0]!r}; "
             "only files of this machine can be taken away; nothing was touched"
         )
-    last = db.row("run/current") or {}
     twins = db.arrow("cleaning/kept_twins", wanted=wanted).column("opened_by").to_pylist()
-    looked_at = last.get("data_type") != "embedding"
-    return cleaner.plan(_known(known, names, looked_at=looked_at), kept=map(opened_by, twins))
+    looked_at = _looked_at(db)
+    keepers = _keepers(db, going, sizes=sizes, looked_at=looked_at)
+    planned = (_known(found[name], looked_at=looked_at, sizes=sizes, keeper=keepers.get(name)) for name in names)
+    return cleaner.plan(planned, kept=map(opened_by, twins))
 
 
-def _known(rows: dict[str, dict[str, Any]], names: Sequence[str], *, looked_at: bool) -> Iterator[Known]:
-    for name in dict.fromkeys(names):
-        row = rows[name]
-        was_file = looked_at and row["version"].isdigit()
-        yield Known(
-            filename=name,
-            path=opened_by(row["opened_by"]),
-            size=row["file_size"] if was_file else None,
-            mtime_ns=int(row["version"]) if was_file else None,
-        )
+def _keepers(
+    db: Database, going: Mapping[str, Sequence[str]], *, sizes: Mapping[str, int], looked_at: bool
+) -> dict[str, Known]:
+    """For each name the file that must stay for it: the first that is whole, or else the first.
+
+    Nothing for names without one, or whose keeper lies in a bucket: that is not looked at.
+    """
+    groups = {id(names): names for names in going.values() if names}
+    wanted = pa.table({"filename": pa.array({name for names in groups.values() for name in names}, pa.string())})
+    found = {row["filename"]: row for row in db.arrow("cleaning/known_files", wanted=wanted).to_pylist()}
+    chosen: dict[int, Known] = {}
+    for key, names in groups.items():
+        if any(name in found and not found[name]["is_plain"] for name in names):
+            continue
+        known = [
+            _known(found[name], looked_at=looked_at, sizes=sizes)
+            if name in found
+            else Known(name, name, _NEVER, _NEVER)
+            for name in names
+        ]
+        chosen[key] = next((one for one in known if len(known) > 1 and cleaner.look_at(one)), known[0])
+    return {name: chosen[id(names)] for name, names in going.items() if id(names) in chosen}
+
+
+def _known(
+    row: Mapping[str, Any], *, looked_at: bool, sizes: Mapping[str, int] | None = None, keeper: Known | None = None
+) -> Known:
+    """A row of cleaning/known_files or dedup/member_files. sizes: in bytes by file name, where a plan says them."""
+    was_file = looked_at and row["version"].isdigit()
+    return Known(
+        filename=row["filename"],
+        path=opened_by(row["opened_by"]),
+        size=(sizes or {}).get(row["filename"], row["file_size"]) if was_file else None,
+        mtime_ns=int(row["version"]) if was_file else None,
+        keeper=keeper,
+    )
+
+
+def _looked_at(db: Database) -> bool:
+    """Whether the last run saw the files themselves, not only vectors of the user's."""
+    return bool((db.row("run/current") or {}).get("data_type") != "embedding")
+
+
+def _run(db: Database) -> str:
+    """What tells the state of a work_dir that a plan was made in."""
+    last = db.row("run/current") or {}
+    return f"{last.get('run_id')} {last.get('started_at')}"

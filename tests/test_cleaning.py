@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -257,3 +259,52 @@ def test_a_manifest_that_leads_outside_is_refused(one: Known, tmp_path):
         cleaner.undo(tmp_path / "q")
     with pytest.raises(BadArgument, match="no clean-up"):
         cleaner.undo(tmp_path / "nothing")
+
+
+@pytest.fixture
+def pair(one: Known, tmp_path: Path) -> Known:
+    """`one`, with a file to keep in its place."""
+    path = tmp_path / "in" / "kept.jpg"
+    path.write_bytes(b"better")
+    status = path.stat()
+    return replace(one, keeper=Known("kept.jpg", str(path), status.st_size, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("do", [cleaner.quarantine, cleaner.delete])
+def test_a_killed_clean_up_goes_on_only_while_the_keeper_is_there(pair: Known, tmp_path, do):
+    steps = cleaner.plan([pair])
+    assert [step.status for step in steps] == [cleaner.PLANNED]
+    _killed(lambda: do(steps, folder=tmp_path / "q"), at=4, still=False)  # after the manifest, before the file
+    assert (tmp_path / "q" / manifest.NAME).exists() and Path(pair.path).exists()
+    Path(pair.keeper.path).unlink()
+    assert [step.status for step in cleaner.resume(tmp_path / "q")] == [cleaner.UNKEPT]
+    assert Path(pair.path).exists()
+    Path(pair.keeper.path).write_bytes(b"better")
+    os.utime(pair.keeper.path, ns=(pair.keeper.mtime_ns, pair.keeper.mtime_ns))
+    cleaner.resume(tmp_path / "q")
+    assert not Path(pair.path).exists()
+
+
+def test_a_keeper_that_goes_or_leads_to_what_goes_keeps_nothing(pair: Known, tmp_path):
+    steps = cleaner.plan([pair, pair.keeper])
+    assert [step.status for step in steps] == [cleaner.UNKEPT, cleaner.PLANNED]
+    (tmp_path / "link.jpg").symlink_to(pair.path)
+    for keeper in (tmp_path / "link.jpg", pair.path):
+        (step,) = cleaner.plan([replace(pair, keeper=Known("kept", str(keeper), pair.size, pair.mtime_ns))])
+        assert step.status == cleaner.UNKEPT
+
+
+def test_an_empty_file_keeps_nothing(pair: Known):
+    Path(pair.keeper.path).write_bytes(b"")
+    (step,) = cleaner.plan([replace(pair, keeper=Known("kept", pair.keeper.path))])
+    assert step.status == cleaner.UNKEPT
+
+
+def test_a_manifest_of_before_keepers_is_read(one: Known, tmp_path):
+    cleaner.quarantine(cleaner.plan([one]), folder=tmp_path / "q")
+    path = tmp_path / "q" / manifest.NAME
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    old = [{name: value for name, value in line.items() if not name.startswith("kept")} for line in lines]
+    path.write_text("".join(json.dumps(line) + "\n" for line in old))
+    cleaner.undo(tmp_path / "q")
+    assert Path(one.path).exists()

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -208,3 +209,169 @@ def test_from_the_command_line(own, tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         cli.main()
     assert "Dataset contains 15 images" in capsys.readouterr().out
+
+
+# ---- the file that is kept -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def squeezed(tmp_path) -> tuple[fastdup_db.Fastdup, Path]:
+    """Three scenes, each as a_*.jpg at quality 85 and as b_*.jpg at 97, and four that are alone; with a run."""
+    folder = tmp_path / "squeezed"
+    folder.mkdir()
+    for number in range(3):
+        for name, quality in (("a", 85), ("b", 97)):
+            path = folder / f"{name}_{number}.jpg"
+            cv2.imwrite(str(path), demo.scene(30 + number), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    for number in range(40, 44):
+        cv2.imwrite(str(folder / f"lone_{number}.png"), demo.scene(number))
+    fd = fastdup_db.create(tmp_path / "work", folder)
+    fd.run(nearest_neighbors_k=3, cc_threshold=0.95, progress=False)
+    return fd, folder
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("[ab]_*")}
+
+
+@pytest.mark.parametrize("how", ["delete", "quarantine"])
+def test_a_second_rule_without_a_new_run_leaves_the_last_copies(squeezed, how):
+    fd, folder = squeezed
+    assert _kept(fd.dedup("best")) == {"b_0.jpg", "b_1.jpg", "b_2.jpg"}
+    assert set(fd.clean(fd.dedup("first"), how=how, dry_run=False)["status"]) <= {"deleted", "moved"}
+    assert _names(folder) == {"a_0.jpg", "a_1.jpg", "a_2.jpg"}
+    again = fd.dedup("best")
+    assert _kept(again) == {"a_0.jpg", "a_1.jpg", "a_2.jpg"}, "what is gone is not kept"
+    assert fd.clean(again, how=how, dry_run=False)["status"].tolist() == ["missing"] * 3
+    assert _names(folder) == {"a_0.jpg", "a_1.jpg", "a_2.jpg"}
+
+
+def _replace(path: Path) -> None:
+    cv2.imwrite(str(path), demo.scene(99))
+
+
+def _touch(path: Path) -> None:
+    os.utime(path, ns=(1, 1))
+
+
+SPOILT = pytest.mark.parametrize("spoil", [Path.unlink, lambda p: p.write_bytes(b""), _replace, _touch])
+
+
+@SPOILT
+@pytest.mark.parametrize("how", ["delete", "quarantine"])
+def test_without_its_keeper_a_file_stays(squeezed, spoil, how):
+    fd, folder = squeezed
+    plan = fd.dedup("best")
+    spoil(folder / "b_1.jpg")
+    for dry_run in (True, False):
+        done = fd.clean(plan[~plan["keep"]], how=how, dry_run=dry_run).set_index("filename")["status"]
+        assert done[str(folder / "a_1.jpg")] == "the image to keep is missing or changed"
+    assert {"a_1.jpg", "b_0.jpg", "b_2.jpg"} == _names(folder) - {"b_1.jpg"}
+
+
+@SPOILT
+@pytest.mark.parametrize("rule", ["best", "first", "largest", "least_compressed", "oldest", "sharpest"])
+def test_no_rule_keeps_a_spoilt_file(squeezed, spoil, rule):
+    fd, folder = squeezed
+    spoil(folder / "b_0.jpg")
+    spoil(folder / "a_1.jpg")
+    assert {"a_0.jpg", "b_1.jpg"} <= _kept(fd.dedup(rule))
+
+
+def test_where_a_whole_group_is_spoilt_nothing_goes(squeezed):
+    fd, folder = squeezed
+    for path in folder.glob("[ab]_1.jpg"):
+        _touch(path)
+    plan = fd.dedup("best")
+    assert len(plan) == 6 and "b_1.jpg" in _kept(plan)
+    done = fd.clean(plan, how="delete", dry_run=False).set_index("filename")["status"]
+    assert done[str(folder / "a_1.jpg")] == "changed since the run" and len(_names(folder)) == 4
+
+
+def test_two_plans_that_take_each_others_keeper_take_nothing(squeezed):
+    fd, folder = squeezed
+    both = pd.concat([fd.dedup("first"), fd.dedup("best")])
+    done = fd.clean(both[~both["keep"]], how="delete", dry_run=False)
+    assert len(done) == 6 and done["status"].eq("the image to keep is missing or changed").all()
+    assert len(_names(folder)) == 6
+
+
+def test_a_plan_changed_by_hand_keeps_what_it_says(squeezed):
+    """Rows kept by hand stand in for the rule's; all taken out, nobody is kept, and only a list of names means that."""
+    fd, folder = squeezed
+    plan = fd.dedup("best")
+    other = plan.assign(keep=~plan["keep"])
+    (folder / "a_2.jpg").unlink()
+    assert set(fd.clean(plan.assign(keep=False))["status"]) == {"the image to keep is missing or changed", "missing"}
+    fd.clean(other, how="delete", dry_run=False)
+    assert _names(folder) == {"a_0.jpg", "a_1.jpg", "b_2.jpg"}
+    names = [str(folder / name) for name in ("a_0.jpg", "b_2.jpg")]
+    assert fd.clean(names, how="delete", dry_run=False)["status"].eq("deleted").all()
+    assert _names(folder) == {"a_1.jpg"}
+
+
+def test_a_plan_of_an_earlier_run_is_refused(squeezed, tmp_path):
+    """The keeper became another picture, and the new run knows it as such."""
+    fd, folder = squeezed
+    plan = fd.dedup("best")
+    _replace(folder / "b_0.jpg")
+    fd.run(nearest_neighbors_k=3, cc_threshold=0.95, progress=False, overwrite=False)
+    with pytest.raises(BadArgument, match="before the last run"):
+        fd.clean(plan, how="delete", dry_run=False)
+    assert len(_names(folder)) == 6
+    plan.to_csv(tmp_path / "plan.csv", index=False)
+    done = fd.clean(pd.read_csv(tmp_path / "plan.csv"), how="delete", dry_run=False).set_index("filename")["status"]
+    assert done[str(folder / "a_0.jpg")] == "the image to keep is missing or changed"
+    assert _names(folder) == {"a_0.jpg", "b_0.jpg", "b_1.jpg", "b_2.jpg"}
+
+
+def test_a_keeper_that_vanishes_during_the_clean_up_saves_the_rest(squeezed, monkeypatch):
+    from fastdup_db.cleaning import cleaner
+
+    fd, folder = squeezed
+    real = cleaner.manifest.write
+
+    def write(*arguments, **options):
+        (folder / "b_0.jpg").unlink()
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(cleaner.manifest, "write", write)
+    done = fd.clean(fd.dedup("best"), how="delete", dry_run=False).set_index("filename")["status"]
+    assert done[str(folder / "a_0.jpg")] == "the image to keep is missing or changed"
+    assert _names(folder) == {"a_0.jpg", "b_1.jpg", "b_2.jpg"}
+
+
+def test_own_vectors_keep_a_file_that_is_there(squeezed, tmp_path):
+    _, folder = squeezed
+    names = sorted(str(path) for path in folder.glob("[ab]_*"))
+    own = fastdup_db.create(tmp_path / "own", folder)
+    own.run(annotations=names, embeddings=np.tile(np.eye(3, 8, dtype=np.float32), (2, 1)), progress=False)
+    plan = own.dedup("first")
+    assert _kept(plan) == {"a_0.jpg", "a_1.jpg", "a_2.jpg"}
+    (folder / "a_0.jpg").unlink()
+    assert _kept(own.dedup("first")) == {"b_0.jpg", "a_1.jpg", "a_2.jpg"}
+    own.clean(plan, how="delete", dry_run=False)
+    assert _names(folder) == {"b_0.jpg", "a_1.jpg", "a_2.jpg"}
+
+
+@pytest.mark.parametrize("plan", [None, 3, [3], [None], b"a.jpg", [b"a.jpg"]])
+def test_what_is_no_plan_is_told(work, plan):
+    with pytest.raises(BadArgument, match=r"a frame with the column 'filename'.* or a list of file names"):
+        fastdup_db.create(work).clean(plan)
+
+
+def test_a_quarantine_is_a_new_folder(own, tmp_path):
+    fd, images = own
+    full, file, empty = tmp_path / "full", tmp_path / "file", tmp_path / "empty"
+    full.mkdir()
+    (full / "notes.txt").write_text("mine")
+    file.write_text("mine")
+    for folder in (full, file, images):
+        for dry_run in (True, False):
+            with pytest.raises(BadArgument, match="does not exist yet, or an empty one"):
+                fd.clean(fd.dedup(), folder=folder, dry_run=dry_run)
+    assert len(list(images.iterdir())) == 15 and len(list(full.iterdir())) == 1
+    empty.mkdir()
+    assert fd.clean(fd.dedup(), folder=empty, dry_run=False)["status"].eq("moved").all()
+    fd.undo(empty)
+    assert len(list(images.iterdir())) == 15

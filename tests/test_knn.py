@@ -95,6 +95,40 @@ def test_every_metric_ranks_as_scipy_does(name: str) -> None:
     assert (found[2, 0], graph.to_ids[2, 0]) == (1.0, 0)
 
 
+LARGEST = {"euclidean": 1e15, "l1": 1e34, "linf": 1e34}
+
+
+@pytest.mark.parametrize("size", [7, 1024])
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_every_metric_ranks_at_every_scale(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times a power of two, vectors keep their digits and their neighbours."""
+    from scipy.spatial.distance import cdist
+
+    monkeypatch.setattr(join.blocks, "__kwdefaults__", {"size": size})
+    matrix = np.random.default_rng(8).standard_normal((40, 16)).astype(np.float32)
+    wide = matrix.astype(np.float64)
+    if name == "jensenshannon":
+        wide = np.concatenate([np.maximum(wide, 0), np.maximum(-wide, 0)], axis=1)
+    far = cdist(wide, wide, {"l1": "cityblock", "linf": "chebyshev"}.get(name, name))
+    np.fill_diagonal(far, np.inf)
+    nearest = np.sort(far, axis=1)[:, :2]
+    for scale in (1e-30, 1e-22, 1e-20, 1e-10, 1e10, LARGEST.get(name, 6e37)):
+        power = np.float32(2.0 ** np.floor(np.log2(scale)))
+        graph = neighbors(arrays(matrix * power), k=2, metric=name)
+        assert len(graph) == 80 and (graph.to_ids != np.arange(40)[:, None]).all()
+        np.testing.assert_allclose(np.take_along_axis(far, graph.to_ids, axis=1), nearest, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(LARGEST))
+@pytest.mark.parametrize("value", [1e37, 3e38])
+def test_vectors_too_large_for_their_distance_are_refused(name: str, value: float) -> None:
+    matrix = clustered(20)
+    matrix[7, 3] = value
+    most = "1e\\+16" if name == "euclidean" else "1e\\+36"
+    with pytest.raises(BadArgument, match=f"vector 7 of a batch .* allowed .*{name}.* at most {most}"):
+        neighbors(arrays(matrix), k=2, metric=name)
+
+
 @pytest.mark.parametrize("name", sorted(METRICS))
 def test_blocks_and_threads_do_not_change_a_bit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = clustered(500, centres=4)

@@ -175,6 +175,29 @@ def test_kmeans_from_images(images, tmp_path):
         fastdup.create_kmeans_clusters_gallery(tmp_path / "nothing", tmp_path)
 
 
+@pytest.mark.parametrize("wrong", [{"num_clusters": 0}, {"num_em_iter": 0}, {"num_clusters": 2.5}])
+def test_kmeans_refuses_before_it_runs(images, tmp_path, wrong):
+    with pytest.raises(BadArgument, match="at least 1"):
+        fastdup.run_kmeans(images, tmp_path / "work", **wrong)
+    assert not (tmp_path / "work").exists()
+
+
+def test_the_bucket_question_has_fastdups_argument():
+    with pytest.raises(BadInput):
+        fastdup.s3_folder_exists_and_not_empty(s3_path="no-bucket")
+
+
+def test_a_run_that_clusters_takes_all_arguments(images, tmp_path):
+    fastdup.run(images, tmp_path, run_mode=5, high_accuracy=True, nearest_neighbors_k=3, num_images=15)
+    fd = fastdup.create(tmp_path)
+    assert fd.embeddings()[1].shape == (15, 960) and fd.config["nearest_neighbors_k"] == 3
+    assert len(pd.read_csv(tmp_path / "kmeans_assignments.csv")) == 15
+    before = (tmp_path / "kmeans_assignments.csv").read_bytes()
+    (tmp_path / "kmeans_assignments.csv").unlink()
+    fastdup.run(images, tmp_path, run_mode=6)
+    assert (tmp_path / "kmeans_assignments.csv").read_bytes() == before
+
+
 # ---- components and what goes ----------------------------------------------------------------------------------------
 
 
@@ -204,6 +227,20 @@ def test_components_go_but_for_their_first_file(own, capsys):
     assert capsys.readouterr().out.count("rm -f ") == 15 and len(list(images.iterdir())) == 21
     fastdup.delete_components(top, to_delete=[top["component_id"].iloc[0]], min_distance=0.9, how="all", dry_run=False)
     assert len(list(images.iterdir())) == 17
+
+
+def test_components_whose_first_file_is_gone_stay(own):
+    images, work = own
+    top = fastdup.find_top_components(work)
+    (images / "a_0.jpg").unlink()
+    files = fastdup.delete_components(top, min_distance=0.9, dry_run=False)
+    assert len(files) == 12 and {p.name for p in images.glob("a_*")} == {"a_1.jpg", "a_2.jpg", "a_3.jpg"}
+    labels = ["b", "b", "b", "a"]
+    frame = top.assign(label=[labels if f[0].endswith("a_0.jpg") else ["x"] * len(f) for f in top["files"]])
+    assert fastdup.delete_components_by_label(frame, 4, 0.9, dry_run=False, work_dir=work) == []
+    assert (images / "a_3.jpg").exists()
+    nothing = frame.assign(label=[[None] * len(f) for f in top["files"]])
+    assert fastdup.delete_components_by_label(nothing, 4, 0.9, work_dir=work) == [], "nothing disagrees with no label"
 
 
 def test_a_frame_of_nobodys_run_deletes_nothing(own, tmp_path):

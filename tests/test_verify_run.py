@@ -54,6 +54,12 @@ def made(photos: Path, work_dir: Path, **arguments: object) -> fastdup_db.Fastdu
     return fd
 
 
+@pytest.fixture(scope="module")
+def plain(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> fastdup_db.Fastdup:
+    """A run that nothing changes."""
+    return made(photos, tmp_path_factory.mktemp("plain"))
+
+
 def found(frame: pd.DataFrame) -> set[tuple[str, str]]:
     """The pairs, as names."""
     names = [frame[f"filename_{side}"].map(lambda f: Path(f).stem) for side in ("from", "to")]
@@ -120,11 +126,18 @@ def test_one_kind(photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"scope": "some"}, {"scope": "all", "k": 0}, {"scope": "all", "lower": 2.0}, {"scope": "off"}]
+    "arguments",
+    [
+        {"scope": "some"},
+        {"scope": "off"},
+        *({"scope": "all", "k": k} for k in (0, "a", 2.5, True)),
+        *({"scope": "all", name: value} for name in ("lower", "upper") for value in (2.0, "a", float("nan"), [0.5])),
+        {"scope": "all", "lower": 0.9, "upper": 0.3},
+    ],
 )
-def test_what_is_not_allowed_is_named(photos: Path, tmp_path: Path, arguments: dict[str, object]) -> None:
+def test_what_is_not_allowed_is_named(plain: fastdup_db.Fastdup, arguments: dict[str, object]) -> None:
     with pytest.raises(BadArgument, match="allowed"):
-        made(photos, tmp_path).verify(**arguments)  # type: ignore[arg-type]
+        plain.verify(**arguments)  # type: ignore[arg-type]
 
 
 def test_copies_that_are_no_neighbours_are_found_through_a_third(photos: Path, tmp_path: Path) -> None:
@@ -184,6 +197,36 @@ def test_an_image_that_is_gone_is_a_reason(photos: Path, tmp_path: Path) -> None
     }
     reasons = fd.sql("select distinct reason from verified where not is_duplicate order by all")["reason"].tolist()
     assert {"ERROR_CORRUPT_IMAGE", "ERROR_MISSING_FILE"} <= set(reasons)
+
+
+def test_images_that_were_out_of_reach_are_looked_at_again(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, away = tmp_path / "photos", tmp_path / "away"
+    folder.mkdir()
+    for file in photos.glob("[45]_*.jpg"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    fd = made(folder, tmp_path / "work")
+    tried = []
+    real = verifying.features.run
+
+    def counting(tasks, **options):  # type: ignore[no-untyped-def]
+        for table in real(tasks, **options):
+            tried.append(table.num_rows)
+            yield table
+
+    monkeypatch.setattr(verifying.features, "run", counting)
+    folder.rename(away)
+    for _ in range(2):
+        tried.clear()
+        assert fd.verify("all", progress=False).empty
+        assert sum(tried) == 8, "once per image and call"
+    away.rename(folder)
+    assert found(fd.verify("all", progress=False)) == planted(folder)
+    assert fd.sql("select count(*) as n from verified where reason like 'ERROR%'")["n"][0] == 0
+    tried.clear()
+    fd.verify("all", progress=False)
+    assert not tried, "what was read is not read again"
 
 
 def test_boxes_are_compared_as_pictures(tmp_path: Path) -> None:

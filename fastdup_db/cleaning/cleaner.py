@@ -19,9 +19,11 @@ from fastdup_db.errors import BadArgument
 
 PLANNED, MOVED, DELETED, RESTORED = "planned", "moved", "deleted", "restored"
 MISSING, CHANGED, NOT_A_FILE, SHARED = "missing", "changed since the run", "not a file", "is also a kept image"
+UNKEPT = "the image to keep is missing or changed"
 IN_PLACE, OCCUPIED, GONE, FAILED = "in place", "another file is there", "gone", "failed"
 STATUSES = (
-    *(PLANNED, MOVED, DELETED, RESTORED, MISSING, CHANGED, NOT_A_FILE, SHARED, IN_PLACE, OCCUPIED, GONE, FAILED),
+    *(PLANNED, MOVED, DELETED, RESTORED, MISSING, CHANGED, NOT_A_FILE, SHARED, UNKEPT),
+    *(IN_PLACE, OCCUPIED, GONE, FAILED),
 )
 
 
@@ -30,17 +32,22 @@ class Known:
     """A file of a run: what users call it, its absolute path, and its size (bytes) and time when it was listed.
 
     size and mtime_ns are None where the run did not look at the file (embeddings brought by the user).
+    keeper: the file that is kept in its place; None where the plan names none.
     """
 
     filename: str
     path: str
     size: int | None = None
     mtime_ns: int | None = None
+    keeper: Known | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One file and what is to be, or was, done with it. `target`: where it goes or went, empty if nowhere."""
+    """One file and what is to be, or was, done with it. `target`: where it goes or went, empty if nowhere.
+
+    kept: the path of the file that is kept in its place, empty if none, and what that is like.
+    """
 
     filename: str
     path: str
@@ -48,27 +55,44 @@ class Step:
     size: int = -1
     mtime_ns: int = -1
     target: str = ""
+    kept: str = ""
+    kept_size: int = -1
+    kept_mtime_ns: int = -1
 
 
 def plan(known: Iterable[Known], *, kept: Iterable[str] = ()) -> list[Step]:
     """One step per distinct file, in order: PLANNED where it can be taken away, else why not. Nothing is touched.
 
     kept: paths that stay. A planned file that is one of them under another name (a folder reached through a link, the
-    file a link points to) is SHARED: taking it away would take the kept one.
+    file a link points to) is SHARED: taking it away would take the kept one. One whose keeper is missing, changed or
+    planned to go as well is UNKEPT.
     """
+    leaving = [(files.place(one.path), one) for one in known]
     staying = {p for path in kept for p in (files.place(path), os.path.realpath(path))}
+    keepers = {one.keeper for _, one in leaving if one.keeper is not None}
+    whole = _whole(keepers, leaving={place for place, _ in leaving})
     steps: dict[str, Step] = {}
-    for one in known:
-        place = files.place(one.path)
+    for place, one in leaving:
         if place not in steps:
-            steps[place] = _looked_at(one, is_kept=place in staying)
+            steps[place] = _guarded(_looked_at(one, is_kept=place in staying), one.keeper, whole=whole)
     return list(steps.values())
+
+
+def look_at(one: Known) -> os.stat_result | None:
+    """The state of a file that is there, holds something and is as it was listed; else None."""
+    try:
+        status = os.stat(one.path)
+    except (OSError, ValueError):
+        return None
+    is_file = stat.S_ISREG(status.st_mode) and status.st_size > 0
+    return status if is_file and not _is_other(one, status) else None
 
 
 def quarantine(steps: Sequence[Step], *, folder: Path) -> list[Step]:
     """Move the planned files into `folder`/files; the manifest is on disk before the first move.
 
-    A file that cannot be moved stays and is FAILED or CHANGED. Raises BadArgument where `folder` holds a clean-up.
+    A file that cannot be moved stays and is FAILED or CHANGED; one whose keeper has gone since the plan is UNKEPT.
+    Raises BadArgument where `folder` is not new.
     """
     folder = Path(os.path.abspath(folder))
     moves = _moves(steps)
@@ -87,7 +111,10 @@ def delete(steps: Sequence[Step], *, folder: Path) -> list[Step]:
 
 
 def resume(folder: Path) -> list[Step]:
-    """Carry on a clean-up that was killed. What is done already stays done; files that changed meanwhile stay."""
+    """Carry on a clean-up that was killed. What is done already stays done; files that changed meanwhile stay.
+
+    So do files whose keeper has gone or changed meanwhile.
+    """
     folder = Path(os.path.abspath(folder))
     action, moves = manifest.read(folder)
     do = _quarantine_one if action == "quarantine" else _delete_one
@@ -116,18 +143,48 @@ def _looked_at(one: Known, *, is_kept: bool) -> Step:
     if not stat.S_ISREG(status.st_mode):
         return Step(one.filename, one.path, NOT_A_FILE)
     step = Step(one.filename, one.path, PLANNED, status.st_size, status.st_mtime_ns)
-    seen = (one.size, one.mtime_ns)
     if is_kept:
         return replace(step, status=SHARED)
-    if None not in seen and seen != (status.st_size, status.st_mtime_ns):
-        return replace(step, status=CHANGED)
-    return step
+    return replace(step, status=CHANGED) if _is_other(one, status) else step
+
+
+def _is_other(one: Known, status: os.stat_result) -> bool:
+    seen = (one.size, one.mtime_ns)
+    return None not in seen and seen != (status.st_size, status.st_mtime_ns)
+
+
+def _whole(keepers: Iterable[Known], *, leaving: set[str]) -> dict[Known, os.stat_result]:
+    """The state of the keepers that stay and are whole; one that leads to a file that goes does not stay."""
+    found = {}
+    for keeper in keepers:
+        if leaving.isdisjoint((files.place(keeper.path), os.path.realpath(keeper.path))):
+            status = look_at(keeper)
+            if status is not None:
+                found[keeper] = status
+    return found
+
+
+def _guarded(step: Step, keeper: Known | None, *, whole: dict[Known, os.stat_result]) -> Step:
+    if keeper is None or step.status != PLANNED:
+        return step
+    if keeper not in whole:
+        return replace(step, status=UNKEPT)
+    status = whole[keeper]
+    return replace(step, kept=keeper.path, kept_size=status.st_size, kept_mtime_ns=status.st_mtime_ns)
 
 
 def _moves(steps: Sequence[Step]) -> dict[str, Move]:
     planned = [step for step in steps if step.status == PLANNED]
     return {
-        step.path: Move(step.path, f"{manifest.FILES}/{number:08d}{_suffix(step.path)}", step.size, step.mtime_ns)
+        step.path: Move(
+            step.path,
+            f"{manifest.FILES}/{number:08d}{_suffix(step.path)}",
+            step.size,
+            step.mtime_ns,
+            step.kept,
+            step.kept_size,
+            step.kept_mtime_ns,
+        )
         for number, step in enumerate(planned)
     }
 
@@ -161,6 +218,8 @@ def _quarantine_one(move: Move, folder: Path) -> tuple[str, str]:
         return (MOVED, target) if files.finish(move.source, target) else (CHANGED, "")
     if not _is_unchanged(move):
         return CHANGED, ""
+    if not _is_kept(move):
+        return UNKEPT, ""
     files.move(move.source, target)
     return MOVED, target
 
@@ -170,6 +229,8 @@ def _delete_one(move: Move, folder: Path) -> tuple[str, str]:
         return DELETED, ""
     if not _is_unchanged(move):
         return CHANGED, ""
+    if not _is_kept(move):
+        return UNKEPT, ""
     os.unlink(move.source)
     return DELETED, ""
 
@@ -177,6 +238,11 @@ def _delete_one(move: Move, folder: Path) -> tuple[str, str]:
 def _is_unchanged(move: Move) -> bool:
     status = os.stat(move.source)
     return stat.S_ISREG(status.st_mode) and (status.st_size, status.st_mtime_ns) == (move.size, move.mtime_ns)
+
+
+def _is_kept(move: Move) -> bool:
+    keeper = Known(move.kept, move.kept, move.kept_size, move.kept_mtime_ns)
+    return not move.kept or look_at(keeper) is not None
 
 
 def _restored(move: Move, *, folder: Path) -> Step:

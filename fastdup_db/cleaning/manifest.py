@@ -22,22 +22,25 @@ class Move:
     """One file: its absolute path, its new name below the quarantine folder, and what it was like.
 
     size in bytes and mtime_ns as of the plan: a file that has another size or time by then is another file.
+    kept: the path of the file that is kept in its place, with the same said of it; empty where there is none.
     """
 
     source: str
     target: str
     size: int
     mtime_ns: int
+    kept: str = ""
+    kept_size: int = -1
+    kept_mtime_ns: int = -1
 
 
 def write(folder: Path, moves: Sequence[Move], *, action: str) -> Path:
-    """Write and force to disk the manifest of a new quarantine folder. Raises BadArgument where there is one already.
+    """Write and force to disk the manifest of a new quarantine folder. Raises BadArgument where `folder` is not new.
 
     JSON lines: a header, then one line per move. Names that are no UTF-8 survive, as Python's surrogates.
     """
+    check_new(folder)
     path = folder / NAME
-    if path.exists():
-        raise BadArgument(f"{folder} holds a clean-up already: resume it, undo it, or give another folder")
     (folder / FILES).mkdir(parents=True, exist_ok=True)
     header = {"version": VERSION, "action": action, "created_at": datetime.now(UTC).isoformat(), "files": len(moves)}
     part = folder / (NAME + PART)
@@ -50,6 +53,24 @@ def write(folder: Path, moves: Sequence[Move], *, action: str) -> Path:
     for made in (folder / FILES, folder, folder.parent):
         sync_folder(made)
     return path
+
+
+def check_new(folder: Path) -> None:
+    """Raises BadArgument unless there is nothing at `folder`, or an empty folder.
+
+    What a clean-up leaves that was killed before its manifest was complete counts as nothing.
+    """
+    if (folder / NAME).exists():
+        raise BadArgument(f"{folder} holds a clean-up already: resume it, undo it, or give another folder")
+    if not os.path.lexists(folder):
+        return
+    allowed = f"{folder} is not new; allowed: a folder that does not exist yet, or an empty one"
+    if not folder.is_dir():
+        raise BadArgument(allowed)
+    names = set(os.listdir(folder))
+    holds_files = FILES in names and (not (folder / FILES).is_dir() or os.listdir(folder / FILES))
+    if holds_files or names - {FILES, NAME + PART}:
+        raise BadArgument(allowed)
 
 
 def read(folder: Path) -> tuple[str, list[Move]]:

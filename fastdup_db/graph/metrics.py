@@ -24,6 +24,10 @@ Matrix = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float32]
 
 UNIT_ROUNDOFF = 2.0**-24  # of float32
+LONGEST, LARGEST = 1e16, 1e36
+"""The longest vector of the Euclidean distance, and the largest sum of absolute values of l1 and linf. Up to there the
+float32 of `closeness`, its `slack` included, is exact enough at any dimension: `slack` stays below 2^103, what the
+lowest float32 loses without becoming -inf, which stands for a vector itself."""
 PAIRS_AT_ONCE = 64
 """Pairs gathered at once by `score`: two float64 blocks of 64 x 576 are 590 KB, which stays in the second-level cache
 (2.3 microseconds a pair; 1,024 pairs at once took 15)."""
@@ -90,6 +94,36 @@ def finite(matrix: Matrix) -> Matrix:
     return flat
 
 
+def _not_longer(matrix: Matrix) -> Matrix:
+    """`finite`, and no row longer than LONGEST. Raises BadArgument."""
+    flat = finite(matrix)
+    length = np.sqrt(np.einsum("ij,ij->i", flat, flat, dtype=np.float64))
+    return _within(flat, length, metric="euclidean", size="length", most=LONGEST)
+
+
+def _not_larger(name: str) -> Callable[[Matrix], Matrix]:
+    """`finite`, and no row with a sum of absolute values above LARGEST. Raises BadArgument."""
+
+    def prepare(matrix: Matrix) -> Matrix:
+        flat = finite(matrix)
+        return _within(flat, _sums(flat), metric=name, size="sum of absolute values", most=LARGEST)
+
+    return prepare
+
+
+def _within(flat: Matrix, sizes: npt.NDArray[Any], *, metric: str, size: str, most: float) -> Matrix:
+    if sizes.max(initial=0) > most:
+        raise BadArgument(
+            f"vector {int(sizes.argmax())} of a batch has the {size} {sizes.max():.1e}; allowed for "
+            f"distance={metric!r}: at most {most:.0e}. Divide all vectors by one number, or use 'cosine'"
+        )
+    return flat
+
+
+def _sums(matrix: Matrix) -> npt.NDArray[np.float64]:
+    return np.abs(matrix).sum(axis=1, dtype=np.float64)
+
+
 def _unit(matrix: Matrix) -> Matrix:
     """Rows scaled to length 1 (zero rows stay zero), each by its own float64 length: independent of the batch."""
     flat = np.ascontiguousarray(matrix, dtype=np.float32)
@@ -131,9 +165,11 @@ def _half_squared(a: Matrix, b: Matrix) -> Matrix:
 
 
 def _half_squared_slack(a: Matrix, b: Matrix) -> float:
-    """As `_product_slack`, scaled by the largest squared length, for three terms."""
+    """As `_product_slack`, scaled by the largest squared length, for three terms; and what products may lose that are
+    too small for float32, each less than its smallest normal number."""
     longest = max((float(np.einsum("ij,ij->i", m, m).max(initial=0.0)) for m in (a, b)), default=0.0)
-    return 3 * 4 * UNIT_ROUNDOFF * (np.sqrt(a.shape[1]) + 1) * longest
+    lost = 3 * (a.shape[1] + 1) * float(np.finfo(np.float32).tiny)
+    return 3 * 4 * UNIT_ROUNDOFF * (np.sqrt(a.shape[1]) + 1) * longest + lost
 
 
 def _half_square(scores: Scores) -> Scores:
@@ -161,14 +197,30 @@ def _scipy(name: str) -> Callable[[Matrix, Matrix], Matrix]:
         with np.errstate(all="ignore"):
             far = cdist(a, b, name)
         far[np.isnan(far)] = 0
-        return -np.minimum(far, np.finfo(np.float32).max).astype(np.float32)
+        far = np.minimum(far, np.finfo(np.float32).max)
+        return -(_share(far) if name == "braycurtis" else far).astype(np.float32)
 
     return closeness
 
 
-def _scipy_slack(a: Matrix, b: Matrix) -> float:
+def _share(far: Any) -> Any:
+    """x / (1 + x): a distance without a bound, on a scale from 0 to 1, on which one slack does for all."""
+    return far / (1 + far)
+
+
+def _scaled_slack(a: Matrix, b: Matrix) -> float:
     """Both forms are float64; only the rounding to float32 is left, taken at the largest distance there can be."""
-    return 4 * UNIT_ROUNDOFF * max(float(np.abs(m).sum(axis=1).max(initial=1.0)) for m in (a, b)) * 2
+    return 4 * UNIT_ROUNDOFF * max(float(_sums(m).max(initial=1.0)) for m in (a, b)) * 2
+
+
+def _coordinate_slack(a: Matrix, b: Matrix) -> float:
+    """As `_scaled_slack`, for distances to which no coordinate adds more than 1, whatever the vectors' lengths."""
+    return 4 * UNIT_ROUNDOFF * max(a.shape[1], 1)
+
+
+def _share_slack(a: Matrix, b: Matrix) -> float:
+    """As `_scaled_slack`, for what `_share` gives."""
+    return 4 * UNIT_ROUNDOFF
 
 
 def _l1(a: Any, b: Any) -> Any:
@@ -207,17 +259,31 @@ def _same(scores: Scores) -> Scores:
     return scores
 
 
-def _flat(name: str, scipy_name: str, pairs: Callable[[Any, Any], Any]) -> Metric:
-    prepare = _signed_parts if name == "jensenshannon" else finite
-    return Metric(name, prepare, _scipy(scipy_name), _scipy_slack, pairs, _same, best=0.0, flat_only=True)
+def _shared(scores: Scores) -> Scores:
+    """`_share` of scores; that of no neighbour stays -inf."""
+    far = -scores.astype(np.float64)
+    return np.where(np.isinf(far), -np.inf, -_share(np.where(np.isinf(far), 0, far))).astype(np.float32)
+
+
+def _flat(
+    name: str,
+    scipy_name: str,
+    prepare: Callable[[Matrix], Matrix],
+    slack: Callable[[Matrix, Matrix], float],
+    pairs: Callable[[Any, Any], Any],
+    closeness_of: Callable[[Scores], Scores] = _same,
+) -> Metric:
+    return Metric(name, prepare, _scipy(scipy_name), slack, pairs, closeness_of, best=0.0, flat_only=True)
 
 
 METRICS = {
     "cosine": Metric("cosine", _unit, _product, _product_slack, _cosine, _same, best=1.0),
-    "euclidean": Metric("euclidean", finite, _half_squared, _half_squared_slack, _euclidean, _half_square, best=0.0),
-    "l1": _flat("l1", "cityblock", _l1),
-    "linf": _flat("linf", "chebyshev", _linf),
-    "canberra": _flat("canberra", "canberra", _canberra),
-    "braycurtis": _flat("braycurtis", "braycurtis", _braycurtis),
-    "jensenshannon": _flat("jensenshannon", "jensenshannon", _jensenshannon),
+    "euclidean": Metric(
+        "euclidean", _not_longer, _half_squared, _half_squared_slack, _euclidean, _half_square, best=0.0
+    ),
+    "l1": _flat("l1", "cityblock", _not_larger("l1"), _scaled_slack, _l1),
+    "linf": _flat("linf", "chebyshev", _not_larger("linf"), _scaled_slack, _linf),
+    "canberra": _flat("canberra", "canberra", finite, _coordinate_slack, _canberra),
+    "braycurtis": _flat("braycurtis", "braycurtis", finite, _share_slack, _braycurtis, _shared),
+    "jensenshannon": _flat("jensenshannon", "jensenshannon", _signed_parts, _coordinate_slack, _jensenshannon),
 }

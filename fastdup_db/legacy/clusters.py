@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def run_kmeans(
     Writes `kmeans_centroids.csv` (no header, one centre a row) and `kmeans_assignments.csv` (index, filename, cluster,
     distance: squared Euclidean, to the centre). The same images give the same clusters, whatever the machine's threads.
     """
+    check(num_clusters, num_em_iter)
     create(work_dir, input_dir or None).run(
         run_mode=1,
         verbose=verbose,
@@ -66,8 +68,7 @@ def run_kmeans_on_extracted(
     from scipy.cluster.vq import kmeans2
     from threadpoolctl import threadpool_limits
 
-    if num_clusters < 1 or num_em_iter < 1:
-        raise BadArgument(f"num_clusters={num_clusters} and num_em_iter={num_em_iter} must be at least 1")
+    check(num_clusters, num_em_iter)
     fd = Fastdup(work_dir)
     _, matrix = fd.embeddings()
     frame = fd.annotations()
@@ -83,6 +84,13 @@ def run_kmeans_on_extracted(
     assigned = pd.DataFrame({"index": ids, "filename": names, "cluster": of, "distance": distance})
     assigned.to_csv(Path(work_dir) / ASSIGNMENTS, index=False)
     return 0
+
+
+def check(num_clusters: int, num_em_iter: int) -> None:
+    """Raises BadArgument for what k-means cannot do."""
+    for name, value in (("num_clusters", num_clusters), ("num_em_iter", num_em_iter)):
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+            raise BadArgument(f"{name}={value!r}; allowed: a whole number of at least 1")
 
 
 def assignments(work_dir: str | Path, *, num_clusters: int | None = None) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ def delete_components(
 
     top_components: as `find_top_components` returns it. to_delete: ids of components, all by default. min_distance:
     only components whose least similar pair is at least that similar. how: 'one' keeps the first file of each
-    component, 'all' keeps none. verbose: print what would be done.
+    component, 'all' keeps none; a component whose first file is missing or changed is left alone. verbose: print what
+    would be done.
     work_dir: of the run, known from the frame. quarantine: a new folder to move the files to; `Fastdup.undo` moves them
     back. Without it they are deleted.
     """
@@ -40,8 +41,10 @@ def delete_components(
     chosen = top_components[top_components["distance"] >= min_distance]
     if to_delete is not None:
         chosen = chosen[chosen["component_id"].isin(list(to_delete))]
-    first = 1 if how == "one" else 0
-    files = [file for group in chosen["files"] for file in list(group)[first:]]
+    if how == "all":
+        files: Any = [file for group in chosen["files"] for file in group]
+    else:
+        files = _plan((file, group[0]) for group in map(list, chosen["files"]) for file in group[1:])
     return _act(files, _work_dir(top_components, work_dir), dry_run=dry_run, verbose=verbose, quarantine=quarantine)
 
 
@@ -60,7 +63,8 @@ def delete_components_by_label(
 
     top_components_file: a frame of `find_top_components`, or the .parquet it saved. With as many votes for several
     labels
-    the first file's of them is kept. Other arguments as in `delete_components`.
+    the first file's of them is kept. With 'majority' a component is left alone where the first file of its majority is
+    missing or changed. Other arguments as in `delete_components`.
     """
     if how not in ("majority", "all"):
         raise one_of("how", how, ("all", "majority"))
@@ -73,8 +77,12 @@ def delete_components_by_label(
         votes = members.groupby(["component_id", "label"], sort=False).size().rename("votes").reset_index()
         best = votes.sort_values("votes", ascending=False, kind="stable").drop_duplicates("component_id")
         kept = members["component_id"].map(best.set_index("component_id")["label"])
-        members = members[members["label"] != kept]
-    files = members["files"].tolist()
+        stays = (members["label"] == kept) | kept.isna()  # without any label nothing disagrees
+        keeper = members[stays].groupby("component_id")["files"].first()
+        members = members[~stays]
+        files: Any = _plan(zip(members["files"], members["component_id"].map(keeper), strict=True))
+    else:
+        files = members["files"].tolist()
     return _act(files, _work_dir(frame, work_dir), dry_run=dry_run, verbose=verbose, quarantine=quarantine)
 
 
@@ -151,21 +159,29 @@ def remove_duplicates(
     with tempfile.TemporaryDirectory(prefix="fastdup-db-") as folder:
         fd = create(work_dir or Path(folder) / "work", input_dir)
         fd.run(cc_threshold=distance, progress=False)
-        plan = fd.dedup("first")
-        files = plan.loc[~plan["keep"], "filename"].tolist()
-        return _act(files, fd.work_dir, dry_run=dry_run, verbose=verbose, quarantine=quarantine)
+        return _act(fd.dedup("first"), fd.work_dir, dry_run=dry_run, verbose=verbose, quarantine=quarantine)
+
+
+def _plan(pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """A plan of (file that goes, file that must stay for it)."""
+    return pd.DataFrame(list(pairs), columns=["filename", "keep_filename"], dtype=object)
 
 
 def _act(
-    files: list[str], work_dir: str | Path | None, *, dry_run: bool, verbose: bool, quarantine: str | Path | None
+    plan: pd.DataFrame | list[str],
+    work_dir: str | Path | None,
+    *,
+    dry_run: bool,
+    verbose: bool,
+    quarantine: str | Path | None,
 ) -> list[str]:
     """Says (`verbose`) what is to be done, does it unless dry; returns the files that go, or went."""
-    files = list(dict.fromkeys(files))
+    files = list(tidying.going(plan))
     if work_dir is None and not dry_run:
         raise BadArgument("which run do these files belong to? give work_dir: only files of its input are touched")
     if work_dir is not None:
         how = "delete" if quarantine is None else "quarantine"
-        done = tidying.clean(Path(work_dir), files, how=how, folder=quarantine, dry_run=dry_run)
+        done = tidying.clean(Path(work_dir), plan, how=how, folder=quarantine, dry_run=dry_run)
         files = done.loc[done["status"].isin(["planned", "moved", "deleted"]), "filename"].tolist()
     if verbose and dry_run:
         command = "rm -f" if quarantine is None else f"mv -t {shlex.quote(str(quarantine))}"

@@ -15,8 +15,8 @@ from fastdup_db.errors import BadArgument
 from fastdup_db.exchange import fileset
 from fastdup_db.legacy import clusters
 
-KMEANS_MODES = {5: clusters.run_kmeans, 6: clusters.run_kmeans_on_extracted}
-"""v0's run_mode 5 clusters the images, 6 the features stored by an earlier run."""
+EXTRACT, KMEANS, KMEANS_ON_EXTRACTED = 1, 5, 6
+"""v0's run_mode 1 embeds the images, 5 clusters them as well, 6 clusters the features stored by an earlier run."""
 
 
 def run(
@@ -55,10 +55,8 @@ def run(
     if version:
         sys.stdout.write(f"{fastdup_db.__version__}\n")
         return 0
-    if run_mode in KMEANS_MODES:
-        return KMEANS_MODES[run_mode](
-            input_dir, work_dir, verbose=verbose, num_threads=num_threads, num_images=num_images, model_path=model_path
-        )
+    if run_mode == KMEANS_ON_EXTRACTED:
+        return clusters.run_kmeans_on_extracted(input_dir, work_dir)
     fd = create(work_dir, input_dir or None)
     fd.run(
         test_dir=test_dir or None,
@@ -72,15 +70,17 @@ def run(
         model_path=model_path,
         nearest_neighbors_k=nearest_neighbors_k,
         d=d if model_path else None,
-        run_mode=run_mode,
+        run_mode=EXTRACT if run_mode == KMEANS else run_mode,
         min_offset=min_offset or None,
         max_offset=max_offset or None,
         nnf_mode=nnf_mode,
         nnf_param=nnf_param,
         bounding_box=bounding_box or None,
         high_accuracy=high_accuracy,
-        overwrite=not resume and run_mode < 2,
+        overwrite=not resume and run_mode in (0, EXTRACT, KMEANS),
     )
+    if run_mode == KMEANS:
+        return clusters.run_kmeans_on_extracted(input_dir, work_dir)
     fd.export(work_dir, "fastdup", names=True)
     return 0
 

@@ -1,6 +1,7 @@
 """Near-duplicates checked: candidates from the search vectors, keypoints from the images, verdicts to the database.
 
-Every stage commits as it goes: killed, it goes on with the candidates that have no verdict.
+Every stage commits as it goes: killed, it goes on with the candidates that have no verdict. Images that could not be
+read are tried again by the next check.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +82,17 @@ class Options:
     def __post_init__(self) -> None:
         if self.scope not in SCOPES:
             raise one_of("verify", self.scope, SCOPES)
-        if self.k < 1:
+        if not isinstance(self.k, Integral) or isinstance(self.k, bool) or self.k < 1:
             raise BadArgument(f"k={self.k!r}; allowed: a whole number of at least 1")
         for name, value in (("lower", self.lower), ("upper", self.upper)):
-            if value is not None and not 0 <= value <= 1:
+            if value is not None and not _is_similarity(value):
                 raise BadArgument(f"{name}={value!r}; allowed: a similarity from 0 to 1")
+        if self.lower is not None and self.upper is not None and self.lower > self.upper:
+            raise BadArgument(f"lower={self.lower!r}, upper={self.upper!r}; allowed: a lower of at most upper")
+
+
+def _is_similarity(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) <= 1
 
 
 def check(db: Database, *, vectors: VectorTable, folder: Path, options: Options) -> None:
@@ -113,6 +121,7 @@ def check(db: Database, *, vectors: VectorTable, folder: Path, options: Options)
                 db.execute("verify/insert_incoming_candidates", incoming=near, lower=lower)
         db.execute("verify/replace_candidates")
         db.execute("verify/delete_unchecked")
+        db.execute("verify/delete_unreadable")
     db.execute("verify/insert_equal", boxes=options.boxes)
     if options.scope == "auto":
         db.execute("verify/insert_similar", upper=upper)

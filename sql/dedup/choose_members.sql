@@ -1,10 +1,12 @@
 -- The members of the temp table `dedup_groups` with what the rules look at, as the temp table `dedup_members`.
--- pixels: of the image; bits_per_pixel: of the file, so the higher the less it was compressed; sharpness: blur.
+-- pixels: of the image; bits_per_pixel: of the file, so the higher the less it was compressed; sharpness: blur;
+-- is_changed: for mark_changed to say.
 create or replace temp table dedup_members as
 select
     g.component_id,
     g.id as "index",
     l.filename,
+    false as is_changed,
     coalesce(m.truncated, false) as truncated,
     i.img_w,
     i.img_h,

@@ -1,10 +1,10 @@
 -- Keep the one taken first by its EXIF date; images without a date come last, then in order of the listing.
--- Makes the temp table `dedup_places`: place 1 of each component is kept.
+-- Makes the temp table `dedup_places`: place 1 of each component is kept, a changed file only where all are.
 create or replace temp table dedup_places as
 select
     *,
     row_number() over (
         partition by component_id
-        order by taken_at nulls last, "index"
+        order by is_changed, taken_at nulls last, "index"
     ) as place
 from dedup_members

@@ -1,4 +1,5 @@
--- Candidates one of whose images cannot be read any more: no duplicate, its error code is the reason.
+-- Candidates one of whose images cannot be read now: no duplicate, its error code is the reason. The next check drops
+-- these rows (delete_unchecked) and tries again.
 insert into verified by name
 select
     c.from_id,

@@ -1,0 +1,2 @@
+-- Forget which instances could not be read: they are tried again.
+delete from keypoints where features is null
