@@ -240,6 +240,24 @@ def test_groups_are_walked_by_keyboard(vis: FastdupVisualizer, open_page: Open, 
     assert page.locator(".pane .tag").all_inner_texts() == ["a/0.png", "a/2.png"]
 
 
+def test_labels_of_verified_pairs_stand_under_their_pictures(open_page: Open, tmp_path: Path) -> None:
+    facts = rig.facts(tmp_path / "photos") | {"verified": rig.verified()}
+    page = open_page(FastdupVisualizer(rig.Rig(tmp_path / "work", facts)).duplicates_gallery())
+    places = [page.locator(f"#pair-0-1 {name}").first.bounding_box()["x"] for name in (".from", ".to")]
+    pictures = [box["x"] for box in (page.locator("#pair-0-1 .shot").nth(i).bounding_box() for i in (0, 1))]
+    assert places == pytest.approx(pictures, abs=4) and pictures[1] > pictures[0] + 50
+
+
+@pytest.mark.parametrize("width", [800, 900, 1000, 1280])
+def test_the_toolbar_keeps_its_buttons_at_the_right(
+    vis: FastdupVisualizer, open_page: Open, tmp_path: Path, width: int
+) -> None:
+    page = open_page(vis.duplicates_gallery(save_path=tmp_path), viewport={"width": width, "height": 700})
+    bar, theme, find = (page.locator(name).bounding_box() for name in (".bar", "#theme", ".find"))
+    assert theme["x"] + theme["width"] == pytest.approx(bar["x"] + bar["width"] - 24, abs=2)
+    assert theme["y"] == pytest.approx(find["y"], abs=6), "one row"
+
+
 def test_theme_can_be_chosen(vis: FastdupVisualizer, open_page: Open, tmp_path: Path) -> None:
     page = open_page(vis.outliers_gallery(save_path=tmp_path), color_scheme="dark")
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -217,6 +217,30 @@ def test_save_artifacts_writes_images_and_csv(tmp_path: Path) -> None:
     assert saved[["from_id", "to_id", "distance"]].values.tolist() == [[0, 1, 0.99]]
 
 
+def test_artifacts_without_labels_have_no_columns_of_labels(tmp_path: Path) -> None:
+    page = visualizer(tmp_path).outliers_gallery(label_col=None, save_artifacts=True, save_path=tmp_path / "out")
+    assert list(pd.read_csv(page.with_suffix(".csv"))) == ["outlier", "nearest", "distance"]
+
+
+def test_what_is_said_of_one_picture_stands_under_it(tmp_path: Path) -> None:
+    facts = rig.facts(tmp_path / "photos") | {"verified": rig.verified()}
+    vis = FastdupVisualizer(rig.Rig(tmp_path / "work", facts))
+    card = rig.cards(vis.duplicates_gallery(get_extra_col_func=lambda name: "more"))[0]
+    sides = {row.dt.get_text(): row.get("class") for row in card.select(".fields > div")}
+    assert sides == dict.fromkeys(["Distance", "Kind", "Score", "Inliers"]) | {
+        "From_Label": ["from"], "To_Label": ["to"], "extra_from": ["from"], "extra_to": ["to"],
+    }  # fmt: skip
+
+
+def test_a_blank_label_has_a_name(tmp_path: Path) -> None:
+    facts = rig.facts(tmp_path / "photos")
+    facts["user_annotations"] = facts["user_annotations"].assign(label=["", "", " ", " ", "a", "a", "a", "a"])
+    vis = FastdupVisualizer(rig.Rig(tmp_path / "work", facts))
+    titles = [card.h2.get_text() for card in rig.cards(vis.component_gallery(group_by="label"))]
+    assert titles == ["a", "(blank)", "(blank)"]
+    assert rig.fields(rig.cards(vis.duplicates_gallery())[0])["From_Label"] == "(blank)"
+
+
 def test_show_does_nothing_outside_a_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     visualizer(tmp_path).outliers_gallery(show=True)
     assert capsys.readouterr() == ("", "")
@@ -270,6 +294,12 @@ def test_report_has_summary_charts_and_every_gallery(tmp_path: Path) -> None:
     keys = [card["id"] for card in soup.select("article")]
     assert len(keys) == len(set(keys))
     assert [int(s["data-id"]) for s in soup.select("#section-duplicates .shot")] == [0, 1, 2, 3]
+    assert [int(s["data-id"]) for s in soup.select("#section-outliers .shot")] == [7]
+    assert "Showing the only outlier" in soup.select_one("#section-outliers").get_text()  # as outliers() has it
+    everything = [element["id"] for element in soup.select("[id]")]
+    assert len(everything) == len(set(everything))
+    used = re.findall(r'(?:href="|url\()#(chart-[^")]+)', page.read_text())
+    assert used and set(used) <= set(everything)
     assert "#010203" not in page.read_text()  # every colour of a chart is the theme's
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import galleries_rig as rig
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -100,7 +102,7 @@ def test_duplicates_label_col_none_shows_no_labels(vis: FastdupVisualizer) -> No
 
 
 def test_duplicates_of_an_external_frame_by_file_name(vis: FastdupVisualizer) -> None:
-    names = vis._controller.gallery_frame("rows", view="annotations", ids=[0, 3, 7])["filename"]
+    names = vis._controller.gallery_frame("rows", ids=[0, 3, 7])["filename"]
     own = pd.DataFrame({"from": [names[0], names[1]], "to": [names[2], names[0]], "distance": [0.5, 0.7]})
     assert rig.ids(vis.duplicates_gallery(external_df=own)) == [[0, 3], [0, 7]]
     with pytest.raises(BadArgument, match="not in this collection"):
@@ -307,6 +309,165 @@ def test_components_of_an_external_frame(vis: FastdupVisualizer) -> None:
 def test_wrong_arguments_say_what_is_allowed(vis: FastdupVisualizer, gallery: str, arguments: dict, told: str) -> None:
     with pytest.raises(BadArgument, match=told):
         getattr(vis, gallery)(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("gallery", "arguments", "told"),
+    [
+        (
+            "outliers_gallery",
+            {"num_images": 10**20},
+            "num_images=100000000000000000000; allowed: a whole number from 1",
+        ),
+        ("outliers_gallery", {"num_images": np.float64(3)}, "num_images=.*allowed: a whole number"),
+        ("outliers_gallery", {"max_width": -5}, "max_width=-5; allowed: a whole number"),
+        ("outliers_gallery", {"max_width": "x"}, "max_width='x'; allowed: a whole number"),
+        ("outliers_gallery", {"ascending": "down"}, "ascending='down'; allowed: True or False"),
+        ("outliers_gallery", {"how": ["one"]}, r"how=\['one'\] is unknown; allowed: all, one"),
+        ("duplicates_gallery", {"threshold": "abc"}, "threshold='abc'; allowed: a number from -1 to 1"),
+        ("duplicates_gallery", {"threshold": "0.9"}, "threshold='0.9'; allowed"),
+        ("similarity_gallery", {"threshold": float("nan")}, "threshold=nan; allowed"),
+        ("component_gallery", {"threshold": 2}, "threshold=2; allowed"),
+        ("component_gallery", {"min_items": 1.5}, "min_items=1.5; allowed"),
+        ("stats_gallery", {"label_col": ["label"]}, r"label_col=\['label'\] is unknown"),
+        ("stats_gallery", {"external_df": "x.csv"}, "external_df of type str; allowed: a DataFrame"),
+        ("stats_gallery", {"external_labels": ["cat"]}, "external_labels of type list"),
+        ("stats_gallery", {"external_labels": {"a.jpg": "cat"}}, "by id"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(
+    vis: FastdupVisualizer, gallery: str, arguments: dict, told: str
+) -> None:
+    with pytest.raises(BadArgument, match=told):
+        getattr(vis, gallery)(**arguments)
+
+
+def test_numbers_of_numpy_are_numbers(vis: FastdupVisualizer) -> None:
+    three = {"num_images": np.int64(3), "max_width": np.int32(900)}
+    assert rig.ids(vis.duplicates_gallery(**three, threshold=np.float32(0.91))) == PAIRS[:3]
+    assert rig.ids(vis.component_gallery(max_items=np.uint8(2), min_items=np.int16(3))) == [[0, 1]]
+    assert rig.ids(vis.stats_gallery(num_images=np.int8(1), ascending=np.False_)) == [[2]]
+    assert "900px" in vis.duplicates_gallery(**three).read_text()
+
+
+def test_a_threshold_below_that_of_the_run_shows_more(vis: FastdupVisualizer) -> None:
+    low = [*PAIRS, [0, 7], [0, 4], [4, 7]]
+    assert rig.ids(vis.duplicates_gallery(threshold=0.05, verified=False)) == low
+    assert rig.ids(vis.duplicates_gallery(threshold=0.12, verified=False)) == low[:-1]
+    assert rig.ids(vis.similarity_gallery(threshold=0.05, slice="bird")) == [[4, 6, 0]]
+    assert rig.ids(vis.similarity_gallery(slice="bird")) == [[4, 6]]
+
+
+# ---- columns and labels of one's own ----
+
+
+@pytest.fixture(scope="module")
+def likewise(tmp_path_factory: pytest.TempPathFactory) -> FastdupVisualizer:
+    """Annotations with the names of statistics, their values the other way round."""
+    folder = tmp_path_factory.mktemp("likewise")
+    facts = rig.facts(folder / "photos")
+    backwards = [-1.0, -900.0, -50.0, -300.0, -20.0, -700.0, -400.0, -1000.0]
+    names = ("blur", "mean", "min", "img_w", "img_h", "rms_contrast")
+    facts["advanced_stats"] = pd.DataFrame({"id": facts["stats"]["id"], "rms_contrast": [7, 6, 5, 4, 3, 2, 1]})
+    facts["user_annotations"] = facts["user_annotations"].assign(**dict.fromkeys(names, backwards), Contrast="loud")
+    return FastdupVisualizer(rig.Rig(folder / "work", facts))
+
+
+@pytest.mark.parametrize("metric", ["blur", "mean", "img_w", "contrast", "size", "dark"])
+def test_a_statistic_wins_over_a_column_of_its_name(
+    vis: FastdupVisualizer, likewise: FastdupVisualizer, metric: str
+) -> None:
+    assert rig.ids(likewise.stats_gallery(metric=metric)) == rig.ids(vis.stats_gallery(metric=metric))
+    if metric != "dark":
+        arguments = {"metric": metric, "ascending": True}
+        mine, theirs = (one.component_gallery(**arguments) for one in (likewise, vis))
+        assert rig.ids(mine) == rig.ids(theirs)
+        assert column(mine, metric) == column(theirs, metric)
+
+
+def test_sort_by_means_the_statistic_too(likewise: FastdupVisualizer) -> None:
+    assert rig.ids(likewise.outliers_gallery(sort_by="blur", ascending=False)) == [[7], [4]]
+    assert rig.ids(likewise.outliers_gallery(sort_by="weight")) == [[4], [7]]
+    assert rig.ids(likewise.outliers_gallery(sort_by="rms_contrast")) == [[7], [4]]
+    assert rig.ids(likewise.component_gallery(sort_by="rms_contrast")) == [[0, 1, 2, 3], [4, 6]]
+    assert rig.ids(likewise.stats_gallery(metric="rms_contrast", num_images=2)) == [[0], [1]]
+    with pytest.raises(BadArgument, match=r"metric='blur_1' is unknown; allowed: blur, "):
+        likewise.component_gallery(metric="blur_1")
+
+
+def test_a_row_has_the_statistic_and_the_column_of_its_name(likewise: FastdupVisualizer) -> None:
+    table = json.loads(rig.parsed(likewise.outliers_gallery(num_images=1)).find(id="rows").string)
+    row = dict(zip(table["columns"], table["data"][0], strict=True))
+    assert (row["index"], row["blur"], row["blur_annotated"], row["img_w"]) == (7, 1000.0, -1000.0, 100)
+    assert (row["contrast"], row["Contrast_annotated"]) == (0.4, "loud")
+    assert len({name.lower() for name in table["columns"]}) == len(table["columns"])
+
+
+def test_component_gallery_of_size(vis: FastdupVisualizer) -> None:
+    page = vis.component_gallery(metric="size")
+    assert (rig.ids(page), column(page, "size")) == ([[4, 6], [0, 1, 2, 3]], ["240,000.0", "172,800.0"])
+
+
+@pytest.mark.parametrize(
+    ("values", "asked", "shown"),
+    [
+        ([1, 1, 2, 2, 3, 1, 1, 9], 1, [[0, 1], [1, 2], [4, 6], [0, 2]]),
+        ([1, 1, 2, 2, 3, 1, 1, 9], [np.int64(2), "3"], [[2, 3], [1, 2], [4, 6], [0, 2]]),
+        ([1, 1, 2, 2, None, 1, 1, None], 2, [[2, 3], [1, 2], [0, 2]]),
+        ([1.5, 1, 2, 2, 3, 1, 1, 9], 1.5, [[0, 1], [0, 2]]),
+        ([True, False, False, False, False, True, False, True], [True], [[0, 1], [0, 2]]),
+        ([True, False, False, False, False, True, False, True], np.True_, [[0, 1], [0, 2]]),
+    ],
+)
+def test_labels_that_are_no_text_can_be_sliced_by(tmp_path: Path, values: list, asked: object, shown: list) -> None:
+    facts = rig.facts(tmp_path / "photos")
+    facts["user_annotations"] = facts["user_annotations"].assign(label=values)
+    vis = FastdupVisualizer(rig.Rig(tmp_path / "work", facts))
+    assert rig.ids(vis.duplicates_gallery(slice=asked)) == shown
+    with pytest.raises(BadArgument, match=r"slice='7' is unknown"):
+        vis.duplicates_gallery(slice=7)
+
+
+def test_labels_by_id_stand_for_those_of_the_run(vis: FastdupVisualizer) -> None:
+    own = {0: "x", 1: "y", 2: "y", 3: "x", 4: "x", 6: "x"}
+    page = vis.duplicates_gallery(external_labels=own)
+    assert (column(page, "From_Label"), column(page, "To_Label")) == (list("xyyxx"), list("yxyxy"))
+    assert rig.ids(vis.duplicates_gallery(external_labels=pd.Series(own), slice="same")) == [[1, 2], [4, 6]]
+    assert rig.ids(vis.similarity_gallery(external_labels=own, slice="same")) == [[4, 6], [6, 4]]
+    assert rig.ids(vis.component_gallery(external_labels=own, group_by="label", slice="y")) == [[1, 2]]
+    assert rig.ids(vis.stats_gallery(external_labels=own, slice="y")) == [[1], [2]]
+    assert rig.ids(vis.outliers_gallery(external_labels=own, slice="x")) == [[4]]
+    with pytest.raises(BadArgument, match="slice='cat' is unknown; allowed: x, y"):
+        vis.stats_gallery(external_labels=own, slice="cat")
+
+
+# ---- frames of one's own ----
+
+
+@pytest.mark.parametrize(
+    ("gallery", "columns"),
+    [
+        ("duplicates_gallery", ["from", "to", "distance"]),
+        ("similarity_gallery", ["from", "to", "distance"]),
+        ("outliers_gallery", ["outlier", "nearest", "distance"]),
+        ("component_gallery", ["index", "component_id"]),
+        ("stats_gallery", ["index", "img_w", "img_h", "mean"]),
+    ],
+)
+def test_an_empty_frame_makes_an_empty_page(vis: FastdupVisualizer, gallery: str, columns: list) -> None:
+    page = getattr(vis, gallery)(external_df=pd.DataFrame(columns=columns))
+    assert rig.ids(page) == []
+    assert "Nothing to show" in rig.parsed(page).get_text()
+
+
+def test_frames_that_do_not_fit_are_refused(vis: FastdupVisualizer) -> None:
+    own = pd.DataFrame({"from": [0, 1], "to": [77, 2], "distance": [0.5, 0.7]})
+    with pytest.raises(BadArgument, match="1 ids that are not in this collection: 77"):
+        vis.duplicates_gallery(external_df=own)
+    with pytest.raises(BadArgument, match="'distance' holds other things than numbers"):
+        vis.similarity_gallery(external_df=own.assign(distance="far"))
+    with pytest.raises(BadArgument, match="lacks the columns blur"):
+        vis.stats_gallery(metric="blur", external_df=pd.DataFrame({"index": [0], "img_w": [1], "img_h": [1]}))
 
 
 def test_without_labels_galleries_work_and_slices_are_refused(unlabelled: FastdupVisualizer) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import typer
 
 import fastdup_db
@@ -18,12 +21,12 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Entry point: exit status 0, 1 (the run or the query failed), 2 (an argument is wrong)."""
+    """Entry point: exit status 0, 1 (the run or the query failed, a file cannot be written), 2 (a wrong argument)."""
     try:
         app()
     except fastdup_db.BadArgument as exc:
         _fail(exc, EXIT_BAD_ARGUMENT)
-    except FastdupError as exc:
+    except (FastdupError, OSError) as exc:
         _fail(exc, EXIT_ERROR)
 
 
@@ -34,6 +37,11 @@ def version() -> None:
 
 def _fail(exc: Exception, code: int) -> None:
     typer.echo(f"fastdup-db: {exc}", err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # a full disk: Python would try again at its end, and say so at length
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise SystemExit(code)
 
 

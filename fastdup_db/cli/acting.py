@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import fastdup_db
 from fastdup_db.cli.options import AsCsv, AsJson, Endpoint, Limit, Region, WorkDir, show
+from fastdup_db.errors import BadArgument
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def publish(
@@ -50,11 +54,20 @@ def clean(
     as_csv: AsCsv = False,
 ) -> None:
     """Take the files of a plan away; only files of the run's input, and nothing without --do-it."""
-    import pandas as pd
-
-    frame = fastdup_db.create(work_dir).clean(pd.read_csv(plan), how=how, folder=folder, dry_run=not do_it)
+    frame = fastdup_db.create(work_dir).clean(_plan(plan), how=how, folder=folder, dry_run=not do_it)
     show(frame, 0, as_json, as_csv)
     typer.echo(f"folder: {frame.attrs['folder']}" if do_it else "nothing was touched; --do-it does it", err=True)
+
+
+def _plan(path: Path) -> pd.DataFrame:
+    """The rows of a csv; names stay as they are written, `NA` and `007` too."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, dtype={"filename": str}, keep_default_na=False, na_values=[""])
+    except ValueError as exc:
+        said = " ".join(str(exc).split())  # pandas says it over several lines
+        raise BadArgument(f"plan {str(path)!r} cannot be read as a csv: {said}") from exc
 
 
 def undo(

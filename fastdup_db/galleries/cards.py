@@ -12,18 +12,24 @@ import pandas as pd
 
 Layout = Literal["single", "pair", "group", "query"]
 Value = str | int | float | None
+BLANK = "(blank)"
+"""Shown for a text without a visible character, such as the label ''."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One line of a card, or one fact at the top of a page: a name and its value. Sortable in the page."""
+    """One line of a card, or one fact at the top of a page: a name and its value. Sortable in the page.
+
+    side: of a pair, the picture that it is about and stands under.
+    """
 
     name: str
     value: Value
+    side: Literal["", "from", "to"] = ""
 
     @property
     def text(self) -> str:
-        """The value as people read it: 4 decimals, thousands separated, a dash where there is none."""
+        """The value as people read it; see `readable`."""
         return readable(self.value)
 
     @property
@@ -107,7 +113,7 @@ class Page:
 
 
 def readable(value: Any) -> str:
-    """A value as people read it: 4 decimals, thousands separated, a dash where there is none."""
+    """A value as people read it: 4 decimals, thousands separated, a dash where there is none, `BLANK` for a blank."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, bool):
@@ -116,7 +122,7 @@ def readable(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4f}".rstrip("0").rstrip(".") or "0"
-    return str(value)
+    return str(value) if str(value).strip() else BLANK
 
 
 def with_extra(page: Page, *, name: str, values: Mapping[int, Value]) -> Page:
@@ -126,8 +132,9 @@ def with_extra(page: Page, *, name: str, values: Mapping[int, Value]) -> Page:
         if page.layout == "single":
             return dataclasses.replace(card, fields=(*card.fields, Field(name, values.get(card.shots[0].id))))
         if page.layout == "pair":
-            pair = zip((f"{name}_from", f"{name}_to"), card.shots, strict=True)
-            return dataclasses.replace(card, fields=card.fields + tuple(Field(n, values.get(s.id)) for n, s in pair))
+            ends: tuple[Literal["from", "to"], ...] = ("from", "to")
+            more = [Field(f"{name}_{end}", values.get(s.id), end) for end, s in zip(ends, card.shots, strict=True)]
+            return dataclasses.replace(card, fields=(*card.fields, *more))
         return dataclasses.replace(
             card, shots=tuple(_noted(shot, readable(values.get(shot.id))) for shot in card.shots)
         )

@@ -7,12 +7,14 @@ text, in the page's own font.
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from fastdup_db.errors import MissingExtra
+from fastdup_db.galleries.cards import readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +25,10 @@ _THEME = {_INK: "var(--muted)", _BAR: "var(--chart)"}
 
 
 def histogram(bins: pd.DataFrame, *, name: str) -> str:
-    """A histogram as an SVG element. bins: low, high (limits), images (count), as `galleries/histogram.sql` returns."""
+    """A histogram as an SVG element. bins: low, high (limits), images (count), as `galleries/histogram.sql` returns.
+
+    name: of this chart alone on its page.
+    """
     figure, axes = _figure(name, height=1.5)
     axes.bar(bins["low"], bins["images"], width=bins["high"] - bins["low"], align="edge", color=_BAR, linewidth=0)
     axes.margins(x=0)
@@ -36,7 +41,7 @@ def bars(labels: pd.DataFrame, *, name: str) -> str:
     from matplotlib.ticker import MaxNLocator
 
     # a dollar sign would start a formula
-    names = [_shorten(label).replace("$", r"\$") for label in labels["label"]]
+    names = [_shorten(readable(label)).replace("$", r"\$") for label in labels["label"]]
     axes.barh(range(len(labels)), labels["images"], color=_BAR, height=0.72, linewidth=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     axes.set_yticks(range(len(labels)), names)
@@ -76,7 +81,8 @@ def _svg(figure: Figure, *, name: str) -> str:
     svg = svg[svg.index("<svg") :]
     for colour, variable in _THEME.items():
         svg = svg.replace(colour, variable)
-    return svg
+    # a report holds several charts, and matplotlib begins its numbers anew in each
+    return re.sub(r'(\bid="|href="#|url\(#)', rf"\1chart-{name}-", svg)
 
 
 def _short(value: float) -> str:

@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from fastdup_db import checks
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.galleries import external
-from fastdup_db.galleries.cards import Card, Field, Page, Shot, number, total
-from fastdup_db.galleries.query import Picked, Query, positive
-from fastdup_db.galleries.selection import NO_LABEL
+from fastdup_db.galleries.cards import Card, Field, Page, Shot, number, readable, total
+from fastdup_db.galleries.query import Picked, Query, count, similarity
+from fastdup_db.galleries.selection import NO_LABEL, SIZE, choice
 
 SLICES = {"diff": ", from different classes", "same": ", from one class"}
 
@@ -25,7 +26,7 @@ def pick(
     query: Query,
     *,
     label_col: str | None = "label",
-    slice: str | list[str] | None = None,
+    slice: Any = None,
     group_by: str = "visual",
     min_items: int | None = None,
     max_items: int | None = None,
@@ -38,18 +39,19 @@ def pick(
     external_df: pd.DataFrame | None = None,
 ) -> Picked:
     """The groups a `component_gallery` with these arguments shows."""
-    positive(num_images=num_images, min_items=min_items, max_items=max_items)
-    if group_by not in ("visual", "label"):
-        raise one_of("group_by", group_by, ("visual", "label"))
-    if metric is not None and metric not in query.columns.numbers:
-        raise one_of("metric", metric, query.columns.numbers)
+    limit, threshold = count("num_images", num_images), similarity("threshold", threshold)
+    least, most = count("min_items", min_items), count("max_items", max_items)
+    ascending = checks.flag("ascending", ascending)
+    group_by = choice("group_by", group_by, ("visual", "label"))
+    if metric is not None:
+        metric = choice("metric", metric, {SIZE, *query.columns.numbers})
     order = _order(query, sort_by=sort_by, reduction=sort_by_reduction, metric=metric)
     scope = query.scope(label_col, slice, keywords=("diff", "same"))
     if group_by == "label" and not scope.labelled:
         raise BadArgument("group_by='label' needs labels, and this collection has none; see label_col")
     tables: dict[str, Any] = {"source": "components"}
     if external_df is not None:
-        tables = {"source": "external", "external": external.components(external_df, find_ids=query.find_ids)}
+        tables = {"source": "external", "external": external.components(external_df, query)}
     frame = query.frame(
         "components",
         scope,
@@ -57,13 +59,13 @@ def pick(
         **order,
         group_by=group_by,
         threshold=threshold,
-        min_items=min_items or 2,
-        max_items=max_items or MAX_ITEMS,
-        stats=query.stats_view,
-        metric=metric or "img_w",
+        min_items=least or 2,
+        max_items=most or MAX_ITEMS,
+        metric="img_w" if metric in (None, SIZE) else metric,
+        by_size=metric == SIZE,
         with_metric=metric is not None,
         ascending=ascending,
-        limit=num_images,
+        limit=limit,
     )
     by = {"metric": metric, "column": sort_by}.get(order["order"], order["order"])
     drawn = page(
@@ -142,7 +144,7 @@ def _card(row: dict[str, Any], *, visual: bool, metric: str | None, labelled: bo
     counts = () if not labelled or row["labels"] is None else _counts(row["labels"], row["label_counts"])
     return Card(
         key=f"group-{row['name']}",
-        title=f"Component {row['name']}" if visual else row["name"],
+        title=f"Component {row['name']}" if visual else readable(row["name"]),
         shots=tuple(Shot(i, label) for i, label in zip(ids, labels, strict=True)),
         fields=tuple(fields),
         counts=counts,

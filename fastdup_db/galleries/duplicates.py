@@ -6,17 +6,18 @@ from typing import Any
 
 import pandas as pd
 
+from fastdup_db import checks
 from fastdup_db.errors import BadArgument
 from fastdup_db.galleries import external
 from fastdup_db.galleries.cards import Card, Field, Page, Shot, number, text, total
-from fastdup_db.galleries.query import Picked, Query, positive
+from fastdup_db.galleries.query import Picked, Query, count, similarity
 
 
 def pick(
     query: Query,
     *,
     label_col: str | None = "label",
-    slice: str | list[str] | None = None,
+    slice: Any = None,
     ascending: bool = False,
     threshold: float | None = None,
     num_images: int = 20,
@@ -24,19 +25,22 @@ def pick(
     verified: bool | None = None,
 ) -> Picked:
     """The pairs a `duplicates_gallery` with these arguments shows. verified: None shows verified pairs if any are."""
-    positive(num_images=num_images)
+    asked = {
+        "threshold": similarity("threshold", threshold),
+        "ascending": checks.flag("ascending", ascending),
+        "limit": count("num_images", num_images),
+    }
     if verified and external_df is not None:
         raise BadArgument("verified=True shows the pairs of this run; leave external_df out, or verified")
     scope = query.scope(label_col, slice, keywords=("diff", "same"))
-    asked = {"threshold": threshold, "ascending": ascending, "limit": num_images}
     if verified is None:
         verified = external_df is None and query.any_verified
     if verified:
         frame = query.frame("verified", scope, **asked)
     else:
-        source = external.pairs_or_stored(external_df, find_ids=query.find_ids)
+        source = external.pairs_or_stored(external_df, query)
         frame = query.frame("duplicates", scope, **source, **asked)
-    facts = query.facts(frame, scope, threshold=threshold)
+    facts = query.facts(frame, scope, threshold=asked["threshold"])
     return Picked(page(frame, ascending=ascending, labelled=scope.labelled, verified=verified, facts=facts), frame)
 
 
@@ -81,7 +85,7 @@ def _card(row: dict[str, Any], *, labelled: bool, verified: bool) -> Card:
         # a list, or what pandas puts where there is none
         transform = tuple(map(float, row["transform"])) if hasattr(row["transform"], "__len__") else ()
     if labelled:
-        fields += [Field("From_Label", labels[0]), Field("To_Label", labels[1])]
+        fields += [Field("From_Label", labels[0], side="from"), Field("To_Label", labels[1], side="to")]
     differ = None not in labels and labels[0] != labels[1]
     return Card(
         key=f"pair-{ids[0]}-{ids[1]}",

@@ -2,61 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from fastdup_db.errors import BadArgument
+from fastdup_db.galleries.selection import SIZE
 
-FindIds = Callable[[list[str]], Mapping[str, int]]
-"""The ids of files, by name; files that are not in the collection are absent."""
+if TYPE_CHECKING:
+    from fastdup_db.galleries.query import Query
 
 
-def pairs(frame: pd.DataFrame, *, find_ids: FindIds) -> pd.DataFrame:
+def pairs(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
     """As `similarity()` returns it: from, to (ids or file names), distance."""
-    return _with_ids(frame, ids=("from", "to"), others=("distance",), find_ids=find_ids)
+    return _checked(frame, query, ids=("from", "to"), numbers=("distance",))
 
 
-def pairs_or_stored(frame: pd.DataFrame | None, *, find_ids: FindIds) -> dict[str, Any]:
+def pairs_or_stored(frame: pd.DataFrame | None, query: Query) -> dict[str, Any]:
     """The `source` of a statement on pairs: the stored ones, or a frame that a user brought."""
     if frame is None:
-        return {"source": "similarity"}
-    return {"source": "external", "external": pairs(frame, find_ids=find_ids)}
+        return {"source": "stored"}
+    return {"source": "external", "external": pairs(frame, query)}
 
 
-def outliers(frame: pd.DataFrame, *, find_ids: FindIds) -> pd.DataFrame:
+def outliers(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
     """As `outliers()` returns it: outlier, nearest (ids or file names), distance. Also names them as edges."""
-    found = _with_ids(frame, ids=("outlier", "nearest"), others=("distance",), find_ids=find_ids)
+    found = _checked(frame, query, ids=("outlier", "nearest"), numbers=("distance",))
     return found.assign(from_id=found["outlier"], to_id=found["nearest"], similarity=found["distance"])
 
 
-def components(frame: pd.DataFrame, *, find_ids: FindIds) -> pd.DataFrame:
+def components(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
     """As `connected_components()` returns it: index (ids or file names), component_id. Returned with index as id."""
-    found = _with_ids(frame, ids=("index",), others=("component_id",), find_ids=find_ids)
-    return found.rename(columns={"index": "id"})
+    found = _checked(frame, query, ids=("index",), numbers=("component_id",))
+    if found["component_id"].isna().any():
+        raise BadArgument("external_df has rows without a component_id; leave them out")
+    return found.astype({"component_id": "int64"}).rename(columns={"index": "id"})
 
 
-def stats(frame: pd.DataFrame, *, find_ids: FindIds) -> pd.DataFrame:
-    """As `img_stats()` returns it: index (ids or file names), img_w, img_h and columns of statistics."""
-    others = [c for c in frame.columns if c != "index" and pd.api.types.is_numeric_dtype(frame[c])]
-    return _with_ids(frame, ids=("index",), others=("img_w", "img_h", *others), find_ids=find_ids)
+def stats(frame: pd.DataFrame, query: Query, *, metric: str) -> pd.DataFrame:
+    """As `img_stats()` returns it: index (ids or file names), img_w, img_h and the statistic `metric`."""
+    return _checked(frame, query, ids=("index",), numbers=("img_w", "img_h", *([] if metric == SIZE else [metric])))
 
 
-def _with_ids(frame: pd.DataFrame, *, ids: Sequence[str], others: Sequence[str], find_ids: FindIds) -> pd.DataFrame:
-    wanted = list(dict.fromkeys([*ids, *others]))
+def _checked(frame: pd.DataFrame, query: Query, *, ids: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+    """These columns of the frame: ids as int64 that the collection has, the others as numbers."""
+    if not isinstance(frame, pd.DataFrame):
+        raise BadArgument(f"external_df of type {type(frame).__name__}; allowed: a DataFrame, such as `read_csv` makes")
+    wanted = list(dict.fromkeys([*ids, *numbers]))
     absent = [column for column in wanted if column not in frame.columns]
     if absent:
         raise BadArgument(
             f"external_df lacks the columns {', '.join(absent)}; it has {', '.join(map(str, frame.columns))}"
         )
     found = frame[wanted].reset_index(drop=True)
-    named = [column for column in ids if not pd.api.types.is_integer_dtype(found[column])]
+    for column in numbers:
+        try:
+            found[column] = pd.to_numeric(found[column]).astype("float64")
+        except (ValueError, TypeError) as exc:
+            raise BadArgument(f"external_df's column {column!r} holds other things than numbers: {exc}") from exc
+    return found.assign(**_ids(found, query, columns=ids))
+
+
+def _ids(frame: pd.DataFrame, query: Query, *, columns: Sequence[str]) -> dict[str, pd.Series]:
+    named = [column for column in columns if not pd.api.types.is_integer_dtype(frame[column])]
+    numbered = [column for column in columns if column not in named]
+    found = {}
     if named:
-        names = pd.unique(pd.concat([found[column].astype(str) for column in named]))
-        known = find_ids(list(names))
+        names = [str(name) for name in pd.unique(pd.concat([frame[column].astype(str) for column in named]))]
+        known = query.find_ids(names)
         unknown = [name for name in names if name not in known]
         if unknown:
             raise BadArgument(f"external_df names {len(unknown)} files that are not in this collection: {unknown[0]} …")
-        found = found.assign(**{column: found[column].astype(str).map(known).astype("int64") for column in named})
+        found = {column: frame[column].astype(str).map(known).astype("int64") for column in named}
+    if numbered:
+        given = pd.unique(pd.concat([frame[column] for column in numbered]))
+        absent = query.unknown_ids([int(i) for i in given])
+        if absent:
+            raise BadArgument(f"external_df has {len(absent)} ids that are not in this collection: {absent[0]} …")
     return found

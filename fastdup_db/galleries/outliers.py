@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from fastdup_db.errors import one_of
+from fastdup_db import checks
 from fastdup_db.galleries import external
 from fastdup_db.galleries.cards import Card, Field, Page, Shot, number, text, total
-from fastdup_db.galleries.query import Picked, Query, positive
-from fastdup_db.galleries.selection import NO_LABEL
+from fastdup_db.galleries.query import Picked, Query, count
+from fastdup_db.galleries.selection import NO_LABEL, choice
 
 WORDS = {
     "one": "Each of these images is far from at least one of its nearest neighbours; others may be close.",
@@ -22,7 +22,7 @@ def pick(
     query: Query,
     *,
     label_col: str | None = "label",
-    slice: str | list[str] | None = None,
+    slice: Any = None,
     how: str = "one",
     sort_by: str = "distance",
     ascending: bool = True,
@@ -30,9 +30,8 @@ def pick(
     external_df: pd.DataFrame | None = None,
 ) -> Picked:
     """The outliers an `outliers_gallery` with these arguments shows."""
-    if how not in WORDS:
-        raise one_of("how", how, WORDS)
-    positive(num_images=num_images)
+    how = choice("how", how, WORDS)
+    limit, ascending = count("num_images", num_images), checks.flag("ascending", ascending)
     by_distance = sort_by == "distance"
     sort_table = (
         "annotations" if by_distance else query.columns.table_of(sort_by, argument="sort_by", also=["distance"])
@@ -40,7 +39,7 @@ def pick(
     scope = query.scope(label_col, slice, keywords=("diff", "same"))
     tables: dict[str, Any] = {"source": "outliers", "edges": "edges"}
     if external_df is not None:
-        own = external.outliers(external_df, find_ids=query.find_ids)
+        own = external.outliers(external_df, query)
         tables = {"source": "external", "edges": "external", "external": own}
     if how == "all":
         del tables["edges"]
@@ -52,7 +51,7 @@ def pick(
         sort_by=NO_LABEL if by_distance else sort_by,
         sort_by_distance=by_distance,
         ascending=ascending,
-        limit=num_images,
+        limit=limit,
     )
     facts = query.facts(frame, scope, sorted_by=None if by_distance else sort_by)
     return Picked(page(frame, how=how, labelled=scope.labelled, facts=facts), frame)

@@ -22,7 +22,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from fastdup_db.galleries.cards import Page
+from fastdup_db.galleries.cards import Page, readable
 from fastdup_db.galleries.pictures import Picture
 from fastdup_db.galleries.thumbnails import Thumbnail
 
@@ -196,7 +196,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"compact": _compact, "hue": _hue}
+    environment.filters |= {"compact": _compact, "hue": _hue, "readable": readable}
     return environment
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
+from fastdup_db import checks
 from fastdup_db.errors import BadArgument
 from fastdup_db.galleries.cards import Field, Page, readable
-from fastdup_db.galleries.selection import NO_LABEL, Columns, Slice, columns_of, label_column, slice_of
+from fastdup_db.galleries.selection import NO_LABEL, Columns, Slice, as_text, columns_of, label_column, slice_of
 from fastdup_db.galleries.writer import Controller
+
+MOST = 2**31 - 1
+"""The largest count that arguments may be; more rows than that no page and no frame holds."""
+_LABEL_COLUMNS = ["label", "label_from", "label_to", "label_nearest", "shown_labels", "labels", "label_counts"]
+"""Columns of the galleries' statements that say nothing in a collection without labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +31,14 @@ class Picked:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The label column (None: no labels) and the slice of one gallery."""
+    """The label column (None: no labels), the slice of one gallery, and the user's own labels where they brought some.
+
+    own: index, is_valid, label; None: labels are a column of the annotations.
+    """
 
     label: str | None
     slice: Slice
+    own: pd.DataFrame | None = None
 
     @property
     def labelled(self) -> bool:
@@ -38,14 +48,25 @@ class Scope:
     @property
     def parameters(self) -> dict[str, Any]:
         """As every gallery's statement binds them."""
-        return {"label_col": self.label or NO_LABEL, "slice": self.slice.kind, "labels": self.slice.labels}
+        return {**self.label_source, "slice": self.slice.kind, "labels": self.slice.labels}
+
+    @property
+    def label_source(self) -> dict[str, Any]:
+        """Where labels come from, as statements bind it."""
+        if self.own is not None:
+            return {"label_table": "own_labels", "own_labels": self.own, "label_col": "label"}
+        return {"label_table": "annotations", "label_col": self.label or NO_LABEL}
 
 
 class Query:
-    """Asks one controller. Made anew for every gallery, so that nothing it remembers is stale."""
+    """Asks one controller. Made anew for every gallery, so that nothing it remembers is stale.
 
-    def __init__(self, controller: Controller) -> None:
+    labels: by id, instead of a column of the annotations.
+    """
+
+    def __init__(self, controller: Controller, *, labels: Mapping[int, Any] | pd.Series | None = None) -> None:
         self._controller = controller
+        self._labels = None if labels is None else _own(labels)
 
     @cached_property
     def columns(self) -> Columns:
@@ -62,22 +83,32 @@ class Query:
         """Whether `verify()` has found duplicates."""
         return bool(self._controller.gallery_frame("any_verified")["is_any"].iloc[0])
 
-    def scope(self, label_col: str | None, slice: str | Sequence[str] | None, *, keywords: Sequence[str]) -> Scope:
+    def scope(self, label_col: str | None, slice: Any, *, keywords: Sequence[str]) -> Scope:
         """Check label_col and slice. keywords: the slices with a meaning of their own in this gallery."""
-        label = label_column(self.columns, label_col)
+        label = label_column(self.columns, label_col) if self._labels is None else "label"
+        scope = Scope(label, Slice(), self._labels)
         if slice is None:
-            return Scope(label, Slice())
-        known = None if label is None else self._controller.gallery_frame("labels", label_col=label)["label"]
-        return Scope(label, slice_of(slice, keywords=keywords, known=known))
+            return scope
+        known = self.labels(scope)["label"] if scope.labelled else None
+        return replace(scope, slice=slice_of(slice, keywords=keywords, known=known))
+
+    def labels(self, scope: Scope) -> pd.DataFrame:
+        """label, images: the labels of the valid images, the most frequent first."""
+        return self._controller.gallery_frame("labels", **scope.label_source)
 
     def frame(self, name: str, scope: Scope, **parameters: Any) -> pd.DataFrame:
-        """The rows of a gallery."""
-        return self._controller.gallery_frame(name, **scope.parameters, **parameters)
+        """The rows of a gallery; without columns of labels where there are none."""
+        found = self._controller.gallery_frame(name, **scope.parameters, **parameters)
+        return found if scope.labelled else found.drop(columns=_LABEL_COLUMNS, errors="ignore")
 
     def find_ids(self, filenames: list[str]) -> dict[str, int]:
         """The ids of files, by name."""
         found = self._controller.gallery_frame("ids_of_files", filenames=filenames)
         return dict(zip(found["filename"], found["id"], strict=True))
+
+    def unknown_ids(self, ids: list[int]) -> list[int]:
+        """Those of the ids that no image has."""
+        return [int(i) for i in self._controller.gallery_frame("unknown_ids", ids=ids)["id"]]
 
     def facts(self, frame: pd.DataFrame, scope: Scope, **more: Any) -> tuple[Field, ...]:
         """The numbers at the top of a page: the collection, what was asked for, the range of what is shown."""
@@ -95,8 +126,25 @@ class Query:
         return tuple(facts)
 
 
-def positive(**counts: int | None) -> None:
-    """Refuse counts below 1; None passes."""
-    for name, value in counts.items():
-        if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__") or value < 1):
-            raise BadArgument(f"{name}={value!r} must be a whole number of at least 1")
+def count(name: str, value: int | None) -> int | None:
+    """A count as Python's int, from 1 to `MOST`; None passes."""
+    if value is None:
+        return None
+    number = checks.at_least(name, value, 1)
+    if number > MOST:
+        raise BadArgument(f"{name}={value!r}; allowed: a whole number from 1 to {MOST:,}")
+    return number
+
+
+def similarity(name: str, value: float | None) -> float | None:
+    """A similarity as Python's float, from -1 to 1; None passes."""
+    return None if value is None else checks.between(name, value, -1, 1)
+
+
+def _own(labels: Mapping[int, Any] | pd.Series) -> pd.DataFrame:
+    rows = pd.Series(labels, dtype=object)
+    texts = [None if pd.api.types.is_scalar(label) and pd.isna(label) else as_text(label) for label in rows]
+    if len(rows) and not pd.api.types.is_integer_dtype(rows.index):
+        raise BadArgument(f"external_labels are by id, a whole number; {rows.index[0]!r} is none")
+    ids = pd.Series(list(rows.index), dtype="int64")
+    return pd.DataFrame({"index": ids, "is_valid": True, "label": pd.Series(texts, dtype=object)})

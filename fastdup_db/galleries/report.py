@@ -13,7 +13,7 @@ from markupsafe import Markup
 from fastdup_db.galleries import charts, components, duplicates, notebook, outliers, similarity, stats
 from fastdup_db.galleries import page as pages
 from fastdup_db.galleries.cards import Card, Field, Page
-from fastdup_db.galleries.query import Query, positive
+from fastdup_db.galleries.query import Query, count
 from fastdup_db.galleries.writer import Controller, Output, gather, target_of
 
 _CHARTS = {
@@ -29,6 +29,7 @@ _CHARTS = {
 _BINS = 32
 _LABELS = 16
 _SIDE = 320
+_SHOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,10 @@ def write(
 ) -> Path:
     """Write `report.html`, self-contained, and return its absolute path."""
     target = target_of(save_path, work_dir=controller.work_dir, name="report").absolute()
-    positive(num_images=num_images)
+    shown = count("num_images", num_images) or _SHOWN
     query = Query(controller)
     drawings = list(_charts(controller, query))
-    sections = [_unique(page) for page in _sections(query, num_images) if page.cards]
+    sections = [_unique(page) for page in _sections(query, shown) if page.cards]
     everything = Page(
         name="report",
         title="Dataset Report",
@@ -78,27 +79,27 @@ def write(
     return target
 
 
-def _sections(query: Query, count: int) -> Iterator[Page]:
-    yield duplicates.pick(query, num_images=count).page
-    yield components.pick(query, num_images=max(1, count // 2), max_items=8).page
-    yield outliers.pick(query, num_images=count).page
+def _sections(query: Query, shown: int) -> Iterator[Page]:
+    yield duplicates.pick(query, num_images=shown).page
+    yield components.pick(query, num_images=max(1, shown // 2), max_items=8).page
+    yield outliers.pick(query, how="all", num_images=shown).page  # as many as the summary and `outliers()` count
     if query.scope("label", None, keywords=()).labelled:
-        yield similarity.pick(query, num_images=max(1, count // 2), slice="diff").page
+        yield similarity.pick(query, num_images=max(1, shown // 2), slice="diff").page
     for metric in ("dark", "bright", "blur"):
         if stats.METRICS[metric].column in query.columns.numbers:
-            page = stats.pick(query, metric=metric, num_images=count).page
+            page = stats.pick(query, metric=metric, num_images=shown).page
             yield dataclasses.replace(page, name=metric)
 
 
 def _charts(controller: Controller, query: Query) -> Iterator[Chart]:
     for metric, caption in _CHARTS.items():
         if metric in query.columns.numbers:
-            bins = controller.gallery_frame("histogram", stats=query.stats_view, metric=metric, bins=_BINS)
+            bins = controller.gallery_frame("histogram", metric=metric, bins=_BINS)
             # a statistic with one value for all images has nothing to draw
             if len(bins) and bins["high"].iloc[0] > bins["low"].iloc[0]:
                 yield Chart(caption, Markup(charts.histogram(bins, name=metric)), _words(bins))
-    label = query.scope("label", None, keywords=()).label
-    labels = controller.gallery_frame("labels", label_col=label) if label else pd.DataFrame({"label": []})
+    scope = query.scope("label", None, keywords=())
+    labels = query.labels(scope) if scope.labelled else pd.DataFrame({"label": []})
     if len(labels) and labels["images"].iloc[0] > 1:
         top = labels.head(_LABELS)
         rest = f", the {_LABELS} most frequent of {len(labels):,}" if len(labels) > _LABELS else ""

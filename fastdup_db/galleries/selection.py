@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fastdup_db.errors import BadArgument, one_of
@@ -12,6 +15,9 @@ from fastdup_db.errors import BadArgument, one_of
 KEYWORDS = ("diff", "same", "label_score")
 NO_LABEL = "filename"
 """Bound as `$label_col` where a collection has no labels: SQL needs a column, and what it finds there is not used."""
+
+SIZE = "size"
+"""Width times height in pixels, a statistic that no column holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +35,14 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns of the annotations, and of the statistics without those: name -> whether it holds numbers."""
+    """The columns of the annotations, the statistics, all columns of their view: name -> whether it holds numbers.
+
+    A name that both have means the statistic; the view has the user's column as `<name>_annotated`.
+    """
 
     annotations: dict[str, bool]
     stats: dict[str, bool]
+    view: dict[str, bool]
     stats_view: str
 
     @property
@@ -41,41 +51,44 @@ class Columns:
         return [name for name, is_number in self.stats.items() if is_number]
 
     def table_of(self, column: str, *, argument: str, also: Iterable[str] = ()) -> str:
-        """The view that holds a column; an annotation goes before a statistic of the same name. Refuses others."""
-        if column in self.annotations:
-            return "annotations"
-        if column in self.stats:
-            return self.stats_view
-        raise one_of(argument, column, {*self.annotations, *self.stats, *also})
+        """The table that holds a column; a statistic goes before an annotation of the same name. Refuses others."""
+        choice(argument, column, {*self.annotations, *self.stats, *self.view, *also})
+        return "measured" if column in self.stats else "annotations" if column in self.annotations else self.stats_view
 
     def is_number(self, column: str) -> bool:
         """Whether a column holds numbers."""
-        return self.annotations.get(column, self.stats.get(column, False))
+        return (self.view | self.annotations | self.stats).get(column, False)
 
 
 def columns_of(frame: pd.DataFrame, *, stats_view: str) -> Columns:
     """From a frame as `galleries/columns.sql` returns it."""
-    tables: dict[str, dict[str, bool]] = {"annotations": {}, stats_view: {}}
-    for table, name, is_number in zip(frame["table_name"], frame["column_name"], frame["is_number"], strict=True):
-        tables[table][name] = bool(is_number)
-    annotations = tables["annotations"]
-    own = {name: is_number for name, is_number in tables[stats_view].items() if name not in annotations}
-    return Columns(annotations, own, stats_view)
+    annotations, stats, view = (
+        dict(zip(rows["column_name"], rows["is_number"].astype(bool), strict=True))
+        for rows in (frame[frame["table_name"] == table] for table in ("annotations", "statistics", stats_view))
+    )
+    return Columns(annotations, stats, view, stats_view)
+
+
+def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """The value if it is one of the allowed words; else `BadArgument` naming them."""
+    words = list(allowed)
+    if not isinstance(value, str) or value not in words:
+        raise one_of(name, value, words)
+    return value
 
 
 def label_column(columns: Columns, label_col: str | None) -> str | None:
     """The column to take labels from, None for no labels. The default `label` may be absent, another one may not."""
-    if label_col is None or label_col in columns.annotations:
-        return label_col
-    if label_col == "label":
+    if label_col is None or (label_col == "label" and label_col not in columns.annotations):
         return None
-    raise one_of("label_col", label_col, columns.annotations)
+    return choice("label_col", label_col, columns.annotations)
 
 
-def slice_of(value: str | Sequence[str] | None, *, keywords: Sequence[str], known: Iterable[str] | None) -> Slice:
-    """The slice an argument means: a keyword, one label, or a list of labels.
+def slice_of(value: Any, *, keywords: Iterable[str], known: Iterable[str] | None) -> Slice:
+    """The slice an argument means: a keyword, one label, or a list of labels: texts, numbers, True, False.
 
-    keywords: those that make sense in this gallery. known: the labels of the collection, None when it has none.
+    keywords: those that make sense in this gallery. known: the labels of the collection as the database shows them,
+    None when it has none.
     Raises `BadArgument` for a label that no image has, and for any slice of a collection without labels.
     """
     if value is None:
@@ -84,8 +97,9 @@ def slice_of(value: str | Sequence[str] | None, *, keywords: Sequence[str], know
         raise BadArgument(f"slice={value!r} needs labels, and this collection has none; see label_col")
     if isinstance(value, str) and value in keywords:
         return Slice(value)
-    labels = [value] if isinstance(value, str) else [str(label) for label in value]
-    allowed = set(known)
+    several = isinstance(value, Iterable) and not isinstance(value, str | bytes)
+    allowed = dict.fromkeys(known)
+    labels = [_known(label, allowed) for label in (value if several else [value])]
     if isinstance(value, str) and value in KEYWORDS and value not in allowed:
         raise BadArgument(
             f"slice={value!r} has no meaning in this gallery; allowed: a label, a list of labels, "
@@ -97,3 +111,23 @@ def slice_of(value: str | Sequence[str] | None, *, keywords: Sequence[str], know
     if not labels:
         raise BadArgument("slice=[] names no label; leave it out to show everything")
     return Slice("labels", labels)
+
+
+def as_text(label: Any) -> str:
+    """A label as the database shows it: true and false in lower case."""
+    return str(label).lower() if isinstance(label, bool | np.bool_) else str(label)
+
+
+def _known(label: Any, known: Iterable[str]) -> str:
+    """The known label that is meant, also 1 where the database has 1.0; else the label as text."""
+    text = as_text(label)
+    if text in known or isinstance(label, bool) or not isinstance(label, Real):
+        return text
+    return next((one for one in known if _number(one) == label), text)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

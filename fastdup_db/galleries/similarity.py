@@ -7,9 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from fastdup_db import checks
 from fastdup_db.galleries import external
 from fastdup_db.galleries.cards import Card, Field, Page, Shot, number, readable, text, total
-from fastdup_db.galleries.query import Picked, Query, positive
+from fastdup_db.galleries.query import MOST, Picked, Query, Scope, count
+from fastdup_db.galleries.query import similarity as checked_similarity
 
 WORDS = {
     "label_score": "Images with the images most like them. The score is the share of these that have the image's own "
@@ -29,29 +31,53 @@ def pick(
     query: Query,
     *,
     label_col: str | None = "label",
-    slice: str | list[str] | None = None,
+    slice: Any = None,
     ascending: bool | None = None,
     threshold: float | None = None,
     num_images: int = 20,
     external_df: pd.DataFrame | None = None,
 ) -> Picked:
     """The queries and neighbours a `similarity_gallery` with these arguments shows."""
-    positive(num_images=num_images)
+    scope, frame = rows(
+        query,
+        label_col=label_col,
+        slice=slice,
+        ascending=ascending,
+        threshold=threshold,
+        num_images=num_images,
+        external_df=external_df,
+    )
+    kind = scope.slice.kind
+    facts = query.facts(frame, scope, threshold=checked_similarity("threshold", threshold))
+    drawn = page(frame, slice=kind, labelled=scope.labelled, facts=facts)
+    return Picked(drawn, results(frame, scored=kind in WORDS, labelled=scope.labelled))
+
+
+def rows(
+    query: Query,
+    *,
+    label_col: str | None = "label",
+    slice: Any = None,
+    ascending: bool | None = None,
+    threshold: float | None = None,
+    num_images: int | None = None,
+    max_items: int | None = MAX_ITEMS,
+    external_df: pd.DataFrame | None = None,
+) -> tuple[Scope, pd.DataFrame]:
+    """The scope, and the frame that `page` draws. num_images, max_items: None for all queries, all neighbours."""
     scope = query.scope(label_col, slice, keywords=tuple(WORDS))
     kind = scope.slice.kind
     frame = query.frame(
         "similarity",
         scope,
-        **external.pairs_or_stored(external_df, find_ids=query.find_ids),
-        threshold=threshold,
+        **external.pairs_or_stored(external_df, query),
+        threshold=checked_similarity("threshold", threshold),
         by_score=kind in WORDS,
-        ascending=kind == "diff" if ascending is None else ascending,
-        limit=num_images,
-        max_items=MAX_ITEMS,
+        ascending=kind == "diff" if ascending is None else checks.flag("ascending", ascending),
+        limit=count("num_images", num_images) or MOST,
+        max_items=max_items or MOST,
     )
-    facts = query.facts(frame, scope, threshold=threshold)
-    drawn = page(frame, slice=kind, labelled=scope.labelled, facts=facts)
-    return Picked(drawn, results(frame, scored=kind in WORDS, labelled=scope.labelled))
+    return scope, frame
 
 
 def page(frame: pd.DataFrame, *, slice: str, labelled: bool, facts: tuple[Field, ...] = ()) -> Page:

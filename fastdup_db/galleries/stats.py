@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from fastdup_db.errors import one_of
+from fastdup_db import checks
 from fastdup_db.galleries import external
 from fastdup_db.galleries.cards import Card, Field, Page, Shot, number, text, total
-from fastdup_db.galleries.query import Picked, Query, positive
+from fastdup_db.galleries.query import Picked, Query, count
+from fastdup_db.galleries.selection import SIZE, choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ METRICS = {
     "blur": Metric(
         "blur", True, "Blurry Image Report", "The blurriest images first: the lowest variance of the Laplacian"
     ),
-    "size": Metric("size", False, "Largest Image Report", "The largest images first: width times height in pixels"),
+    SIZE: Metric(SIZE, False, "Largest Image Report", "The largest images first: width times height in pixels"),
 }
 """Names with a meaning of their own; any other metric is a column of the statistics, highest first."""
 
@@ -47,29 +48,28 @@ def pick(
     *,
     metric: str = "dark",
     label_col: str | None = "label",
-    slice: str | list[str] | None = None,
+    slice: Any = None,
     ascending: bool | None = None,
     num_images: int = 20,
     external_df: pd.DataFrame | None = None,
 ) -> Picked:
     """The images a `stats_gallery` with these arguments shows."""
-    positive(num_images=num_images)
-    if metric not in METRICS and metric not in query.columns.numbers:
-        raise one_of("metric", metric, {*METRICS, *query.columns.numbers})
+    limit = count("num_images", num_images)
+    metric = choice("metric", metric, {*METRICS, *query.columns.numbers})
     scope = query.scope(label_col, slice, keywords=())
     meaning = metric_of(metric)
-    ascending = meaning.ascending if ascending is None else ascending
-    tables: dict[str, Any] = {"source": query.stats_view}
+    ascending = meaning.ascending if ascending is None else checks.flag("ascending", ascending)
+    tables: dict[str, Any] = {"source": "measured"}
     if external_df is not None:
-        tables = {"source": "external", "external": external.stats(external_df, find_ids=query.find_ids)}
+        tables = {"source": "external", "external": external.stats(external_df, query, metric=meaning.column)}
     frame = query.frame(
         "stats",
         scope,
         **tables,
-        metric="img_w" if metric == "size" else meaning.column,
-        by_size=metric == "size",
+        metric="img_w" if metric == SIZE else meaning.column,
+        by_size=metric == SIZE,
         ascending=ascending,
-        limit=num_images,
+        limit=limit,
     )
     drawn = page(frame, metric=metric, ascending=ascending, labelled=scope.labelled, facts=query.facts(frame, scope))
     return Picked(drawn, frame)
@@ -99,7 +99,7 @@ def page(frame: pd.DataFrame, *, metric: str, ascending: bool, labelled: bool, f
 def _card(row: dict[str, Any], *, metric: str, labelled: bool) -> Card:
     label = text(row["label"]) if labelled else None
     fields = [Field(metric, number(row["value"]))]
-    if metric == "size":
+    if metric == SIZE:
         fields += [Field("width", int(row["img_w"])), Field("height", int(row["img_h"]))]
     if labelled:
         fields.append(Field("Label", label))

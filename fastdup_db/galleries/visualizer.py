@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastdup_db.errors import one_of
+import pandas as pd
+
+from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.galleries import components, duplicates, outliers, report, similarity, stats
-from fastdup_db.galleries.query import Picked, Query
+from fastdup_db.galleries.query import Picked, Query, count
 from fastdup_db.galleries.writer import Controller, Output, write
 
 _GRAYSCALE = 0  # cv2.IMREAD_GRAYSCALE, without loading cv2 for it
-_KEYWORDS = ("external_df", "get_extra_col_func", "get_reformat_filename_func", "load_crops")
+_KEYWORDS = ("external_df", "external_labels", "get_extra_col_func", "get_reformat_filename_func", "load_crops")
 
 
 class FastdupVisualizer:
@@ -26,10 +28,12 @@ class FastdupVisualizer:
     label_col: column of the annotations to show as label. draw_bbox: in boxes mode, the whole image with its box
         drawn; False: the box cut out. num_images: how many entries to show. max_width: of the page, in pixels.
     lazy_load: thumbnails in a folder beside the page, loaded as one scrolls; else all inside the one file.
-    slice: a label or a list of labels; 'diff' or 'same' for different or equal labels where images are compared.
+    slice: a label or a list of labels, as text or as they are (1, True); 'diff' or 'same' for different or equal
+        labels where images are compared.
     ascending: direction of the order. save_artifacts: also write the shown images and a csv beside the page.
     show: display the page in a Jupyter notebook; elsewhere nothing happens.
     Further keywords: external_df (a frame to show instead of the run's own, in the shape of the accessor's),
+        external_labels (labels by id, a dict or a Series, instead of a column of the annotations),
         get_extra_col_func (file name -> one more column), get_reformat_filename_func (file name -> what to show),
         load_crops (True: as draw_bbox=False).
 
@@ -54,7 +58,7 @@ class FastdupVisualizer:
         max_width: int | None = None,
         lazy_load: bool = False,
         how: str = "one",
-        slice: str | list[str] | None = None,
+        slice: Any = None,
         sort_by: str = "distance",
         ascending: bool = True,
         save_artifacts: bool = False,
@@ -87,7 +91,7 @@ class FastdupVisualizer:
         num_images: int = 20,
         max_width: int | None = None,
         lazy_load: bool = False,
-        slice: str | list[str] | None = None,
+        slice: Any = None,
         ascending: bool = False,
         threshold: float | None = None,
         save_artifacts: bool = False,
@@ -124,7 +128,7 @@ class FastdupVisualizer:
         num_images: int = 20,
         max_width: int | None = None,
         lazy_load: bool = False,
-        slice: str | list[str] | None = None,
+        slice: Any = None,
         ascending: bool | None = None,
         threshold: float | None = None,
         show: bool = True,
@@ -153,7 +157,7 @@ class FastdupVisualizer:
         self,
         save_path: str | Path | None = None,
         metric: str = "dark",
-        slice: str | list[str] | None = None,
+        slice: Any = None,
         label_col: str | None = "label",
         lazy_load: bool = False,
         show: bool = True,
@@ -186,7 +190,7 @@ class FastdupVisualizer:
         num_images: int = 20,
         max_width: int | None = None,
         lazy_load: bool = False,
-        slice: str | list[str] | None = None,
+        slice: Any = None,
         group_by: str = "visual",
         min_items: int | None = None,
         max_items: int | None = None,
@@ -237,7 +241,10 @@ class FastdupVisualizer:
         for name in kwargs:
             if name not in _KEYWORDS:
                 raise one_of("keyword argument", name, _KEYWORDS)
-        return Query(self._controller)
+        labels = kwargs.get("external_labels")
+        if labels is not None and not isinstance(labels, Mapping | pd.Series):
+            raise BadArgument(f"external_labels of type {type(labels).__name__}; allowed: a dict or a Series, by id")
+        return Query(self._controller, labels=labels)
 
     def _write(
         self,
@@ -253,7 +260,7 @@ class FastdupVisualizer:
         output = Output(
             save_path=save_path,
             draw_bbox=draw_bbox and not kwargs.get("load_crops"),
-            max_width=max_width,
+            max_width=count("max_width", max_width),
             lazy_load=lazy_load,
             save_artifacts=save_artifacts,
             show=show,

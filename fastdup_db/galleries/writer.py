@@ -99,10 +99,14 @@ def write(page: Page, *, frame: pd.DataFrame, controller: Controller, output: Ou
 def _rows(controller: Controller, ids: list[int]) -> pd.DataFrame:
     """Every column of the annotations and of the statistics, one row per image."""
     view = controller.gallery_frame("stats_view")["name"].iloc[0]
-    annotations, stats = (controller.gallery_frame("rows", view=name, ids=ids) for name in ("annotations", view))
-    own = [name for name in stats.columns if name == "index" or name not in annotations.columns]
+    annotations, stats = (controller.gallery_frame(name, ids=ids) for name in ("rows", "statistics"))
+    columns = controller.gallery_frame("columns", stats=view)
+    own = columns.loc[columns["table_name"] == "statistics", "column_name"].tolist()
+    # a page's filter cannot tell `Blur` from `blur`
+    taken = {name: f"{name}_annotated" for name in annotations.columns if name.lower() in own}
     # fd_index repeats index for the sake of fastdup's frames
-    return annotations.merge(stats[own], on="index", how="left").drop(columns="fd_index", errors="ignore")
+    said = annotations.rename(columns=taken).drop(columns="fd_index", errors="ignore")
+    return said.merge(stats[["index", *own]], on="index", how="left")
 
 
 @dataclass(frozen=True, slots=True)

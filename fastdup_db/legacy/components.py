@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +9,23 @@ import pandas as pd
 
 from fastdup_db.engine import Fastdup
 from fastdup_db.errors import BadArgument, one_of
+from fastdup_db.galleries.selection import SIZE, as_text, choice, slice_of
 from fastdup_db.legacy.clusters import assignments
-from fastdup_db.legacy.labels import LabelFunc, labels_of
+from fastdup_db.legacy.labels import LabelFunc
+from fastdup_db.legacy.shown import Slice, checked_labels
 
 FILE = "top_components.parquet"
+_ARGUMENTS = (
+    *("work_dir", "get_label_func", "group_by", "slice", "threshold", "metric", "descending"),
+    *("min_items", "max_items", "keyword", "save_path", "comp_type"),
+)
 
 
 def find_top_components(
     work_dir: str | Path,
     get_label_func: LabelFunc = None,
     group_by: str = "visual",
-    slice: str | Sequence[str] | None = None,
+    slice: Slice = None,
     threshold: float | None = None,
     metric: str | None = None,
     descending: bool = True,
@@ -37,12 +42,12 @@ def find_top_components(
     components of several labels / of one. threshold: lowest similarity of a pair in the component. metric: a statistic,
     added as a list and as `avg_<metric>`, by which the rows are ordered. min_items, max_items: sizes to keep. keyword:
     only files whose label contains it. save_path: a folder to write `top_components.parquet` into. comp_type:
-    'component'
-    or 'cluster' (of `run_kmeans`). `attrs['work_dir']` is where `delete_components` checks that files belong to the
-    run.
+    'component' or 'cluster' (of `run_kmeans`). `attrs['work_dir']` is where `delete_components` checks that files
+    belong to the run.
     """
-    if group_by not in ("visual", "label"):
-        raise one_of("group_by", group_by, ("visual", "label"))
+    for name in kwargs:
+        raise one_of("keyword argument", name, _ARGUMENTS)
+    group_by = choice("group_by", group_by, ("visual", "label"))
     if keyword is not None and get_label_func is None:
         raise BadArgument("keyword looks into labels: give get_label_func")
     fd = Fastdup(work_dir)
@@ -50,23 +55,22 @@ def find_top_components(
     labelled = get_label_func is not None or "label" in members.columns
     if group_by == "label" and not labelled:
         raise BadArgument("group_by='label' needs labels: give get_label_func")
-    labels = labels_of(fd, get_label_func)
+    labels = checked_labels(fd, get_label_func)
     members = members.assign(label=members["index"].map(labels))
     if threshold is not None:
         members = members[members["min_distance"] >= threshold]
     if keyword is not None:
         members = members[members["label"].astype(str).str.contains(keyword, regex=False)]
-    members = _sliced(members, slice)
+    members = _sliced(members, slice, known=labels if labelled else None)
     if metric is not None:
-        stats = fd.img_stats()
-        if metric not in stats.columns:
-            raise one_of("metric", metric, stats.select_dtypes("number").columns)
-        members = members.assign(metric=members["index"].map(stats.set_index("index")[metric]))
+        stats = fd.img_stats(data=False).set_index("index")
+        stats = stats.assign(**{SIZE: stats["img_w"] * stats["img_h"]}).select_dtypes("number")
+        members = members.assign(metric=members["index"].map(stats[choice("metric", metric, stats.columns)]))
     frame = _grouped(members, key="component_id" if group_by == "visual" else "label", metric=metric)
     if not labelled:
         frame = frame.drop(columns="label")
     least, most = (2 if group_by == "visual" else 1) if min_items is None else min_items, max_items
-    frame = frame[(frame["len"] >= least) & (frame["len"] <= (most or frame["len"].max()))]
+    frame = frame[(frame["len"] >= least) & (frame["len"] <= (most or len(members)))]
     order = f"avg_{metric}" if metric else "len"
     tie = "component_id" if group_by == "visual" else "label"
     frame = frame.sort_values([order, tie], ascending=[not descending, True], ignore_index=True)
@@ -86,13 +90,16 @@ def _members(fd: Fastdup, work_dir: str | Path, *, comp_type: str) -> pd.DataFra
     return found.assign(component_id=found["cluster"], min_distance=1 - found["distance"])
 
 
-def _sliced(members: pd.DataFrame, slice: str | Sequence[str] | None) -> pd.DataFrame:
-    if slice is None:
+def _sliced(members: pd.DataFrame, slice: Slice, *, known: pd.Series | None) -> pd.DataFrame:
+    """The members in the slice. known: the label of every image, None without labels."""
+    texts = None if known is None else sorted({as_text(label) for label in known})
+    chosen = slice_of(slice, keywords=("diff", "same"), known=texts)
+    if chosen.kind == "all":
         return members
-    if slice in ("diff", "same"):
-        several = members.groupby("component_id")["label"].transform("nunique") > 1
-        return members[several if slice == "diff" else ~several]
-    return members[members["label"].isin([slice] if isinstance(slice, str) else list(slice))]
+    if chosen.kind == "labels":
+        return members[members["label"].map(as_text).isin(chosen.labels)]
+    several = members.groupby("component_id")["label"].transform("nunique") > 1
+    return members[several if chosen.kind == "diff" else ~several]
 
 
 def _grouped(members: pd.DataFrame, *, key: str, metric: str | None) -> pd.DataFrame:
@@ -107,4 +114,9 @@ def _grouped(members: pd.DataFrame, *, key: str, metric: str | None) -> pd.DataF
     }
     if metric is not None:
         columns |= {metric: ("metric", list), f"avg_{metric}": ("metric", "mean")}
-    return groups.agg(**columns).reset_index()
+    found = groups.agg(**columns).reset_index()
+    # pandas takes the types of the keys, and of no groups all types, from what it sees
+    types = {name: "object" for name in ("files", "label", "files_ids", metric) if name in found.columns}
+    types |= {"distance": "float64", "len": "int64", "component_id": "int64" if key == "component_id" else "object"}
+    types |= {f"avg_{metric}": "float64"} if metric is not None else {}
+    return found.astype(types)

@@ -9,10 +9,13 @@ from typing import Any
 import pandas as pd
 
 from fastdup_db.engine import Fastdup
+from fastdup_db.galleries import similarity
+from fastdup_db.galleries.query import Query
+from fastdup_db.galleries.stats import METRICS
 from fastdup_db.legacy.clusters import assignments
 from fastdup_db.legacy.components import find_top_components
-from fastdup_db.legacy.labels import LabelFunc, labels_of
-from fastdup_db.legacy.shown import Func, Slice, Source, label_text, shown
+from fastdup_db.legacy.labels import LabelFunc
+from fastdup_db.legacy.shown import Func, Slice, Source, checked_labels, shown
 
 _PAIR = ("from", "to")
 
@@ -109,22 +112,29 @@ def create_similarity_gallery(
 ) -> pd.DataFrame:
     """Images with those most like them, as `similarity.html`.
 
-    Returns one row per image: `from, to` (list), with labels `label, label2` (lists) and `score` (percentage of its
-    neighbours with its label), `distance` (list), `length`. min_items, max_items: how many neighbours a row may have.
+    slice: labels of the image; 'diff': images with a neighbour of another label, the lowest score first; 'same': those
+    whose neighbours all have their label; 'label_score': all with a label, the highest score first.
+    descending: the most similar neighbour first; where rows go by their score it has no say.
+    min_items, max_items: how many neighbours a row may have.
+
+    Returns one row per image, however many the page shows, in its order: `from, to` (list), with labels `label, label2`
+    (lists), `distance` (list), with labels `score` (percentage of its neighbours with its label), `length`.
     """
     with shown(similarity_file, _PAIR, get_label_func=get_label_func, work_dir=work_dir, input_dir=input_dir) as rows:
         pairs = rows.fd.similarity(data=False) if rows.frame is None else rows.frame
         sizes = pairs.groupby("from")["to"].transform("size")
-        pairs = pairs[(sizes >= min(min_items, int(sizes.max() or 0))) & (sizes <= (max_items or sizes.max()))]
+        largest = int(sizes.max()) if len(sizes) else 0
+        rows = replace(rows, frame=pairs[(sizes >= min(min_items, largest)) & (sizes <= (max_items or largest))])
+        ascending = None if isinstance(slice, str) and slice in similarity.WORDS else not descending
         rows.fd.vis.similarity_gallery(
             save_path,
             num_images=num_images,
-            ascending=not descending,
+            ascending=ascending,
             max_width=max_width,
             lazy_load=lazy_load,
-            **replace(rows, frame=pairs).arguments(slice, get_extra_col_func, get_reformat_filename_func),
+            **rows.arguments(slice, get_extra_col_func, get_reformat_filename_func),
         )
-        return _neighbours(_named(rows.fd, pairs), rows.labels)
+        return _neighbours(rows.fd, rows.frame, labels=rows.labels, slice=slice, ascending=ascending)
 
 
 def create_stats_gallery(
@@ -143,7 +153,10 @@ def create_stats_gallery(
     input_dir: str | Path | None = None,
     work_dir: str | Path | None = None,
 ) -> int:
-    """Images at one end of a statistic, as a page named after it; returns 0."""
+    """Images at one end of a statistic, as a page named after it; returns 0.
+
+    descending: the highest value first; 'bright' and 'size' begin with it in any case.
+    """
     with shown(
         stats_file,
         ("index",),
@@ -157,7 +170,7 @@ def create_stats_gallery(
             metric=metric,
             lazy_load=lazy_load,
             num_images=num_images,
-            ascending=not descending,
+            ascending=not descending and (metric not in METRICS or METRICS[metric].ascending),
             max_width=max_width,
             **rows.arguments(slice, get_extra_col_func, get_reformat_filename_func),
         )
@@ -188,7 +201,7 @@ def create_components_gallery(
 ) -> int:
     """Components, as `component.html`; returns 0. Arguments as in `find_top_components`.
 
-    Max_items: images shown of each.
+    max_items: images shown of each.
     """
     fd = Fastdup(work_dir)
     top = find_top_components(
@@ -196,7 +209,7 @@ def create_components_gallery(
         comp_type=comp_type,
     )  # fmt: skip
     rows = top[["files_ids"]].assign(component_id=range(len(top))).explode("files_ids", ignore_index=True)
-    labels = None if get_label_func is None else labels_of(fd, get_label_func)
+    labels = None if get_label_func is None else checked_labels(fd, get_label_func)
     fd.vis.component_gallery(
         save_path,
         num_images=num_images,
@@ -209,7 +222,8 @@ def create_components_gallery(
         ascending=True,
         show=False,
         external_df=rows.rename(columns={"files_ids": "index"}).astype("int64"),
-        get_extra_col_func=get_extra_col_func or label_text(fd, labels),
+        external_labels=labels,
+        get_extra_col_func=get_extra_col_func,
         get_reformat_filename_func=get_reformat_filename_func,
     )
     return 0
@@ -243,17 +257,14 @@ def create_kmeans_clusters_gallery(
     )  # fmt: skip
 
 
-def _named(fd: Fastdup, pairs: pd.DataFrame) -> pd.DataFrame:
+def _neighbours(
+    fd: Fastdup, pairs: pd.DataFrame | None, *, labels: pd.Series | None, slice: Slice, ascending: bool | None
+) -> pd.DataFrame:
+    """The rows of a similarity gallery, all of them, as v0 hands them out."""
+    scope, frame = similarity.rows(
+        Query(fd, labels=labels), slice=slice, ascending=ascending, max_items=None, external_df=pairs
+    )
+    found = similarity.results(frame, scored=True, labelled=scope.labelled)
     names = fd.annotations().set_index("fd_index")["filename"]
-    ids = {"from_id": pairs["from"], "to_id": pairs["to"]}
-    return pairs[["distance"]].assign(**{"from": pairs["from"].map(names), "to": pairs["to"].map(names)}, **ids)
-
-
-def _neighbours(pairs: pd.DataFrame, labels: pd.Series | None) -> pd.DataFrame:
-    columns: dict[str, Any] = {"to": ("to", list)}
-    if labels is not None:
-        pairs = pairs.assign(label=pairs["from_id"].map(labels), label2=pairs["to_id"].map(labels))
-        pairs = pairs.assign(score=100.0 * (pairs["label"] == pairs["label2"]))
-        columns |= {"label": ("label", list), "label2": ("label2", list), "score": ("score", "mean")}
-    columns |= {"distance": ("distance", list), "length": ("to", "size")}
-    return pairs.groupby("from", sort=False).agg(**columns).reset_index()
+    found = found.assign(**{"from": found["from"].map(names), "to": [[names[i] for i in ids] for ids in found["to"]]})
+    return found if scope.labelled else found.drop(columns="score")

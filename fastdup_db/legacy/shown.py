@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,14 @@ import pandas as pd
 
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument
-from fastdup_db.legacy.labels import MISSING, LabelFunc, labels_of
+from fastdup_db.exchange import features
+from fastdup_db.legacy.labels import LabelFunc, labels_of
 from fastdup_db.store import duck
 
 Source: TypeAlias = pd.DataFrame | str | Path
 Func: TypeAlias = Callable[[str], Any] | None
-Slice: TypeAlias = str | Sequence[str] | None
+Slice: TypeAlias = Any
+"""A label or several, 'diff', 'same' or 'label_score'; None for everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +31,15 @@ class Shown:
     fd: Fastdup
     frame: pd.DataFrame | None
     labels: pd.Series | None
-    columns: tuple[str, ...]
 
     def arguments(self, slice: Slice, extra: Func, rename: Func) -> dict[str, Any]:
-        """Arguments that every gallery takes; rows are sliced here where the labels are the caller's."""
-        frame, labels, columns = self.frame, self.labels, self.columns
-        if labels is not None and slice is not None:
-            if frame is None:
-                own = {"outlier": self.fd.outliers, "index": self.fd.img_stats}.get(columns[0], self.fd.similarity)
-                frame = own(data=False)
-            first, last = (frame[column].map(labels) for column in (columns[0], columns[-1]))
-            if slice in ("diff", "same", "label_score"):
-                keep = {"diff": first != last, "same": first == last}.get(str(slice), first.notna())
-            else:
-                keep = first.isin([slice] if isinstance(slice, str) else list(slice))
-            frame, slice = frame[keep], None
+        """Arguments that every gallery takes."""
         return {
             "slice": slice,
             "show": False,
-            "external_df": frame,
-            "get_extra_col_func": extra or label_text(self.fd, labels),
+            "external_df": self.frame,
+            "external_labels": self.labels,
+            "get_extra_col_func": extra,
             "get_reformat_filename_func": rename,
         }
 
@@ -73,17 +64,21 @@ def shown(
         if "index" in columns and "filename" in frame:
             frame = frame.assign(index=frame["filename"])
     with _run_of(source, frame, work_dir, input_dir, columns) as fd:
-        labels = None if get_label_func is None else labels_of(fd, get_label_func)
-        yield Shown(fd, _resolved(fd, frame, input_dir, columns), labels, columns)
+        labels = None if get_label_func is None else checked_labels(fd, get_label_func)
+        yield Shown(fd, _resolved(fd, frame, input_dir, columns), labels)
 
 
-def label_text(fd: Fastdup, labels: pd.Series | None) -> Func:
-    """A column with the label of each file, for the cards."""
-    if labels is None:
-        return None
-    annotations = fd.annotations()
-    names = dict(zip(annotations["filename"], labels.reindex(annotations["fd_index"]), strict=True))
-    return lambda name: names.get(name, MISSING)
+def checked_labels(fd: Fastdup, get_label_func: LabelFunc) -> pd.Series:
+    """As `labels_of`. Raises `BadArgument` for a get_label_func of another kind, or a csv that cannot be read."""
+    if not (get_label_func is None or callable(get_label_func) or isinstance(get_label_func, Mapping | str | Path)):
+        kind = type(get_label_func).__name__
+        raise BadArgument(f"get_label_func of type {kind}; allowed: a function, a dict by file name, the path of a csv")
+    try:
+        return labels_of(fd, get_label_func)
+    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as exc:
+        if not isinstance(get_label_func, str | Path):
+            raise  # of the caller's own function
+        raise BadArgument(f"get_label_func={str(get_label_func)!r} cannot be read as a csv: {exc}") from exc
 
 
 def _frame(source: Source) -> pd.DataFrame | None:
@@ -95,7 +90,10 @@ def _frame(source: Source) -> pd.DataFrame | None:
         return None
     if not path.is_file():
         raise BadArgument(f"{str(path)!r} is neither a work_dir nor a csv file")
-    return pd.read_csv(path)
+    try:
+        return pd.read_csv(path)
+    except ValueError as exc:
+        raise BadArgument(f"{str(path)!r} cannot be read as a csv: {exc}") from exc
 
 
 @contextmanager
@@ -113,12 +111,22 @@ def _run_of(
             yield Fastdup(place)
             return
     if frame is None or any(pd.api.types.is_integer_dtype(frame[column]) for column in columns):
+        theirs = [place for place in places if place is not None and _is_fastdups(Path(place))]
+        if theirs:
+            raise BadArgument(
+                f"{str(theirs[0])!r} is a work_dir that fastdup made; "
+                f"fastdup_db.import_work_dir({str(theirs[0])!r}, 'work_dir') makes one of ours of it"
+            )
         raise BadArgument("ids are those of a run: give its work_dir")
     names = pd.unique(pd.concat([frame[column].astype(str) for column in columns]))
     with tempfile.TemporaryDirectory(prefix="fastdup-db-") as folder:
         fd = create(folder, [_place(name, input_dir) for name in names])
         fd.run(run_stats_only=True, progress=False)
         yield fd
+
+
+def _is_fastdups(folder: Path) -> bool:
+    return (folder / f"{features.FEATURES}{features.ROWS}").is_file()
 
 
 def _place(name: str, input_dir: Any) -> str:

@@ -1,23 +1,33 @@
 -- Groups of images: connected components (visual) or the images of one label, one row per group.
 -- Returns name (component id or label), num_images, mean_distance and min_distance (similarity of the neighbour edges
--- inside the group, in visual groups of those that hold it together; null when it has none), metric (mean of the statistic over the images), ids (the first $max_items
--- images of the group, by metric when there is one, else by id), shown_labels (of these), labels and label_counts (lists, the most frequent
--- first), total (groups before the limit).
--- Parameters: $source table of components (id, component_id); $group_by 'visual' or 'label'; $label_col column of the
--- annotations; $slice 'all', 'labels' (only images with one of $labels), 'same' (one label in the group) or 'diff'
+-- inside the group, in visual groups of those that hold it together; null when it has none), metric (mean of the
+-- statistic over the images), ids (the first $max_items images of the group, by metric when there is one, else by id),
+-- shown_labels (of these), labels and label_counts (lists, the most frequent first), total (groups before the limit).
+-- Parameters: $source table of components (id, component_id); $group_by 'visual' or 'label'; $label_col column of
+-- $label_table; $slice 'all', 'labels' (only images with one of $labels), 'same' (one label in the group) or 'diff'
 -- (several); $labels; $threshold keep images with an edge of at least this similarity inside the group, or null;
--- $min_items, $max_items images of a group: needed, shown; $stats view of the statistics, $metric its column, used if
--- $with_metric;
--- $sort_by column of $sort_table (a view), used if $order = 'column', else $order is one of
--- 'comp_size', 'distance', 'area', 'metric', 'component_id'; $sort_by_reduction 'mean' or 'sum', of numbers
--- (of texts the first in the alphabet counts); $ascending; $limit number of groups.
+-- $min_items, $max_items images of a group: needed, shown; $metric a statistic or $by_size for width times height, used
+-- if $with_metric; $sort_by column of $sort_table ('measured' or a view), used if $order = 'column', else $order is one
+-- of 'comp_size', 'distance', 'area', 'metric', 'component_id'; $sort_by_reduction 'mean' or 'sum', of numbers (of
+-- texts the first in the alphabet counts); $ascending; $limit number of groups.
 with annotated as (
     select "index" as id, is_valid, columns(lambda c: c = $label_col)::varchar as label
-    from annotations
+    from query_table($label_table)
+),
+measured as (
+    select s.id as "index", i.img_w, i.img_h, m.file_size, m.truncated, s.* exclude (id), a.* exclude (id)
+    from stats as s
+    semi join annotations as u on u."index" = s.id
+    join instances as i on i.id = s.id
+    join images as m on m.image_id = i.image_id
+    left join advanced_stats as a on a.id = s.id
 ),
 metrics as (
-    select "index" as id, img_w::double * img_h as area, columns(lambda c: c = $metric)::double as metric
-    from query_table($stats)
+    select
+        "index" as id,
+        img_w::double * img_h as area,
+        case when $by_size then img_w::double * img_h else columns(lambda c: c = $metric)::double end as metric
+    from measured
 ),
 keys as (
     select "index" as id, columns(lambda c: c = $sort_by)::varchar as value

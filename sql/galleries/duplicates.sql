@@ -1,11 +1,18 @@
 -- Pairs of similar images, each pair once: (a, b) and (b, a) are merged before anything is counted.
 -- Returns from_id < to_id, distance (similarity, 1 = identical), label_from, label_to, total (pairs before the limit).
--- Parameters: $source table of directed pairs ("from", "to", distance); $label_col column of the annotations;
--- $slice 'all', 'labels' (one of the two has one of $labels), 'same' or 'diff' (equal or different labels);
--- $labels; $threshold lowest similarity or null; $ascending least similar first; $limit number of pairs.
+-- Parameters: $source 'stored' or a table of directed pairs ("from", "to", distance); $label_col column of
+-- $label_table; $slice 'all', 'labels' (one of the two has one of $labels), 'same' or 'diff' (equal or different
+-- labels); $labels; $threshold lowest similarity or null (of stored pairs that of the run); $ascending least similar
+-- first; $limit number of pairs.
 with labels as (
     select "index" as id, columns(lambda c: c = $label_col)::varchar as label
-    from annotations
+    from query_table($label_table)
+),
+stored as (
+    select s."from", s."to", s.distance
+    from similarity_at(coalesce(cast($threshold as double), (select threshold from current_run))) as s
+    semi join annotations as f on f."index" = s."from"
+    semi join annotations as t on t."index" = s."to"
 ),
 pairs as (
     select least("from", "to") as from_id, greatest("from", "to") as to_id, max(distance) as distance

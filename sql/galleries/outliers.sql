@@ -1,14 +1,22 @@
--- Images that are far from at least one of their neighbours (how='one'), one row each; others may be close.
--- Far means: as far as the nearest neighbour of an outlier.
+-- Images that are far from at least one of their neighbours (how='one'), one row each; others may be close. Far means:
+-- as far as the nearest neighbour of an outlier.
 -- Returns outlier, nearest (its farthest neighbour), distance (similarity to it, 1 = identical), label, label_nearest,
 -- total (outliers before the limit).
--- Parameters: $edges table of neighbours (from_id, to_id, similarity); $source table of outliers (distance);
--- $label_col column of the annotations; $slice 'all', 'labels' (the outlier has one of $labels), 'same' or 'diff' (its
--- label equals that of nearest or not); $labels; $sort_table view and $sort_by its column, or $sort_by_distance;
+-- Parameters: $edges table of neighbours (from_id, to_id, similarity); $source table of outliers (distance); $label_col
+-- column of $label_table; $slice 'all', 'labels' (the outlier has one of $labels), 'same' or 'diff' (its label equals
+-- that of nearest or not); $labels; $sort_table 'measured' or a view, $sort_by its column, or $sort_by_distance;
 -- $ascending; $limit number of outliers.
 with labels as (
     select "index" as id, columns(lambda c: c = $label_col)::varchar as label
-    from annotations
+    from query_table($label_table)
+),
+measured as (
+    select s.id as "index", i.img_w, i.img_h, m.file_size, m.truncated, s.* exclude (id), a.* exclude (id)
+    from stats as s
+    semi join annotations as u on u."index" = s.id
+    join instances as i on i.id = s.id
+    join images as m on m.image_id = i.image_id
+    left join advanced_stats as a on a.id = s.id
 ),
 keys as (
     select "index" as id, columns(lambda c: c = $sort_by)::varchar as value

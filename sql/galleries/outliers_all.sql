@@ -1,12 +1,20 @@
 -- Images that are far from all other images (how='all'): their nearest neighbour is far. One row each.
 -- Returns outlier, nearest (its nearest neighbour), distance (similarity to it, 1 = identical), label, label_nearest,
 -- total (outliers before the limit).
--- Parameters: $source table of outliers (outlier, nearest, distance); $label_col column of the annotations;
--- $slice 'all', 'labels' (the outlier has one of $labels), 'same' or 'diff' (its label equals that of nearest or not);
--- $labels; $sort_table view and $sort_by its column, or $sort_by_distance; $ascending; $limit number of outliers.
+-- Parameters: $source table of outliers (outlier, nearest, distance); $label_col column of $label_table; $slice 'all',
+-- 'labels' (the outlier has one of $labels), 'same' or 'diff' (its label equals that of nearest or not); $labels;
+-- $sort_table 'measured' or a view, $sort_by its column, or $sort_by_distance; $ascending; $limit number of outliers.
 with labels as (
     select "index" as id, columns(lambda c: c = $label_col)::varchar as label
-    from annotations
+    from query_table($label_table)
+),
+measured as (
+    select s.id as "index", i.img_w, i.img_h, m.file_size, m.truncated, s.* exclude (id), a.* exclude (id)
+    from stats as s
+    semi join annotations as u on u."index" = s.id
+    join instances as i on i.id = s.id
+    join images as m on m.image_id = i.image_id
+    left join advanced_stats as a on a.id = s.id
 ),
 keys as (
     select "index" as id, columns(lambda c: c = $sort_by)::varchar as value

@@ -1,14 +1,21 @@
 -- Images with their similar images: one row per query and neighbour, queries in the order of the gallery.
 -- Returns position (of the query, from 1), from_id, to_id, distance (similarity, 1 = identical), label_from, label_to,
--- score (percent of the neighbours that have the query's label; null without labels), neighbors (number of them),
--- total (queries before the limit). Neighbours of a query: the most similar first.
--- Parameters: $source table of directed pairs ("from", "to", distance); $label_col column of the annotations;
--- $slice 'all', 'labels' (the query has one of $labels), 'same' (score 100), 'diff' (score below 100) or 'label_score'
--- (those with a score); $labels; $threshold lowest similarity or null; $by_score order by score, else by the
--- similarity of the most similar neighbour; $ascending; $limit number of queries; $max_items neighbours shown of each.
+-- score (percent of the neighbours that have the query's label; null without labels), neighbors (number of them), total
+-- (queries before the limit). Neighbours of a query: the most similar first.
+-- Parameters: $source 'stored' or a table of directed pairs ("from", "to", distance); $label_col column of
+-- $label_table; $slice 'all', 'labels' (the query has one of $labels), 'same' (score 100), 'diff' (score below 100) or
+-- 'label_score' (those with a score); $labels; $threshold lowest similarity or null (of stored pairs that of the run);
+-- $by_score order by score, else by the similarity of the most similar neighbour; $ascending; $limit number of queries;
+-- $max_items neighbours shown of each.
 with labels as (
     select "index" as id, columns(lambda c: c = $label_col)::varchar as label
-    from annotations
+    from query_table($label_table)
+),
+stored as (
+    select s."from", s."to", s.distance
+    from similarity_at(coalesce(cast($threshold as double), (select threshold from current_run))) as s
+    semi join annotations as f on f."index" = s."from"
+    semi join annotations as t on t."index" = s."to"
 ),
 pairs as (
     select "from" as from_id, "to" as to_id, max(distance) as distance

@@ -1,10 +1,19 @@
 -- Images at one end of a statistic.
 -- Returns index, value (of the statistic), img_w, img_h (pixels), label, total (images before the limit).
--- Parameters: $source view of the statistics; $metric its column, or $by_size for width times height; $label_col column of the annotations;
--- $slice 'all' or 'labels' (the image has one of $labels); $labels; $ascending; $limit number of images.
+-- Parameters: $source 'measured' or a table of statistics; $metric its column, or $by_size for width times height;
+-- $label_col column of $label_table; $slice 'all' or 'labels' (the image has one of $labels); $labels; $ascending;
+-- $limit number of images.
 with labels as (
     select "index" as id, columns(lambda c: c = $label_col)::varchar as label
-    from annotations
+    from query_table($label_table)
+),
+measured as (
+    select s.id as "index", i.img_w, i.img_h, m.file_size, m.truncated, s.* exclude (id), a.* exclude (id)
+    from stats as s
+    semi join annotations as u on u."index" = s.id
+    join instances as i on i.id = s.id
+    join images as m on m.image_id = i.image_id
+    left join advanced_stats as a on a.id = s.id
 ),
 metrics as (
     select "index", img_w, img_h, columns(lambda c: c = $metric)::double as metric

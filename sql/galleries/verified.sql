@@ -1,11 +1,12 @@
 -- Pairs that verification found to be one picture, the surest first.
 -- Returns from_id < to_id, distance (similarity of the vectors, 1 = identical), score, kind, inliers, transform (8
 -- numbers from pixels of from to pixels of to, null where none was sought), label_from, label_to, total (pairs before
--- the limit). Parameters: $label_col column of the annotations; $slice 'all', 'labels' (one of the two has one of
--- $labels), 'same' or 'diff'; $threshold lowest similarity or null; $ascending least sure first; $limit number of pairs.
+-- the limit). Parameters: $label_col column of $label_table; $slice 'all', 'labels' (one of the two has one of
+-- $labels), 'same' or 'diff'; $threshold lowest similarity or null; $ascending least sure first; $limit number of
+-- pairs.
 with labels as (
     select "index" as id, columns(lambda c: c = $label_col)::varchar as label
-    from annotations
+    from query_table($label_table)
 )
 select
     p."from" as from_id,

@@ -1,0 +1,126 @@
+"""The command line: values come out whole, and what goes wrong is one line and an exit status."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import galleries_rig as rig
+import pandas as pd
+import pytest
+
+from fastdup_db import cli
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    facts = rig.facts(folder / "photos")
+    settings = facts["runs"].assign(
+        config='{"run_cc": true, "run_stats": true}', finished_at=pd.Timestamp("2026-01-01")
+    )
+    rig.store(folder / "work", facts | {"runs": settings})
+    return folder / "work"
+
+
+@pytest.fixture
+def call(work, monkeypatch, capsys):
+    """Runs a command on the work_dir; returns its exit status, stdout and stderr."""
+
+    def called(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["fastdup-db", *words, "-w", str(work)])
+        with pytest.raises(SystemExit) as done:
+            cli.main()
+        return int(done.value.code or 0), *capsys.readouterr()
+
+    return called
+
+
+VALUES = """
+    select '0a1b2c3d-0000-4000-8000-00000000000a'::uuid as id, '\\xAB\\x00'::blob as bytes, 1e-12 as tiny,
+        0.12345678901234 as long, 9007199254740993 as large, array_value(1.5::float, 2) as vector,
+        [['a'], [null, 'b,"c"']] as nested, {'x': 1, 'y': [0.1, 1234567890123456.7890123]} as pair,
+        true as yes, null as nothing, 'nan'::double as nan, '-inf'::double as low,
+        timestamp '2026-01-02 03:04:05.678' as at, time '10:00:01' as clock,
+        'two' || chr(10) || 'lines' as text, interval 90 second as wait
+"""
+
+
+def test_json_holds_every_value(call):
+    status, out, _ = call("sql", VALUES, "--json")
+    assert status == 0
+    assert json.loads(out) == [
+        {
+            "id": "0a1b2c3d-0000-4000-8000-00000000000a",
+            "bytes": "ab00",
+            "tiny": 1e-12,
+            "long": 0.12345678901234,
+            "large": 9007199254740993,
+            "vector": [1.5, 2.0],
+            "nested": [["a"], [None, 'b,"c"']],
+            "pair": {"x": 1, "y": [0.1, "1234567890123456.7890123"]},
+            "yes": True,
+            "nothing": None,
+            "nan": None,
+            "low": "-inf",
+            "at": "2026-01-02T03:04:05.678000",
+            "clock": "10:00:01",
+            "text": "two\nlines",
+            "wait": "P0DT0H1M30S",
+        }
+    ]
+    assert call("sql", "from images where false", "--json")[1] == "[]\n"
+
+
+def test_csv_holds_every_value(call):
+    status, out, _ = call("sql", VALUES, "--csv")
+    (row,) = csv.DictReader(io.StringIO(out))
+    assert status == 0
+    assert (row["bytes"], float(row["tiny"]), float(row["long"])) == ("ab00", 1e-12, 0.12345678901234)
+    assert (row["large"], row["id"][:8], row["nothing"]) == ("9007199254740993", "0a1b2c3d", "")
+    assert json.loads(row["nested"]) == [["a"], [None, 'b,"c"']]
+    assert json.loads(row["pair"])["x"] == 1
+    assert json.loads(row["vector"]) == [1.5, 2.0]
+
+
+def test_an_array_of_many_numbers_is_one_line(call):
+    out = call("sql", "select list_transform(range(1000), lambda x: x / 7)::float[1000] as vector", "--csv")[1]
+    assert len(out.splitlines()) == 2
+    assert len(json.loads(next(csv.DictReader(io.StringIO(out)))["vector"])) == 1000
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("gallery", "duplicates", "--save-path", "{file}/page.html"), 1),
+        (("report", "--save-path", "{file}/page.html"), 1),
+        (("export", "{file}"), 1),
+        (("export", "{file}/folder"), 1),
+        (("clean", "{empty}"), 2),
+        (("clean", "{binary}"), 2),
+        (("clean", "{other}"), 2),
+        (("clean", "{folder}"), 1),
+    ],
+)
+def test_what_goes_wrong_is_one_line(call, tmp_path, words, status):
+    contents = {"file": b"mine", "empty": b"", "binary": bytes(range(256)) * 8, "other": b"a,b\n1,2\n"}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    places = {name: tmp_path / name for name in contents} | {"folder": tmp_path}
+    got, _, err = call(*(word.format_map(places) for word in words))
+    assert (got, err.count("\n"), err[:12]) == (status, 1, "fastdup-db: ")
+    assert (tmp_path / "file").read_bytes() == b"mine"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this machine")
+@pytest.mark.parametrize("rows", [1, 100_000])
+def test_a_full_disk_is_one_line(work, rows):
+    command = [sys.executable, "-m", "fastdup_db.cli", "sql", f"from range({rows})", "--csv", "-w", str(work)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("fastdup-db: ") and done.stderr.count("\n") == 1

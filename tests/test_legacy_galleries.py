@@ -1,0 +1,178 @@
+"""v0's galleries and components on facts whose answers are known: labels, slices, order, refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import galleries_rig as rig
+import numpy as np
+import pandas as pd
+import pytest
+
+import fastdup_db as fastdup
+from fastdup_db.errors import BadArgument
+
+LABELS = {0: "cat", 1: "cat", 2: "dog", 3: "dog", 4: "bird", 5: "cat", 6: "cat", 7: "cat"}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The eight known images as files, without labels: those are the caller's."""
+    folder = tmp_path_factory.mktemp("v0")
+    facts = rig.facts(folder / "photos", labelled=False)
+    for i, name in enumerate(facts["listing"]["filename"]):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(name, rig.drawn(i))
+    settings = facts["runs"].assign(config='{"run_advanced_stats": false}', finished_at=pd.Timestamp("2026-01-01"))
+    rig.store(folder / "work", facts | {"runs": settings})
+    return folder / "work"
+
+
+def label(path: str) -> str:
+    return LABELS[int(Path(path).stem)]
+
+
+def number(path: str) -> int:
+    return int(Path(path).stem)
+
+
+def similarity(work: Path, folder: Path, slice: object, **arguments: object) -> tuple[list[list[int]], pd.DataFrame]:
+    frame = fastdup.create_similarity_gallery(work, folder, get_label_func=label, slice=slice, min_items=1, **arguments)
+    return rig.ids(folder / "similarity.html"), frame
+
+
+@pytest.mark.parametrize(
+    ("slice", "shown", "scores"),
+    [
+        ("diff", [[4, 6], [6, 4], [0, 1, 2], [1, 0, 2]], [0, 0, 50, 50]),
+        ("same", [[2, 3], [3, 2]], [100, 100]),
+        ("label_score", [[2, 3], [3, 2], [0, 1, 2], [1, 0, 2], [4, 6], [6, 4]], [100, 100, 50, 50, 0, 0]),
+        ("dog", [[2, 3], [3, 2]], [100, 100]),
+    ],
+)
+def test_similarity_slices_score_and_order(work, tmp_path, slice, shown, scores):
+    pages, frame = similarity(work, tmp_path, slice)
+    assert pages == shown
+    assert list(frame) == ["from", "to", "distance", "label", "label2", "score", "length"]
+    assert frame["score"].tolist() == scores
+    rows = [[number(row["from"]), *map(number, row["to"])] for row in frame.to_dict("records")]
+    assert rows == shown
+    assert frame["label2"].map(list).tolist() == [[LABELS[i] for i in others] for _, *others in shown]
+    title = rig.parsed(tmp_path / "similarity.html").h1.get_text()
+    assert title == ("Similarity Report" if slice == "dog" else "Similarity Report, label_score")
+
+
+def test_all_rows_come_back_however_many_are_shown(work, tmp_path):
+    pages, frame = similarity(work, tmp_path, None, num_images=1)
+    assert (pages, len(frame)) == ([[4, 6]], 6), "the least similar first by default"
+    assert frame["distance"].map(max).is_monotonic_increasing
+    pages, frame = similarity(work, tmp_path, None, descending=True)
+    assert pages[0] == [0, 1, 2] and frame["distance"].map(max).is_monotonic_decreasing
+    plain = fastdup.create_similarity_gallery(work, tmp_path, min_items=2)
+    assert list(plain) == ["from", "to", "distance", "length"] and plain["length"].tolist() == [2, 2]
+
+
+def test_labels_of_ones_own_are_labels(work, tmp_path):
+    said = {"get_label_func": label, "get_extra_col_func": lambda name: "more"}
+    fastdup.create_duplicates_gallery(work, tmp_path, **said)
+    second, third = rig.cards(tmp_path / "duplicates.html")[1:3]
+    assert rig.fields(third) == {
+        "Distance": "0.95", "From_Label": "cat", "To_Label": "dog", "extra_from": "more", "extra_to": "more",
+    }  # fmt: skip
+    assert second.select_one(".flag") is None and third.select_one(".flag").get_text() == "labels differ"
+    fastdup.create_components_gallery(work, tmp_path, get_label_func=label)
+    first = rig.cards(tmp_path / "components.html")[0]
+    counts = [(li.select_one(".label").get_text(), li.b.get_text()) for li in first.select(".counts li")]
+    assert counts == [("cat", "2"), ("dog", "2")] and first.select_one(".flag").get_text() == "2 labels"
+    fastdup.create_stats_gallery(work, tmp_path, get_label_func=label, slice=["bird", "dog"], metric="mean")
+    assert rig.ids(tmp_path / "mean.html") == [[3], [4], [2]]
+
+
+@pytest.mark.parametrize(
+    ("metric", "descending", "page", "shown"),
+    [
+        ("bright", False, "mean", [2, 4]),
+        ("bright", True, "mean", [2, 4]),
+        ("size", False, "size", [4, 0]),
+        ("dark", False, "mean", [1, 7]),
+        ("blur", False, "blur", [3, 1]),
+        ("contrast", False, "contrast", [7, 6]),
+        ("contrast", True, "contrast", [0, 1]),
+    ],
+)
+def test_stats_begin_with_what_their_title_says(work, tmp_path, metric, descending, page, shown):
+    fastdup.create_stats_gallery(work, tmp_path, metric=metric, descending=descending, num_images=2)
+    assert rig.ids(tmp_path / f"{page}.html") == [[i] for i in shown]
+
+
+@pytest.mark.parametrize(
+    "create",
+    [
+        fastdup.create_duplicates_gallery,
+        fastdup.create_outliers_gallery,
+        fastdup.create_similarity_gallery,
+        fastdup.create_stats_gallery,
+        fastdup.create_components_gallery,
+    ],
+)
+def test_labels_nobody_has_and_labels_of_no_kind_are_refused(work, tmp_path, create):
+    with pytest.raises(BadArgument, match="slice='cow' is unknown; allowed: bird, cat"):
+        create(work, tmp_path, get_label_func=label, slice="cow")
+    with pytest.raises(BadArgument, match="get_label_func of type list; allowed: a function"):
+        create(work, tmp_path, get_label_func=["cat"])
+    with pytest.raises(BadArgument, match=r"'nowhere\.csv' cannot be read"):
+        create(work, tmp_path, get_label_func="nowhere.csv")
+    with pytest.raises(BadArgument, match="has none"):
+        create(work, tmp_path, slice="cat")
+
+
+def test_a_work_dir_of_fastdup_says_how_to_read_it(work, tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for name in ("atrain_features.dat", "atrain_features.dat.csv", "nnf.index"):
+        (theirs / name).touch()
+    (theirs / "similarity.csv").write_text("from,to,distance\n0,1,0.9\n")
+    for source in (theirs, theirs / "similarity.csv"):
+        with pytest.raises(BadArgument, match="import_work_dir"):
+            fastdup.create_duplicates_gallery(source, tmp_path / "page")
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(BadArgument, match="cannot be read as a csv"):
+        fastdup.create_duplicates_gallery(tmp_path / "empty.csv", tmp_path / "page", work_dir=work)
+
+
+def test_an_empty_frame_makes_an_empty_page(work, tmp_path):
+    none = pd.DataFrame({"from": [], "to": [], "distance": []})
+    assert fastdup.create_duplicates_gallery(none, tmp_path, work_dir=work) == 0
+    assert rig.ids(tmp_path / "duplicates.html") == []
+    frame = fastdup.create_similarity_gallery(none, tmp_path, work_dir=work, get_label_func=label)
+    assert frame.empty and "score" in frame and rig.ids(tmp_path / "similarity.html") == []
+
+
+@pytest.mark.parametrize("group_by", ["visual", "label"])
+def test_no_components_look_like_components(work, group_by):
+    said = {"get_label_func": label, "metric": "blur", "group_by": group_by}
+    filled = fastdup.find_top_components(work, **said)
+    assert len(filled) == (2 if group_by == "visual" else 3)
+    for empty in (
+        fastdup.find_top_components(work, threshold=1.0, **said),
+        fastdup.find_top_components(work, min_items=100, **said),
+    ):
+        assert empty.empty
+        pd.testing.assert_series_equal(empty.dtypes, filled.dtypes)
+
+
+def test_components_by_slice_and_metric(work):
+    top = fastdup.find_top_components
+    assert top(work, label, slice="diff")["component_id"].tolist() == [0, 4]
+    assert top(work, lambda path: number(path) < 4, slice=[True])["component_id"].tolist() == [0]
+    assert top(work, lambda path: 1 + (number(path) < 4), slice=np.int64(1))["component_id"].tolist() == [4]
+    assert top(work, metric="size")["avg_size"].tolist() == [240_000, 172_800]
+    with pytest.raises(BadArgument, match="slice='cow' is unknown"):
+        top(work, label, slice="cow")
+    with pytest.raises(BadArgument, match="has none"):
+        top(work, slice="diff")
+    with pytest.raises(BadArgument, match="keyword argument='foo' is unknown; allowed: comp_type"):
+        top(work, foo=1)
+    with pytest.raises(BadArgument, match="metric='filename' is unknown; allowed: blur"):
+        top(work, metric="filename")
