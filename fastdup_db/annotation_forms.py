@@ -1,7 +1,7 @@
 """Annotations in every form a user has them, as one DataFrame with a `filename` column.
 
-A DataFrame, a list of file names, a `.csv`, `.parquet` or COCO `.json` path, a COCO dict. Boxes are `col_x, row_y,
-width, height` in pixels of the upright image, or the corners `x1, y1 … x4, y4` of rotated ones.
+A DataFrame, a list or column of file names, a `.csv`, `.parquet` or COCO `.json` path, a COCO dict. Boxes are `col_x,
+row_y, width, height` in pixels of the upright image, or the corners `x1, y1 … x4, y4` of rotated ones.
 """
 
 from __future__ import annotations
@@ -20,12 +20,19 @@ if TYPE_CHECKING:
 
 BOX_COLUMNS = ("col_x", "row_y", "width", "height")
 CORNER_COLUMNS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
-RESERVED_COLUMNS = ("id", "index", "fd_index", "error_code", "is_valid", "crop_filename", "is_annotated")
+ROW, NAME = "fastdup row", "fastdup filename"
+"""Columns of our own beside the user's, on their way into the database."""
+RESERVED_COLUMNS = ("id", "index", "fd_index", "error_code", "is_valid", "crop_filename", "is_annotated", ROW, NAME)
 FORMS = (
     "a DataFrame with a 'filename' column, a list of file names, a .csv, .parquet or COCO .json path, or a COCO dict"
 )
 
-Annotations: TypeAlias = "pd.DataFrame | Sequence[str] | str | Path | Mapping[str, Any]"
+_TEXTS = ("filename", "label", "split")
+_NUMBER = r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_EXACT_FLOAT, _EXACT_INT = 15, 18
+"""Decimal digits that every float64 and every int64 of so many holds."""
+
+Annotations: TypeAlias = "pd.DataFrame | pd.Series | Sequence[str] | str | Path | Mapping[str, Any]"
 
 
 def read(annotations: Annotations | None) -> pd.DataFrame | None:
@@ -40,8 +47,8 @@ def read(annotations: Annotations | None) -> pd.DataFrame | None:
         frame = read_coco(annotations)
     elif isinstance(annotations, str | Path):
         frame = _read_file(Path(annotations))
-    elif isinstance(annotations, Sequence | np.ndarray):
-        frame = pd.DataFrame({"filename": [str(name) for name in annotations]})
+    elif isinstance(annotations, Sequence | np.ndarray | pd.Series | pd.Index):
+        frame = pd.DataFrame({"filename": pd.Series(list(annotations), dtype=object)})
     else:
         raise BadArgument(f"annotations of type {type(annotations).__name__}; allowed: {FORMS}")
     return _checked(frame)
@@ -55,34 +62,62 @@ def has_boxes(frame: pd.DataFrame) -> bool:
 def read_coco(coco: Mapping[str, Any] | str | Path) -> pd.DataFrame:
     """`filename, col_x, row_y, width, height, label` of a COCO detection file or dict, one row per annotation.
 
-    `label` is the category's name. Images without annotations have no row. A COCO without boxes gives
-    `filename, label` rows. Raises `BadArgument` where it is no COCO.
+    `label` is the category's name, the id where it has none, missing where the annotation has no category. A bbox that
+    is not four numbers is NaN. Images without annotations have no row. A COCO without boxes gives `filename, label`
+    rows. Raises `BadArgument` where it is no COCO.
     """
     import pandas as pd
 
     if isinstance(coco, str | Path):
-        coco = json.loads(Path(coco).read_text(encoding="utf-8"))
+        coco = json.loads(Path(coco).read_text(encoding="utf-8-sig"))
     if not isinstance(coco, Mapping) or not {"images", "annotations"} <= set(coco):
         raise BadArgument("this is no COCO file: it needs the keys 'images' and 'annotations'")
-    images = pd.DataFrame(coco["images"])
-    found = pd.DataFrame(coco["annotations"])
-    if images.empty or found.empty:
+    images, found, categories = (_coco_rows(coco, key) for key in ("images", "annotations", "categories"))
+    if not images or not found:
         raise BadArgument("this COCO file has no images or no annotations")
-    if not {"id", "file_name"} <= set(images.columns) or "image_id" not in found.columns:
+    if not any({"id", "file_name"} <= set(image) for image in images) or not any("image_id" in row for row in found):
         raise BadArgument("this is no COCO file: images need 'id' and 'file_name', annotations 'image_id'")
-    names = images.drop_duplicates("id").set_index("id")["file_name"]
-    frame = pd.DataFrame({"filename": found["image_id"].map(names)})
+    files = _coco_names(images, "file_name")
+    frame = pd.DataFrame({"filename": [files.get(_coco_key(row.get("image_id"))) for row in found]})
     if frame["filename"].isna().any():
         raise BadArgument(f"{int(frame['filename'].isna().sum())} COCO annotations name an image_id that is not listed")
-    if "bbox" in found.columns:
-        boxes = np.array([b if isinstance(b, list) and len(b) == 4 else [np.nan] * 4 for b in found["bbox"]], float)
+    if any("bbox" in row for row in found):
+        boxes = np.array([_coco_box(row.get("bbox")) for row in found], float)
         for position, name in enumerate(BOX_COLUMNS):
             frame[name] = boxes[:, position]
-    if "category_id" in found.columns:
-        categories = pd.DataFrame(coco.get("categories", []), columns=["id", "name"]).drop_duplicates("id")
-        names = categories.set_index("id")["name"]
-        frame["label"] = found["category_id"].map(names).fillna(found["category_id"].astype(str))
+    if any("category_id" in row for row in found):
+        labels = _coco_names(categories, "name")
+        keys = [_coco_key(row.get("category_id")) for row in found]
+        frame["label"] = [labels.get(key, key) for key in keys]
     return frame
+
+
+def _coco_rows(coco: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    rows = coco.get(key) or []
+    if not isinstance(rows, list | tuple) or not all(isinstance(row, Mapping) for row in rows):
+        raise BadArgument(f"this is no COCO file: {key!r} must be a list of objects")
+    return list(rows)
+
+
+def _coco_names(rows: Sequence[Mapping[str, Any]], name: str) -> dict[str | None, str]:
+    """The value of `name` by id, the first one where an id comes twice."""
+    named = [(_coco_key(row.get("id")), row.get(name)) for row in rows]
+    return {key: str(value) for key, value in reversed(named) if key is not None and value is not None}
+
+
+def _coco_key(value: Any) -> str | None:
+    """An id as text: 7, 7.0 and "7" are one; None where there is none."""
+    if value is None or value != value:
+        return None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _coco_box(values: Any) -> list[float]:
+    try:
+        numbers = [] if isinstance(values, str) or values is None else [float(value) for value in values]
+    except (TypeError, ValueError):
+        numbers = []
+    return numbers if len(numbers) == 4 else [np.nan] * 4
 
 
 def _read_file(path: Path) -> pd.DataFrame:
@@ -93,7 +128,7 @@ def _read_file(path: Path) -> pd.DataFrame:
     suffix = path.suffix.lower()
     try:
         if suffix == ".csv":
-            return pd.read_csv(path)
+            return _read_csv(path)
         if suffix == ".parquet":
             return pd.read_parquet(path)
         if suffix == ".json":
@@ -105,32 +140,90 @@ def _read_file(path: Path) -> pd.DataFrame:
     raise BadArgument(f"annotations file {str(path)!r} is of no known form; allowed: {FORMS}")
 
 
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Text as it is written, only an empty field is missing; columns of numbers alone are numbers."""
+    import pandas as pd
+
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise BadArgument(f"annotations file {str(path)!r} has rows of more fields than its header names")
+    return frame.assign(**{name: _typed(frame[name]) for name in frame.columns if name not in _TEXTS})
+
+
+def _typed(column: pd.Series) -> pd.Series:
+    """A column of text as numbers or truth values, where these say the same: 007 and what is too long stay text."""
+    import pandas as pd
+
+    known = column.dropna()
+    if known.empty:
+        return column
+    if len(known) == len(column) and known.isin(["True", "False"]).all():
+        return column == "True"
+    if not known.str.fullmatch(_NUMBER).all():
+        return column
+    digits = _EXACT_INT if len(known) == len(column) else _EXACT_FLOAT
+    if known.str.fullmatch(r"-?[0-9]+").all() and known.str.lstrip("-").str.len().max() > digits:
+        return column
+    return pd.to_numeric(column)
+
+
 def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
+    frame = frame.set_axis(_column_names(frame.columns), axis=1).reset_index(drop=True)
     if "filename" not in frame.columns or frame.empty:
         raise BadArgument(f"annotations need at least one row and a 'filename' column; allowed: {FORMS}")
-    taken = sorted(set(map(str, frame.columns)) & set(RESERVED_COLUMNS))
-    if taken:
-        raise BadArgument(f"annotations may not use the column names {taken}; rename them")
-    lowered = pd.Series([str(c).lower() for c in frame.columns])
-    if lowered.duplicated().any():
-        twice = sorted(set(lowered[lowered.duplicated()]))
-        raise BadArgument(f"annotations have columns that differ in case only, which SQL cannot tell apart: {twice}")
     if frame["filename"].isna().any():
         raise BadArgument(f"annotations have {int(frame['filename'].isna().sum())} rows without a filename")
-    for name in ("label", "split"):
+    for name in _TEXTS:
         if name in frame.columns and frame[name].map(lambda v: isinstance(v, list | dict | np.ndarray)).any():
             raise BadArgument(f"annotations column {name!r} holds lists; give one value a row")
+    frame["filename"] = pd.Series([_shown(str(name)) for name in frame["filename"]])
     if not has_boxes(frame) and frame["filename"].duplicated().any():
         name = frame["filename"][frame["filename"].duplicated()].iloc[0]
         raise BadArgument(
             f"annotations name {name!r} more than once; without box columns {BOX_COLUMNS} one row per image is allowed"
         )
-    checked = frame.reset_index(drop=True)
-    checked.columns = pd.Index([str(c) for c in checked.columns])
-    checked["filename"] = checked["filename"].map(str)
     for name in (*BOX_COLUMNS, *CORNER_COLUMNS):
-        if has_boxes(frame) and name in checked.columns:
-            checked[name] = pd.to_numeric(checked[name], errors="coerce").astype(float)
-    return checked
+        if has_boxes(frame) and name in frame.columns:
+            frame[name] = _numbers(frame[name])
+    return frame
+
+
+def _column_names(columns: pd.Index) -> list[str]:
+    """Names as text. Raises `BadArgument` for those that SQL cannot tell apart, that are ours, or that are none."""
+    import pandas as pd
+
+    if isinstance(columns, pd.MultiIndex):
+        raise BadArgument("annotations have columns of several levels; give each one name")
+    names = ["" if pd.api.types.is_scalar(name) and pd.isna(name) else str(name) for name in columns]
+    nameless = [position for position, name in enumerate(names) if not name.strip() or "\0" in name]
+    if nameless:
+        raise BadArgument(f"annotations have columns without a name, at the positions {nameless} counted from 0")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise BadArgument(f"annotations have several columns of one name: {repeated}")
+    taken = sorted(name for name in names if name.lower() in RESERVED_COLUMNS)
+    if taken:
+        raise BadArgument(f"annotations may not use the column names {taken}, in any case; rename them")
+    lowered = [name.lower() for name in names]
+    if twice := sorted(name for name in names if lowered.count(name.lower()) > 1):
+        raise BadArgument(f"annotations have columns that differ in case only, which SQL cannot tell apart: {twice}")
+    return names
+
+
+def _shown(name: str) -> str:
+    """A name as the listing shows it: bytes that are no UTF-8 as `\\xNN`."""
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError as exc:
+        raise BadArgument(f"annotations name {name!r}, which is no name of a file: {exc}") from exc
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """float64; NaN for what is no number."""
+    import pandas as pd
+
+    try:
+        return pd.to_numeric(column, errors="coerce").astype(float)
+    except (TypeError, ValueError) as exc:
+        raise BadArgument(f"annotations column {column.name!r} must hold numbers: {exc}") from exc

@@ -73,6 +73,8 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         annotations: Any = None,
         embeddings: Any = None,
         subset: Sequence[str] | None = None,
+        data_type: str = "infer",
+        overwrite: bool = True,
         **arguments: Any,
     ) -> int:
         """Read the images, find their neighbours, store everything in the work_dir.
@@ -83,6 +85,8 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
             annotations: DataFrame with `filename`, list of names, .csv/.parquet/COCO .json path, COCO dict.
             embeddings: float array (n, d), row i for the i-th name of `annotations`; no image is read then.
             subset: names (relative or absolute) to keep.
+            data_type: 'image', 'bbox', or 'infer': boxes where the annotations have their columns.
+            overwrite: start afresh; False brings what is stored up to date.
             arguments: every field of `fastdup_db.config.RunConfig`.
 
         Returns:
@@ -94,7 +98,7 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         from fastdup_db.pipeline import fetching
         from fastdup_db.pipeline import run as pipeline
 
-        config = RunConfig.from_arguments(arguments)
+        config = RunConfig.from_arguments({"data_type": data_type, "overwrite": overwrite, **arguments})
         stored = self.input_dir if config.run_mode in (2, 3, 4) else self._input_dir
         with fetching.server_of(config):
             request = requests.run_request(

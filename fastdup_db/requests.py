@@ -8,13 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fastdup_db import annotation_forms, sources
 from fastdup_db.config import RunConfig
 from fastdup_db.errors import BadArgument, BadInput, NotRun
 from fastdup_db.graph import index
+from fastdup_db.graph.metrics import metric
 from fastdup_db.pipeline import fetching, given, listing, remote
+from fastdup_db.pipeline.beginning import GRAPH_ONLY
 from fastdup_db.pipeline.request import RunRequest
+from fastdup_db.sources import kinds
 from fastdup_db.store import duck
+
+_ROWS = 16_384
+"""Vectors checked at a time."""
 
 
 def run_request(
@@ -24,17 +32,21 @@ def run_request(
     input_dir: Any = None,
     annotations: Any = None,
     embeddings: Any = None,
-    subset: Sequence[str] | None = None,
+    subset: Any = None,
 ) -> RunRequest:
     """The request of one run. Raises `BadArgument` or `BadInput`, with nothing read but names and nothing written."""
     index.index_kind(config.nnf_mode, param=config.nnf_param)
+    if config.test_dir:
+        config = replace(config, test_dir=_absolute(config.test_dir))
     remote.check(work_dir, config)
-    fetching.check(config, _input(input_dir), reads_images=embeddings is None and config.run_mode != 2)
+    fetching.check(config, _input(input_dir), reads_images=embeddings is None and config.run_mode != GRAPH_ONLY)
     if config.run_mode in (2, 3, 4):
         config = replace(config, overwrite=False)  # these stages work on what a run has stored
         if not duck.exists(work_dir):
             raise NotRun(f"run_mode={config.run_mode} needs the embeddings of an earlier run in {work_dir}")
     frame = annotation_forms.read(annotations)
+    if config.run_mode == GRAPH_ONLY and embeddings is None and (frame is not None or subset is not None):
+        raise BadArgument("run_mode=2 works on the images and annotations that are stored; give none with it")
     if frame is None and embeddings is None and config.data_type != "image" and _is_yolo(input_dir):
         frame = _yolo_boxes(input_dir, options=listing.options(RunRequest(work_dir=work_dir, config=config)))
     boxes = frame is not None and annotation_forms.has_boxes(frame) and config.data_type != "image"
@@ -50,6 +62,8 @@ def run_request(
         if frame is None:
             raise BadArgument("embeddings need annotations: the list (or frame) of the names of their rows")
         matrix = given.checked(embeddings, names=len(frame))
+        _check_lengths(matrix, config.distance)
+        _check_vectors_alone(config)
         if config.d is not None and config.d != matrix.shape[1]:
             raise BadArgument(f"d={config.d}, but the embeddings have d={matrix.shape[1]}")
     request = RunRequest(
@@ -60,10 +74,17 @@ def run_request(
         embeddings=matrix,
         boxes=boxes,
         subset=_subset(subset),
-        bases=_bases(input_dir),
+        bases=_bases(input_dir, config.test_dir),
     )
     _check_input(request)
     return request
+
+
+def _check_lengths(matrix: np.ndarray, distance: str) -> None:
+    """Raises `BadArgument` where vectors are too long for the metric; those of the cosine may be of any length."""
+    if distance != "cosine":
+        for start in range(0, len(matrix), _ROWS):
+            metric(distance).prepare(matrix[start : start + _ROWS])
 
 
 def _is_yolo(input_dir: Any) -> bool:
@@ -81,21 +102,34 @@ def _yolo_boxes(input_dir: Any, *, options: sources.ListingOptions) -> Any:
     return annotation_forms.read(frame) if len(frame) else None
 
 
+def _check_vectors_alone(config: RunConfig) -> None:
+    """Raises `BadArgument` for what selects from a listing, where the rows of the user's vectors are the collection."""
+    for name in ("find_regex", "num_images", "min_offset", "max_offset", "min_file_size", "tar_only", "test_dir"):
+        if getattr(config, name):
+            raise BadArgument(f"{name} is for images that are listed; with embeddings give the rows that you want")
+
+
 def _check_input(request: RunRequest) -> None:
-    if request.embeddings is not None or request.config.run_mode == 2:
+    if request.embeddings is not None or request.config.run_mode == GRAPH_ONLY:
         return
-    if request.config.test_dir:
-        sources.check_input(request.config.test_dir, work_dir=request.work_dir, options=listing.options(request))
-    wanted = request.input_dir
+    wanted, test_dir = request.input_dir, request.config.test_dir
+    if test_dir:
+        if wanted is None:
+            raise BadInput("test_dir is compared with the images of input_dir: give it, too")
+        if os.path.realpath(test_dir) in {os.path.realpath(name) for name in [wanted] if isinstance(name, str)}:
+            raise BadInput(f"test_dir and input_dir are both {test_dir!r}: no image is left to compare with")
+        sources.check_input(test_dir, work_dir=request.work_dir, options=listing.options(request))
     if wanted is None and request.annotations is not None:
-        wanted = request.annotations["filename"].tolist()
-    sources.check_input(wanted, work_dir=request.work_dir, options=listing.options(request))
+        return  # every row is an image, if only one that is missing
+    sources.check_input(wanted, work_dir=request.work_dir, options=listing.input_options(request))
 
 
 def _input(input_dir: Any) -> str | list[str] | None:
     """Absolute names: a run may be gone on with from another directory."""
     if input_dir is None:
         return None
+    if hasattr(input_dir, "tolist"):  # a column of a frame, an array
+        input_dir = input_dir.tolist()
     if isinstance(input_dir, str | os.PathLike):
         return _absolute(os.fspath(input_dir))
     if not isinstance(input_dir, Sequence) or isinstance(input_dir, bytes):
@@ -112,15 +146,28 @@ def _absolute(name: str | bytes) -> str:
     return name if "://" in name else os.path.abspath(os.path.expanduser(name))
 
 
-def _bases(input_dir: Any) -> tuple[str, ...]:
-    named = _input(input_dir)
-    inputs = [named] if isinstance(named, str) else named or []
-    return tuple(os.path.abspath(i) if "://" not in i else i for i in inputs if isinstance(i, str))
+def _bases(*inputs: Any) -> tuple[str, ...]:
+    """What relative names count from: the folders and archives of the input, and the folders that its files lie in."""
+    named = (_input(one) for one in inputs if one is not None)
+    names = (name for one in named for name in ([one] if isinstance(one, str) else one or ()))
+    return tuple(dict.fromkeys(base for name in names for base in _bases_of(name)))
 
 
-def _subset(subset: Sequence[str] | None) -> list[str] | None:
+def _bases_of(name: str) -> tuple[str, ...]:
+    kind = kinds.kind_of(name)
+    if os.path.isdir(name) or ("://" in name and kind == kinds.OTHER):
+        return (name,)
+    folder = name.rpartition("/")[0] if "://" in name else os.path.dirname(name)
+    return (name, folder) if kind == kinds.ARCHIVE else (folder,)
+
+
+def _subset(subset: Any) -> list[str] | None:
     if subset is None:
         return None
-    if isinstance(subset, str) or not len(subset):
+    names = subset.tolist() if hasattr(subset, "tolist") else subset
+    if isinstance(names, str) or not isinstance(names, Sequence) or not names:
         raise BadArgument("subset is a list of at least one file name")
-    return [os.fspath(name) for name in subset]
+    wrong = next((name for name in names if not isinstance(name, str | Path)), None)
+    if wrong is not None:
+        raise BadArgument(f"subset holds {wrong!r}; it is a list of file names")
+    return [os.fspath(name) for name in names]

@@ -166,3 +166,22 @@ def test_settings_of_another_kind_are_refused(tmp_path, kwargs):
 def test_sql_can_be_asked_where_no_run_ended(tmp_path):
     with pytest.raises(NotRun):
         fastdup_db.create(tmp_path).sql("select 1")
+
+
+def test_vectors_too_long_for_a_metric_are_refused_before_a_run(tmp_path):
+    vectors = np.eye(3, 4, dtype=np.float32) * 1e20
+    fd = fastdup_db.create(tmp_path / "work")
+    with pytest.raises(BadArgument, match="euclidean"):
+        fd.run(annotations=["a", "b", "c"], embeddings=vectors, distance="euclidean", nnf_mode="Flat", progress=False)
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_statistic_keeps_its_name_among_the_advanced_too(photos, tmp_path):
+    frame = pd.DataFrame({"filename": sorted(path.name for path in photos.iterdir())})
+    frame = frame.assign(truncated="mine", mean_hue="mine")
+    fd = fastdup_db.create(tmp_path, photos)
+    fd.run(annotations=frame, run_advanced_stats=True, progress=False)
+    for stats in (fd.img_stats(), fd.sql("from img_stats_advanced")):
+        assert stats.columns.is_unique
+        assert not stats["truncated"].any() and (stats["mean_hue"] >= 0).all()
+        assert (stats["truncated_1"] == "mine").all() and (stats["mean_hue_1"] == "mine").all()

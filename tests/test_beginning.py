@@ -1,4 +1,4 @@
-"""What a run may not do before it knows that it can do its work: give up what is stored, or touch what is not its own."""
+"""What a run may not do before it knows that it can: give up what is stored, or touch what is not its own."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ UNFIT = {
     "offset": {"min_offset": 1000},
     "repeated": REPEATED,
     "mixed": {"annotations": pd.DataFrame({"filename": ["a0.png", "a1.png"], "weight": [1, "two"]})},
+    "complex": {"annotations": pd.DataFrame({"filename": ["a0.png", "a1.png"], "weight": [1j, 2]})},
+    "reserved": {"annotations": pd.DataFrame({"filename": ["a0.png", "a1.png"], "Fd_Index": [1, 2]})},
+    "selected": {"annotations": ["a5.png"], "num_images": 2},
 }
 ANSWERS = ("annotations", "invalid_instances", "img_stats", "num_instances", "embeddings", "similarity", "outliers")
 

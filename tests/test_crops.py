@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastdup_db.engines.parts import parts_of
+from fastdup_db.engines.task import Boxes, Task, WorkSpec
 from fastdup_db.errors import BadArgument
 from fastdup_db.imaging.crops import (
     GlobalBox,
@@ -22,6 +26,7 @@ from fastdup_db.imaging.crops import (
 )
 from fastdup_db.imaging.decode import decode
 from fastdup_db.imaging.encode import to_jpeg, to_webp
+from fastdup_db.sources import Reference
 
 NAN, INF = float("nan"), float("inf")
 
@@ -201,6 +206,40 @@ def test_the_global_box() -> None:
 def test_bad_global_boxes_are_refused(text: str) -> None:
     with pytest.raises(BadArgument, match=r"row_y=<pixels>,col_x=<pixels>,height=<pixels>,width=<pixels>"):
         parse_global_box(text)
+
+
+def saved(image: np.ndarray, folder: Path, *, rectangles: np.ndarray, corners: np.ndarray, name: str = "a.jpg") -> list:
+    """The parts of an image whose crops are kept in `folder`."""
+    boxes = Boxes(np.arange(len(rectangles)), rectangles, corners)
+    spec = WorkSpec(mode="boxes", crops_dir=str(folder))
+    return list(parts_of(image, Task(3, Reference(f"/photos/{name}"), boxes), spec))
+
+
+def test_every_saved_crop_has_a_file_and_pixels_of_its_own(image: np.ndarray, tmp_path: Path) -> None:
+    quads = np.stack([corners_of(20, 30, 40, 50)] * 4)
+    quads[1, :2, 1] += 0.9  # the names of all are cut to the same whole pixels
+    quads[2, 1:3, 0] += 0.6
+    found = saved(image, tmp_path, rectangles=np.full((4, 4), 20.0), corners=quads.reshape(4, 8))
+    names = [part.crop_filename for part in found]
+    whole = "000000003_a_20_30_60_30_60_80_20_80"
+    assert names == [f"{whole}.jpg", f"{whole}_2.jpg", f"{whole}_3.jpg", f"{whole}_4.jpg"]
+    for part in found:
+        assert part.pixels is not None and part.crop_filename is not None
+        assert (tmp_path / part.crop_filename).read_bytes() == to_jpeg(part.pixels)
+    assert len({part.pixels.tobytes() for part in found}) == 3, "the last one is the first again"
+
+
+def test_crops_of_upright_boxes_keep_their_names(image: np.ndarray, tmp_path: Path) -> None:
+    boxes = np.array([(20, 30, 40, 50), (60, 30, 40, 50), (20.4, 30, 40, 50)])
+    found = saved(image, tmp_path, rectangles=boxes, corners=np.full((3, 8), NAN))
+    names = [part.crop_filename for part in found]
+    assert names == ["000000003_a_20_30_40_50.jpg", "000000003_a_60_30_40_50.jpg", "000000003_a_20_30_40_50_2.jpg"]
+
+
+def test_crops_of_an_image_with_a_long_name_are_saved(image: np.ndarray, tmp_path: Path) -> None:
+    corners = np.stack([corners_of(20, 30, 40, 50)] * 2).reshape(2, 8)
+    found = saved(image, tmp_path, rectangles=np.full((2, 4), 20.0), corners=corners, name="猫" * 80 + ".jpg")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(part.crop_filename for part in found)
 
 
 @pytest.mark.parametrize("shape", [(300, 600), (300, 600, 3), (300, 600, 4)])

@@ -45,6 +45,7 @@ VALUES = {
     "sort_table": "img_stats",
     "edges": "edges",
     "label_col": "label",
+    "label_table": "annotations",
     "slice": "all",
     "labels": ["a"],
     "filenames": ["a"],
@@ -72,7 +73,7 @@ def _incoming(db: duck.Database, name: str) -> dict[str, pa.Table]:
     if name == "neighbors/delete_edges_of":
         return {"incoming": pa.table({"id": [0]})}
     if name.startswith("annotations/replace_for"):
-        named = pa.table({"annotation_row": [0], "annotation_filename": ["a"], "label": ["b"]})
+        named = pa.table({"fastdup row": [0], "fastdup filename": ["a"], "label": ["b"]})
         return {"incoming": named}
     target = re.search(r"insert into (\w+)", queries.text(name))
     like = LIKE.get(name) or (target[1] if target else None)

@@ -107,8 +107,8 @@ class RowVerbs(WorkDir):
 
         Returns:
             `index, img_w, img_h, unique, blur, mean, min, max, stdv, file_size, contrast`, the advanced ones where
-            the run was asked for them and, with `data`, the columns of `annotations` and `truncated` (whether the file
-            is cut short). A column of yours that is named like a statistic comes as `<name>_1`.
+            the run was asked for them and, with `data`, `truncated` (whether the file is cut short) and the columns of
+            `annotations`. A column of yours that is named like a statistic comes as `<name>_1`.
         """
         with self._database() as db:
             choose(db, split=split, include_unannotated=include_unannotated)
@@ -117,6 +117,7 @@ class RowVerbs(WorkDir):
                 import pandas as pd
 
                 advanced = db.frame("stats/advanced").drop(columns="id")
+                frame = frame.rename(columns={name: f"{name}_1" for name in advanced.columns})
                 at = frame.columns.get_loc("contrast") + 1
                 frame = pd.concat([frame.iloc[:, :at], advanced, frame.iloc[:, at:]], axis=1)
             return self._crops(frame, load_crops)

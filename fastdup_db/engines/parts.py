@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from fastdup_db.errors import BAD_BOUNDING_BOX, VALID
 from fastdup_db.imaging import crops, decode, encode
 
 Detect = Callable[[np.ndarray], Any]
+
+_STEM_BYTES = 160
+"""Of an image's name in that of its crops: file systems allow 255 bytes, ids, boxes and counts take up to 90."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +36,49 @@ class Part:
     crop_filename: str | None = None
 
 
+@dataclass(slots=True)
+class _Crops:
+    """The crops of one image that are kept, by how often a name was wanted."""
+
+    task: Task
+    spec: WorkSpec
+    wanted: Counter[str] = field(default_factory=Counter)
+
+    def save(self, pixels: np.ndarray, *, box: tuple[float | None, ...]) -> str | None:
+        """Writes a crop as JPEG where crops are kept; its name is the image's id and its box in whole pixels, and the
+        count of boxes that have the same ones."""
+        if self.spec.crops_dir is None:
+            return None
+        stem = Path(self.task.reference.filename).stem[:80].encode()[:_STEM_BYTES].decode(errors="ignore")
+        name = f"{self.task.image_id:09d}_{stem}_{'_'.join(str(int(v or 0)) for v in box)}"
+        self.wanted[name] += 1
+        again = f"_{self.wanted[name]}" if self.wanted[name] > 1 else ""
+        (Path(self.spec.crops_dir) / f"{name}{again}.jpg").write_bytes(encode.to_jpeg(pixels))
+        return f"{name}{again}.jpg"
+
+
 def parts_of(
     image: np.ndarray | None, task: Task, spec: WorkSpec, *, detect: Detect | None = None, error_code: str = VALID
 ) -> Iterator[Part]:
     """The instances of one image; `image` is None for one that could not be read for reason `error_code`."""
+    kept = _Crops(task, spec)
     if spec.mode == "boxes":
-        yield from _boxes(image, task, spec, error_code=error_code)
+        yield from _boxes(image, task, spec, kept, error_code=error_code)
     elif spec.mode == "detect":
         if image is None:
             yield Part(None, error_code)  # else a broken image would be nowhere: it has no box to stand for it
         elif detect is not None:
-            yield from _detected(image, task, spec, detect=detect)
+            yield from _detected(image, spec, kept, detect=detect)
     elif spec.mode == "global" and image is not None and spec.global_box is not None:
         height, width = image.shape[:2]
         box = spec.global_box.clamped(width=width, height=height)
         pixels = None if box is None else crops.crop(image, box=box)
-        yield _part(task, spec, id=task.image_id, box=box or (None,) * 4, pixels=pixels)
+        yield _part(kept, id=task.image_id, box=box or (None,) * 4, pixels=pixels)
     else:
         yield Part(task.image_id, error_code, pixels=image)
 
 
-def _boxes(image: np.ndarray | None, task: Task, spec: WorkSpec, *, error_code: str) -> Iterator[Part]:
+def _boxes(image: np.ndarray | None, task: Task, spec: WorkSpec, kept: _Crops, *, error_code: str) -> Iterator[Part]:
     boxes = task.boxes
     if boxes is None:
         return
@@ -67,10 +93,10 @@ def _boxes(image: np.ndarray | None, task: Task, spec: WorkSpec, *, error_code: 
         if rotated:
             pixels = crops.straighten(image, quad=corners.reshape(4, 2), margin=spec.margin)
         name = tuple(float(v) for v in corners) if rotated else box
-        yield _part(task, spec, id=int(box_id), box=box, pixels=pixels, name=name)
+        yield _part(kept, id=int(box_id), box=box, pixels=pixels, name=name)
 
 
-def _detected(image: np.ndarray, task: Task, spec: WorkSpec, *, detect: Detect) -> Iterator[Part]:
+def _detected(image: np.ndarray, spec: WorkSpec, kept: _Crops, *, detect: Detect) -> Iterator[Part]:
     """What the detector found; specks under the size of a usable box are nothing to compare and nobody's mistake."""
     found = detect(decode.flatten(image))
     pixels = crops.crops(image, boxes=found.rectangles, margin=spec.margin)
@@ -79,12 +105,11 @@ def _detected(image: np.ndarray, task: Task, spec: WorkSpec, *, detect: Detect) 
     ):
         if part is not None:
             box = tuple(float(v) for v in rectangle)
-            yield _part(task, spec, id=None, box=box, pixels=part, label=label, confidence=float(confidence))
+            yield _part(kept, id=None, box=box, pixels=part, label=label, confidence=float(confidence))
 
 
 def _part(
-    task: Task,
-    spec: WorkSpec,
+    kept: _Crops,
     *,
     id: int | None,
     box: tuple[float | None, ...],
@@ -94,15 +119,5 @@ def _part(
 ) -> Part:
     if pixels is None:
         return Part(id, BAD_BOUNDING_BOX, box=box, **facts)
-    saved = _save(pixels, task, spec, box=name or box)
+    saved = kept.save(pixels, box=name or box)
     return Part(id, VALID, pixels=pixels, box=box, crop_filename=saved, **facts)
-
-
-def _save(pixels: np.ndarray, task: Task, spec: WorkSpec, *, box: tuple[float | None, ...]) -> str | None:
-    """Writes a crop as JPEG where crops are kept; its name is the image's id and its box, so unique."""
-    if spec.crops_dir is None:
-        return None
-    numbers = "_".join(str(int(v or 0)) for v in box)
-    name = f"{task.image_id:09d}_{Path(task.reference.filename).stem[:80]}_{numbers}.jpg"
-    (Path(spec.crops_dir) / name).write_bytes(encode.to_jpeg(pixels))
-    return name

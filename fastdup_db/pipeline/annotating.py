@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from fastdup_db.annotation_forms import BOX_COLUMNS, CORNER_COLUMNS
+from fastdup_db.annotation_forms import BOX_COLUMNS, CORNER_COLUMNS, NAME, ROW
 from fastdup_db.errors import BadArgument
 from fastdup_db.store.duck import Database
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_JOINED = {"boxes": "boxes", "embedding": "vectors"}
+"""What the rows of a mode belong to; else to images."""
+_UNKNOWN = (pa.types.is_decimal256, pa.types.is_union, pa.types.is_run_end_encoded)
+"""Types of Arrow that DuckDB 2.0 does not read."""
 
 
 def store_boxes(db: Database, frame: pd.DataFrame) -> None:
@@ -46,17 +51,18 @@ def check_one_row_each(frame: pd.DataFrame, *, given: pd.DataFrame) -> None:
 
 
 def rows(frame: pd.DataFrame) -> pa.Table:
-    """The rows of `frame` to store: all columns but `filename` as they are. Raises `BadArgument` for mixed types."""
-    try:
-        made = pa.Table.from_pandas(frame.rename(columns={"filename": "annotation_filename"}), preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as exc:
-        raise BadArgument(f"annotations hold a column of mixed types: {exc}") from exc
-    return made.append_column("annotation_row", pa.array(range(len(frame)), pa.int64()))
+    """The rows of `frame` to store: all columns as they are, `filename` and the row's number under names of our own.
+
+    Raises `BadArgument` for a column of mixed types or of a kind that the database does not have.
+    """
+    columns = {str(name): _column(values) for name, values in frame.items() if name != "filename"}
+    own = {ROW: pa.array(range(len(frame)), pa.int64()), NAME: pa.array(frame["filename"], pa.string())}
+    return pa.table(columns | own)
 
 
-def store_rows(db: Database, incoming: pa.Table, *, boxes: bool) -> None:
-    """Replace `user_annotations` by `rows`."""
-    db.execute(f"annotations/replace_for_{'boxes' if boxes else 'images'}", incoming=incoming)
+def store_rows(db: Database, incoming: pa.Table, *, mode: str) -> None:
+    """Replace `user_annotations` by `rows`. mode: that of the request."""
+    db.execute(f"annotations/replace_for_{_JOINED.get(mode, 'images')}", incoming=incoming)
 
 
 def store_layout(db: Database) -> None:
@@ -64,6 +70,26 @@ def store_layout(db: Database) -> None:
     said = db.row("annotations/layout_columns") or {}
     names = [name for name in ("label", "split") if said[f"has_{name}"]]
     db.execute(f"annotations/replace_by_layout_{'_'.join(names)}" if names else "annotations/clear")
+
+
+def _column(values: pd.Series) -> pa.Array | pa.ChunkedArray:
+    import pandas as pd
+
+    if isinstance(values.dtype, pd.SparseDtype):
+        values = values.sparse.to_dense()
+    elif isinstance(values.dtype, pd.PeriodDtype):
+        values = values.astype(str).where(values.notna())
+    try:
+        made = pa.array(values, from_pandas=True)
+        if pa.types.is_float16(made.type):
+            made = made.cast(pa.float32())
+    except (pa.ArrowException, NotImplementedError, OverflowError, TypeError, ValueError) as exc:
+        raise BadArgument(
+            f"annotations column {values.name!r} holds values that cannot be stored, or of mixed types: {exc}"
+        ) from exc
+    if any(is_unknown(made.type) for is_unknown in _UNKNOWN):
+        raise BadArgument(f"annotations column {values.name!r} is of the type {made.type}, which cannot be stored")
+    return made.cast(pa.string()) if pa.types.is_null(made.type) else made
 
 
 def _numbers(frame: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray:

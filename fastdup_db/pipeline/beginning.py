@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import fastdup_db
+from fastdup_db.annotation_forms import has_boxes
 from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirDamaged
 from fastdup_db.pipeline import annotating, given, listing, remote
 from fastdup_db.pipeline.request import RunRequest
@@ -22,6 +24,9 @@ from fastdup_db.pipeline.tables import table
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import EMBEDDINGS, VECTORS, VectorTable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +56,10 @@ def starts_afresh(request: RunRequest) -> bool:
         raise
     if last is None:
         return True
-    same = last["fingerprint"] == request.config.fingerprint() and last["data_type"] == request.mode
+    same = last["fingerprint"] == request.config.fingerprint() and last["data_type"] == _mode(request, last)
     if request.config.overwrite:
-        return not (same and last["finished_at"] is None and last["input_dir"] == _input_name(request))
+        unfinished = same and last["finished_at"] is None and last["input_dir"] == _input_name(request)
+        return not unfinished or _repeats_names(request)
     if not same:
         raise BadArgument(
             "overwrite=False adds to what this work_dir holds, but the model, the boxes or the statistics asked for "
@@ -142,8 +148,24 @@ def _input_name(request: RunRequest) -> str:
     return request.input_dir if isinstance(request.input_dir, str) else "\n".join(request.input_dir or ())
 
 
+def _mode(request: RunRequest, last: Mapping[str, Any]) -> str:
+    """What an instance is; of a run that lists nothing, that of the `last` one: the boxes are not given again."""
+    goes_on = request.config.run_mode == GRAPH_ONLY and request.mode == "image" and last["data_type"] == "boxes"
+    return "boxes" if goes_on else request.mode
+
+
+def _repeats_names(request: RunRequest) -> bool:
+    """Whether several vectors of the user's are of one file: names do not tell then which of them is stored."""
+    if request.embeddings is None or request.annotations is None:
+        return False
+    names = listing.places(request.annotations["filename"].tolist(), bases=request.bases)
+    return len(set(names)) < len(names)
+
+
 def _begin(db: Database, request: RunRequest) -> int:
     config = request.config
+    last = db.row("run/current") or {}
+    keeps_annotations = config.run_mode == GRAPH_ONLY and last.get("has_annotations", False)
     with db.transaction():
         db.script("views/macros")
     db.execute(
@@ -152,12 +174,12 @@ def _begin(db: Database, request: RunRequest) -> int:
         config=config.to_json(),
         fingerprint=config.fingerprint(),
         input_dir=_input_name(request),
-        data_type=request.mode,
+        data_type=_mode(request, last) if last else request.mode,
         distance=config.distance,
         threshold=float(config.threshold),
         cc_threshold=float(config.cc_threshold),
         outlier_percentile=float(config.outlier_percentile),
-        has_annotations=request.annotations is not None,
+        has_annotations=request.annotations is not None or keeps_annotations,
     )
     return _current(db)
 
@@ -176,18 +198,12 @@ def _restore(db: Database, work_dir: Path) -> None:
 def _list(db: Database, request: RunRequest, *, run_id: int, embeddings: VectorTable) -> None:
     """Stage this run's references and boxes, and make the stored listing equal to them."""
     db.execute("ingest/create_staged")
-    frame = request.annotations
-    if request.embeddings is not None and frame is not None:
-        frame = frame.assign(filename=listing.places(frame["filename"].tolist(), bases=request.bases))
-        listing.stage(db, given.references(frame["filename"].tolist(), request.embeddings))
-    elif request.input_dir is not None:
-        listing.stage(db, listing.of_input(request))
-        db.execute("ingest/drop_repeated_names")
-    if frame is not None and request.embeddings is None:
-        names = listing.stage_named(db, frame["filename"].tolist(), bases=request.bases)
-        frame = frame.assign(filename=names.to_numpy())
-        if request.mode != "boxes":
-            annotating.check_one_row_each(frame, given=request.annotations)
+    if request.embeddings is not None:
+        frame = _stage_vectors(db, request)
+    else:
+        if request.input_dir is not None:
+            _stage_input(db, request)
+        frame = _stage_annotated(db, request)
     if request.subset is not None:
         listing.keep_subset(db, request.subset, bases=request.bases)
     if not db.value("ingest/staged_count"):
@@ -199,6 +215,57 @@ def _list(db: Database, request: RunRequest, *, run_id: int, embeddings: VectorT
         db.execute("ingest/no_staged_boxes")
     listing.merge(db, run_id=run_id, embeddings=embeddings)
     if rows is not None:
-        annotating.store_rows(db, rows, boxes=request.mode == "boxes")
+        annotating.store_rows(db, rows, mode=request.mode)
     else:
         annotating.store_layout(db)
+
+
+def _stage_input(db: Database, request: RunRequest) -> None:
+    listing.stage(db, listing.of_input(request))
+    if request.config.test_dir:
+        db.execute("ingest/drop_tested_names")
+        if not db.value("ingest/staged_train_count"):
+            raise BadInput(
+                f"all images of the input lie in test_dir {request.config.test_dir!r}: none is left to compare"
+            )
+    db.execute("ingest/drop_repeated_names")
+
+
+def _stage_vectors(db: Database, request: RunRequest) -> pd.DataFrame:
+    """One reference per row, also where several name one file. Returns the annotations with filenames as listed."""
+    assert request.annotations is not None and request.embeddings is not None
+    names = listing.places(request.annotations["filename"].tolist(), bases=request.bases)
+    frame = request.annotations.assign(filename=names)
+    if not has_boxes(frame):
+        annotating.check_one_row_each(frame, given=request.annotations)
+    listing.stage(db, given.references(names, request.embeddings))
+    repeated = db.value("ingest/first_repeated_name")
+    if repeated is not None:
+        raise BadArgument(
+            f"several embeddings are of the file {repeated!r}, so that names do not tell which of them are stored "
+            "already; run with overwrite=True or in another work_dir"
+        )
+    return frame
+
+
+def _stage_annotated(db: Database, request: RunRequest) -> pd.DataFrame | None:
+    """Returns the annotations with filenames as listed. A selection from the input goes for the annotations, too."""
+    given_rows = request.annotations
+    if given_rows is None:
+        return None
+    names, selects = given_rows["filename"].tolist(), listing.selects(request)
+    if selects and request.input_dir is not None:
+        found = listing.resolve(db, names, bases=request.bases)
+    else:
+        kept = listing.options(request) if selects else None
+        found = listing.stage_named(db, names, bases=request.bases, kept=kept)
+    listed = found.notna().to_numpy()
+    if not listed.any():
+        raise BadInput(f"none of the files of {len(names)} annotations is selected: see find_regex, num_images, …")
+    if not listed.all():
+        log.info("%d of %d annotations are of files that are not selected", len(names) - listed.sum(), len(names))
+    given_rows = given_rows[listed].reset_index(drop=True)
+    frame = given_rows.assign(filename=found[listed].to_numpy())
+    if request.mode != "boxes":
+        annotating.check_one_row_each(frame, given=given_rows)
+    return frame

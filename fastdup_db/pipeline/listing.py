@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import chain, islice
@@ -12,9 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from fastdup_db import sources
-from fastdup_db.errors import BadInput
+from fastdup_db.errors import UNREADABLE_FILE, BadInput
 from fastdup_db.pipeline.request import RunRequest
-from fastdup_db.sources import ListingOptions, Reference
+from fastdup_db.sources import ListingOptions, Reference, files, kinds
+from fastdup_db.sources.ahead import mapped
+from fastdup_db.sources.inputs import IO_THREADS
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
 
@@ -55,10 +58,23 @@ def options(request: RunRequest) -> ListingOptions:
     )
 
 
+def input_options(request: RunRequest) -> ListingOptions:
+    """`options` for the input itself: a folder test_dir below it is none of it."""
+    chosen, test_dir = options(request), request.config.test_dir
+    return replace(chosen, exclude=(*chosen.exclude, test_dir)) if test_dir else chosen
+
+
+def selects(request: RunRequest) -> bool:
+    """Whether a listing keeps only a part of the images that are there."""
+    config = request.config
+    least = (config.min_offset, config.max_offset, config.min_file_size, config.tar_only)
+    return bool(config.find_regex or config.num_images or any(least))
+
+
 def of_input(request: RunRequest) -> Iterator[Reference]:
     """The input's references; with a test_dir the input is the split `train` and what follows the split `test`."""
     assert request.input_dir is not None
-    found = sources.listing(request.read_from or request.input_dir, options=options(request))
+    found = sources.listing(request.read_from or request.input_dir, options=input_options(request))
     if not request.config.test_dir:
         return found
     tested = sources.listing(request.config.test_dir, options=options(request))
@@ -66,8 +82,8 @@ def of_input(request: RunRequest) -> Iterator[Reference]:
 
 
 def stage(db: Database, references: Iterable[Reference]) -> int:
-    """Stream references behind those already staged; returns how many are staged now."""
-    start = int(db.value("ingest/staged_count"))
+    """Stream references behind those already staged; returns the position of the next one."""
+    start = int(db.value("ingest/next_staged_position"))
     stream = iter(references)
     while chunk := list(islice(stream, CHUNK)):
         columns = [_numbers(range(start, start + len(chunk)))]
@@ -107,28 +123,36 @@ def resolve(db: Database, names: Sequence[str], *, bases: Sequence[str]) -> pd.S
     )
 
 
-def stage_named(db: Database, names: Sequence[str], *, bases: Sequence[str]) -> pd.Series:
-    """Like `resolve`, and stages the named files that the input did not list; a missing file is listed as such."""
+def stage_named(
+    db: Database, names: Sequence[str], *, bases: Sequence[str], kept: ListingOptions | None = None
+) -> pd.Series:
+    """Like `resolve`, and stages the named files that the input did not list; a missing file is listed as such.
+
+    A name stands for itself: a folder, an archive or a video is an image that cannot be read, whatever it holds.
+    kept: how to select from these files; missing is then also what is left out.
+    """
     resolved = resolve(db, names, bases=bases)
     unknown = sorted({names[row] for row in resolved.index[resolved.isna()]})
     if unknown:
         places = {name: _place(name, bases=bases) for name in unknown}
-        stage(db, sources.listing(list(dict.fromkeys(places.values()))))
+        stage(db, _selected(_themselves(list(dict.fromkeys(places.values()))), options=kept or ListingOptions()))
         db.execute("ingest/drop_repeated_names")
+        found = resolve(db, [files.shown(places[name]) for name in unknown], bases=())
+        filenames = dict(zip(unknown, found, strict=True))
         for row in resolved.index[resolved.isna()]:
-            resolved[row] = places[names[row]]
+            resolved[row] = filenames[names[row]]
     return resolved
 
 
 def places(names: Sequence[str], *, bases: Sequence[str]) -> list[str]:
     """The absolute path of each name that is a file under a base or the current directory; other names as they are."""
     found = (_place(name, bases=bases) for name in names)
-    return [place if os.path.exists(place) else name for place, name in zip(found, names, strict=True)]
+    return [place if os.path.isfile(place) else name for place, name in zip(found, names, strict=True)]
 
 
 def keep_subset(db: Database, subset: Sequence[str], *, bases: Sequence[str]) -> None:
     """Keep only the staged references that the subset names. Raises BadInput for a name that is not there."""
-    resolved = resolve(db, list(subset), bases=bases)
+    resolved = resolve(db, [files.shown(name) for name in subset], bases=bases)
     if resolved.isna().any():
         missing = [subset[row] for row in resolved.index[resolved.isna()]]
         raise BadInput(f"subset names {len(missing)} files that are not in the input, first {missing[0]!r}")
@@ -177,8 +201,9 @@ def _candidates(names: Sequence[str], *, bases: Sequence[str]) -> pa.Table:
 
     frame = pd.DataFrame({"name_row": range(len(names)), "name": pd.Series(list(names), dtype=object)})
     is_absolute = frame["name"].map(_is_absolute)
-    tables = [frame[is_absolute].assign(priority=0, filename=frame["name"])]
-    relative = frame[~is_absolute]
+    absolute, relative = frame[is_absolute], frame[~is_absolute]
+    normal = absolute.assign(priority=1, filename=absolute["name"].map(_normal))
+    tables = [absolute.assign(priority=0, filename=absolute["name"]), normal[normal["filename"] != normal["name"]]]
     for priority, base in enumerate([*bases, os.getcwd()]):
         joined = [_join(base, name) for name in relative["name"]]
         tables.append(
@@ -194,15 +219,54 @@ def _candidates(names: Sequence[str], *, bases: Sequence[str]) -> pa.Table:
     )
 
 
+def _themselves(paths: Sequence[str]) -> Iterator[Reference]:
+    """One reference a path, without a look into what is no image."""
+    remote = [path for path in paths if kinds.is_remote(path)]
+    for reference in chain((files.reference(p) for p in paths if not kinds.is_remote(p)), _objects(remote)):
+        packed = kinds.kind_of(reference.filename) in (kinds.ARCHIVE, kinds.VIDEO)
+        yield replace(reference, error_code=UNREADABLE_FILE) if packed and not reference.error_code else reference
+
+
+def _objects(uris: Sequence[str]) -> Iterator[Reference]:
+    if not uris:
+        return
+    from fastdup_db.sources import bucket, objects
+
+    def asked(uri: str) -> Reference:
+        key = bucket.parse(uri).key
+        return objects.reference(uri) if key and not key.endswith("/") else Reference(uri, error_code=UNREADABLE_FILE)
+
+    yield from mapped(asked, uris, threads=IO_THREADS)
+
+
+def _selected(references: Iterator[Reference], *, options: ListingOptions) -> Iterator[Reference]:
+    """As `sources.listing` selects."""
+    pattern = re.compile(options.find_regex)
+    found = (r for r in references if pattern.search(r.filename))
+    large = (r for r in found if r.file_size < 0 or r.file_size >= options.min_file_size)
+    ends = [n for n in (options.max_offset, _end(options)) if n is not None]
+    return islice(large, options.min_offset or 0, min(ends, default=None))
+
+
+def _end(options: ListingOptions) -> int | None:
+    return (options.min_offset or 0) + options.num_images if options.num_images else None
+
+
 def _place(name: str, *, bases: Sequence[str]) -> str:
+    """Where a name lies: under the first base that has it. A folder keeps the name's ending: `sub` is not `sub/`."""
     if _is_absolute(name):
-        return name
-    places = [_join(base, name) for base in [*bases, os.getcwd()]]
-    return next((place for place in places if os.path.exists(place)), places[0])
+        return name if os.path.isdir(name) else _normal(name)
+    places = {_join(base, name): os.path.join(base, name) for base in [*bases, os.getcwd()]}
+    place = next((place for place in places if os.path.exists(place)), next(iter(places)))
+    return places[place] if os.path.isdir(place) else place
 
 
 def _is_absolute(name: str) -> bool:
     return os.path.isabs(name) or "://" in name
+
+
+def _normal(name: str) -> str:
+    return name if "://" in name else os.path.normpath(name)
 
 
 def _join(base: str, name: str) -> str:

@@ -1,6 +1,6 @@
 -- Statistics of the instances in the temp table `chosen`, in id order, with the user's columns.
 select s.id as "index", i.img_w, i.img_h, s."unique", s.blur, s.mean, s.min, s.max, s.stdv, m.file_size, s.contrast,
-    f.* exclude ("index", is_annotated), m.truncated
+    m.truncated, f.* exclude ("index", is_annotated)
 from stats as s
 join instances as i on i.id = s.id
 join images as m on m.image_id = i.image_id

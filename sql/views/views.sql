@@ -102,8 +102,8 @@ select
     s.stdv,
     m.file_size,
     s.contrast,
-    a.* exclude ("index"),
-    m.truncated
+    m.truncated,
+    a.* exclude ("index")
 from stats as s
 join instances as i on i.id = s.id
 join images as m on m.image_id = i.image_id
@@ -113,7 +113,7 @@ order by s.id;
 comment on view img_stats is 'Statistics per image or crop: gray values 0 to 255, file_size in bytes, blur = variance of the Laplacian';
 
 create or replace view img_stats_advanced as
-select b.*, a.* exclude (id)
+select b."index", a.* exclude (id), b.* exclude ("index")
 from img_stats as b
 join advanced_stats as a on a.id = b."index"
 order by b."index";

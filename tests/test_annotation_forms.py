@@ -1,0 +1,206 @@
+"""Annotations as users write them: csv text, COCO of several makers, columns of every name and kind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fastdup_db
+from fastdup_db import annotation_forms
+from fastdup_db.errors import BadArgument
+from tests import drawn
+
+BOX = {"id": 1, "image_id": 1, "bbox": [1, 2, 30, 40], "category_id": 7}
+
+
+def coco(*annotations: dict, categories: object = ({"id": 7, "name": "cat"},), image_id: object = 1) -> dict:
+    return {
+        "images": [{"id": image_id, "file_name": "a.jpg"}],
+        "annotations": list(annotations),
+        "categories": list(categories),
+    }
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        drawn.draw(folder / f"{number}.png", seed=number)
+    return folder
+
+
+# ---- csv -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_csv_is_taken_as_written(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "filename,label,split,note,zip,count,share,flag,serial\n"
+        "NA,None,null,nan,00501,1,0.5,True,12345678901234567890\n"
+        "007,NA,1,,10001,2,1e-3,False,2\n"
+        "null,,2,n/a,90210,-3,.25,True,3\n"
+    )
+    frame = annotation_forms.read(path)
+    assert frame["filename"].tolist() == ["NA", "007", "null"]
+    assert frame["label"].tolist()[:2] == ["None", "NA"] and pd.isna(frame["label"][2])
+    assert frame["split"].tolist() == ["null", "1", "2"]
+    assert frame["note"].tolist()[::2] == ["nan", "n/a"] and pd.isna(frame["note"][1])
+    assert frame["zip"].tolist() == ["00501", "10001", "90210"]
+    assert frame["serial"].tolist() == ["12345678901234567890", "2", "3"]
+    assert frame["count"].tolist() == [1, 2, -3] and frame["count"].dtype == "int64"
+    assert frame["share"].tolist() == [0.5, 0.001, 0.25] and frame["flag"].tolist() == [True, False, True]
+
+
+def test_missing_numbers_of_a_csv(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("filename,small,large,none\na,1,1234567890123456789,\nb,,1234567890123456789,\n", "utf-8-sig")
+    frame = annotation_forms.read(path)
+    assert frame["small"].dtype == "float64" and frame["small"].isna().tolist() == [False, True]
+    assert frame["large"].tolist() == ["1234567890123456789"] * 2
+    assert frame["none"].isna().all()
+
+
+def test_boxes_of_a_csv_are_numbers_whatever_stands_there(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("filename,col_x,row_y,width,height\na,007,nan,30,x\na,1,2,3,4\n")
+    frame = annotation_forms.read(path)
+    assert frame["col_x"].tolist() == [7, 1] and frame["width"].tolist() == [30, 3]
+    assert frame["row_y"].isna().tolist() == frame["height"].isna().tolist() == [True, False]
+
+
+def test_a_csv_with_fields_that_its_header_does_not_name_is_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("filename,label\na.jpg,cat,0.9\nb.jpg,dog,0.8\n")
+    with pytest.raises(BadArgument, match="more fields"):
+        annotation_forms.read(path)
+
+
+# ---- COCO ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("box", [[1, 2, 30, 40], (1, 2, 30, 40), np.array([1, 2, 30, 40]), ["1", "2", "30", "40"]])
+def test_coco_boxes_in_every_form(box):
+    frame = annotation_forms.read(coco(BOX | {"bbox": box}))
+    assert frame[list(annotation_forms.BOX_COLUMNS)].iloc[0].tolist() == [1, 2, 30, 40]
+
+
+@pytest.mark.parametrize("box", [["a", "b", "c", "d"], [1, 2, 3], None, "1234", 5, [1, 2, 3, None]])
+def test_a_coco_box_that_is_none_is_a_bad_box(box):
+    frame = annotation_forms.read(coco(BOX | {"bbox": box}, BOX))
+    assert frame[list(annotation_forms.BOX_COLUMNS)].isna().all(axis=1).tolist() == [True, False]
+    assert frame["label"].tolist() == ["cat", "cat"]
+
+
+def test_coco_labels_are_names_else_ids_else_missing():
+    given = [{"category_id": 7}, {"category_id": "7"}, {"category_id": 55}, {}]
+    frame = annotation_forms.read(coco(*[{"image_id": 1, "bbox": [1, 2, 30, 40]} | one for one in given]))
+    assert frame["label"].tolist()[:3] == ["cat", "cat", "55"] and pd.isna(frame["label"][3])
+    text_ids = coco(BOX | {"category_id": "7"}, categories=[{"id": "7", "name": "dog"}], image_id="1")
+    assert annotation_forms.read(text_ids)["label"].tolist() == ["dog"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"images": {"id": 1, "file_name": "a.jpg"}},
+        {"annotations": {"image_id": 1}},
+        {"categories": {"7": "cat"}},
+        {"images": [1]},
+        {"annotations": "all"},
+    ],
+)
+def test_what_is_no_coco_is_refused(wrong):
+    with pytest.raises(BadArgument, match="COCO"):
+        annotation_forms.read(coco(BOX) | wrong)
+
+
+def test_a_coco_file_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(coco(BOX)), encoding="utf-8-sig")
+    assert annotation_forms.read(path)["label"].tolist() == ["cat"]
+
+
+# ---- names and columns ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [pd.Series, pd.Index, np.array, tuple, list])
+def test_names_in_a_column(form):
+    assert annotation_forms.read(form(["b.jpg", "a.jpg"]))["filename"].tolist() == ["b.jpg", "a.jpg"]
+
+
+def test_a_column_of_names_without_one_is_refused():
+    with pytest.raises(BadArgument, match="1 rows without a filename"):
+        annotation_forms.read(pd.Series(["a.jpg", None]))
+
+
+@pytest.mark.parametrize("name", ["FD_INDEX", "Index", "Is_Annotated", "ID", "Error_Code", "Is_Valid", "Crop_Filename"])
+def test_our_names_are_reserved_in_every_case(name):
+    with pytest.raises(BadArgument, match=name):
+        annotation_forms.read(pd.DataFrame({"filename": ["a"], name: [1]}))
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (["filename", ""], r"without a name, at the positions \[1\]"),
+        (["filename", None], "without a name"),
+        (["filename", "a\0b"], "without a name"),
+        (["filename", "label", "label"], "several columns of one name: \\['label'\\]"),
+        (["filename", "Label", "label"], "differ in case only.*\\['Label', 'label'\\]"),
+        (["filename", 1, "1"], "one name"),
+    ],
+)
+def test_column_names_that_sql_cannot_have_are_refused(columns, said):
+    with pytest.raises(BadArgument, match=said):
+        annotation_forms.read(pd.DataFrame([["a.jpg", *[1] * (len(columns) - 1)]], columns=columns))
+
+
+def test_columns_of_several_levels_are_refused():
+    frame = pd.DataFrame([["a", 1]], columns=pd.MultiIndex.from_tuples([("filename", ""), ("label", "x")]))
+    with pytest.raises(BadArgument, match="levels"):
+        annotation_forms.read(frame)
+
+
+def test_columns_of_every_kind_come_back(photos, tmp_path):
+    columns = {
+        "annotation_filename": ["mine", "too", "here"],
+        "annotation_row": [7, 8, 9],
+        3: [1, 2, 3],
+        "half": np.array([0.5, 1, 2], np.float16),
+        "sparse": pd.arrays.SparseArray([0, 0, 5]),
+        "quarter": pd.PeriodIndex(["2020Q1", None, "2021Q2"], freq="Q"),
+        "kind": pd.Categorical(["x", "y", "x"]),
+        "nothing": [None, None, None],
+        "huge": np.array([2**64 - 1, 0, 1], np.uint64),
+    }
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    fd.run(annotations=pd.DataFrame({"filename": ["0.png", "1.png", "2.png"]} | columns), progress=False)
+    found = fd.annotations()
+    assert list(found.columns[1:-4]) == list(map(str, columns))
+    assert found["half"].tolist() == [0.5, 1, 2] and found["sparse"].tolist() == [0, 0, 5]
+    assert found["quarter"].tolist()[::2] == ["2020Q1", "2021Q2"] and pd.isna(found["quarter"][1])
+    assert found["annotation_filename"].tolist() == ["mine", "too", "here"] and found["annotation_row"].sum() == 24
+    assert found["huge"].tolist() == [2**64 - 1, 0, 1] and found["nothing"].isna().all()
+    assert found["kind"].tolist() == ["x", "y", "x"] and found["3"].tolist() == [1, 2, 3]
+
+
+UNKNOWN = {
+    "complex": np.array([1 + 2j, 2, 3]),
+    "beyond 64 bits": [2**70, 1, 2],
+    "mixed": [1, "two", 3],
+    "object": [object(), 1, 2],
+    "half a character": pd.Series(["\ud800", "b", "c"], dtype=object),
+}
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_columns_that_cannot_be_stored_are_named_before_anything_is_written(photos, tmp_path, kind):
+    frame = pd.DataFrame({"filename": ["0.png", "1.png", "2.png"], "odd one": UNKNOWN[kind]})
+    with pytest.raises(BadArgument, match="'odd one'"):
+        fastdup_db.create(tmp_path / "work", photos).run(annotations=frame, progress=False)
+    assert sorted(tmp_path.iterdir()) == [photos]
