@@ -75,10 +75,12 @@ class Place:
             Path(self.uri).mkdir(parents=True, exist_ok=True)
 
     def delete(self) -> None:
-        """Remove a folder with all that is in it, or a file; nothing is said where there is neither."""
+        """Remove a folder with all that is in it, or a file; nothing is said where there is neither.
+
+        A folder on a disk goes in one step: it gets another name first, so that a kill leaves no part of it.
+        """
         if not self.is_remote:
-            path = Path(self.uri)
-            return path.unlink(missing_ok=True) if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+            return _delete(Path(self.uri))
         from pyarrow.fs import FileType
 
         kind = self._info().type
@@ -96,6 +98,16 @@ class Place:
 
     def _info(self):
         return self.files.get_file_info([self.path])[0]
+
+
+def _delete(path: Path) -> None:
+    if path.is_file():
+        return path.unlink()
+    going = path.with_name(f".{path.name}.going")
+    shutil.rmtree(going, ignore_errors=True)  # of a process that was killed
+    if path.is_dir():
+        path.rename(going)
+        shutil.rmtree(going, ignore_errors=True)
 
 
 @functools.cache

@@ -14,6 +14,8 @@ import pytest
 
 import fastdup_db
 from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirDamaged
+from fastdup_db.pipeline import annotating
+from fastdup_db.places import Place
 from tests import drawn
 
 REPEATED = {"annotations": pd.DataFrame({"filename": ["a0.png", "./a0.png"]})}
@@ -182,3 +184,95 @@ def test_results_are_those_of_the_new_input_alone(filled, tmp_path):
     names, vectors = filled.embeddings()
     assert [Path(name).name for name in names] == ["b0.png", "b1.png", "b2.png"]
     assert np.isfinite(vectors).all()
+
+
+def test_an_update_that_breaks_off_after_its_listing_is_not_over(filled, photos, monkeypatch):
+    (photos / "a0.png").unlink()
+    drawn.draw(photos / "a3.png", seed=77)
+    drawn.draw(photos / "b0.png", seed=78)
+
+    def breaks_off(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(annotating, "store_layout", breaks_off)
+        filled.run(progress=False, overwrite=False)
+    for name in ANSWERS:
+        with pytest.raises(NotRun):
+            getattr(filled, name)()
+    filled.run(progress=False, overwrite=False, threshold=0.5)
+    fresh = fastdup_db.create(filled.work_dir.parent / "fresh", photos)
+    fresh.run(progress=False, threshold=0.5)
+    assert sorted(filled.embeddings()[0]) == sorted(fresh.embeddings()[0])
+    columns = ["filename_from", "filename_to"]
+    pairs = [set(map(frozenset, fd.similarity()[columns].to_numpy().tolist())) for fd in (filled, fresh)]
+    assert pairs[0] == pairs[1] and pairs[0]
+
+
+def test_a_run_waits_for_those_who_read(filled, photos):
+    code = (
+        "import sys, time, fastdup_db\n"
+        "end = time.monotonic() + float(sys.argv[2])\n"
+        "while time.monotonic() < end:\n"
+        "    try: fastdup_db.create(sys.argv[1]).annotations()\n"
+        "    except fastdup_db.FastdupError: pass"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(filled.work_dir), "6"]):
+        for _ in range(4):
+            filled.run(progress=False)
+    assert filled.num_instances() == 6
+
+
+def test_asking_without_a_run_makes_nothing_that_a_run_would_clear(tmp_path, photos):
+    work = tmp_path / "mine"
+    (work / "crops").mkdir(parents=True)
+    (work / "crops" / "mine.txt").write_text("mine")
+    fd = fastdup_db.create(work, photos)
+    with pytest.raises(NotRun, match="no run has been made"):
+        fd.verify()
+    assert [path.name for path in work.iterdir()] == ["crops"]
+    duckdb.connect(work / "fastdup.duckdb").close()
+    fd.run(progress=False)
+    assert (work / "crops" / "mine.txt").read_text() == "mine"
+    with pytest.raises(NotRun):
+        fastdup_db.create(tmp_path / "none").verify()
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("unfit", ["float16 lists", "far durations"])
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_columns_that_the_database_refuses_leave_the_results(filled, unfit, overwrite):
+    values = [[np.float16(1)]] * 6 if unfit == "float16 lists" else np.full(6, 2**61, "timedelta64[s]")
+    pairs = filled.similarity()
+    frame = pd.DataFrame({"filename": [f"a{number}.png" for number in range(6)], "odd": values})
+    with pytest.raises(BadArgument):
+        filled.run(annotations=frame, progress=False, overwrite=overwrite)
+    pd.testing.assert_frame_equal(filled.similarity(), pairs)
+
+
+@pytest.mark.parametrize("bins", [2, 3, 5])
+def test_intervals_are_text(filled, bins):
+    frame = pd.DataFrame({"filename": [f"a{number}.png" for number in range(6)], "bin": pd.cut(range(6), bins)})
+    filled.run(annotations=frame, progress=False)
+    assert filled.annotations()["bin"].tolist() == frame["bin"].astype(str).tolist()
+
+
+def test_what_a_killed_run_left_of_its_draft_goes(filled):
+    draft = filled.work_dir / ".fastdup-draft"
+    for overwrite in (False, True):
+        draft.mkdir()
+        (draft / "replaced.duckdb").write_bytes(b"old")
+        filled.run(progress=False, overwrite=overwrite)
+        assert not draft.exists()
+
+
+def test_a_table_killed_while_it_is_removed_is_not_there(filled, monkeypatch):
+    """A folder goes in one step, under another name."""
+    vectors = filled.work_dir / "lance" / "vectors.lance"
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)  # as if killed before anything was removed
+        Place.of(vectors).delete()
+    assert not vectors.exists()
+    filled.run(progress=False, overwrite=False, nearest_neighbors_k=3)
+    assert len(filled.similarity(threshold=-1)) == 6 * 3
+    assert [path.name for path in vectors.parent.iterdir() if path.name.startswith(".")] == []

@@ -15,6 +15,7 @@ from PIL import Image
 import fastdup_db
 from fastdup_db import demo
 from fastdup_db.errors import BadArgument
+from tests import drawn
 
 
 @pytest.fixture(scope="module")
@@ -375,3 +376,18 @@ def test_a_quarantine_is_a_new_folder(own, tmp_path):
     assert fd.clean(fd.dedup(), folder=empty, dry_run=False)["status"].eq("moved").all()
     fd.undo(empty)
     assert len(list(images.iterdir())) == 15
+
+
+def test_a_link_beside_its_file_does_not_keep_the_other_copies(tmp_path):
+    photos = tmp_path / "photos"
+    for name in ("a.png", "b.png", "c.png"):
+        drawn.draw(photos / name, seed=1)
+    (photos / "0link.png").symlink_to(photos / "a.png")
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    fd.run(progress=False)
+    done = fd.clean(fd.dedup(keep="first"))
+    assert dict(zip(done["filename"].map(os.path.basename), done["status"], strict=True)) == {
+        "a.png": "is also a kept image",
+        "b.png": "planned",
+        "c.png": "planned",
+    }

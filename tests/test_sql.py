@@ -19,6 +19,7 @@ PREPARING = (
     "ingest/find_changed",
     "ingest/find_reboxed",
     "ingest/find_dirty",
+    "annotations/stage_rows",
     "annotations/choose",
     "components/choose_stored",
     "components/choose_info",
@@ -72,7 +73,7 @@ def _incoming(db: duck.Database, name: str) -> dict[str, pa.Table]:
         return {"wanted": pa.table({"id": [0]})}
     if name == "neighbors/delete_edges_of":
         return {"incoming": pa.table({"id": [0]})}
-    if name.startswith("annotations/replace_for"):
+    if name == "annotations/stage_rows":
         named = pa.table({"fastdup row": [0], "fastdup filename": ["a"], "label": ["b"]})
         return {"incoming": named}
     target = re.search(r"insert into (\w+)", queries.text(name))
@@ -98,7 +99,8 @@ def fresh():
         for script in ("views", "label_views", "verified_views"):
             db.script(f"views/{script}")
         for name in PREPARING:
-            db.execute(name, **{p: VALUES.get(p, 0) for p in queries.parameters(name)})
+            tables = _incoming(db, name) if name == "annotations/stage_rows" else {}
+            db.execute(name, **{p: VALUES.get(p, 0) for p in queries.parameters(name)}, **tables)
         yield db
 
 

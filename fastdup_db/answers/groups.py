@@ -115,8 +115,9 @@ class GroupVerbs(WorkDir):
         """
         from fastdup_db.pipeline import remote, verifying
 
+        with self._database():
+            pass  # NotRun before anything is made
         with remote.writing(self._work_dir), duck.connect(self._work_dir, read_only=False) as db:
-            self._last_run(db)
             verifying.check_again(
                 db, self._work_dir, scope=scope, k=k, lower=lower, upper=upper, threads=threads, progress=progress
             )

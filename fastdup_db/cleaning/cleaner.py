@@ -67,15 +67,15 @@ def plan(known: Iterable[Known], *, kept: Iterable[str] = ()) -> list[Step]:
     file a link points to) is SHARED: taking it away would take the kept one. One whose keeper is missing, changed or
     planned to go as well is UNKEPT.
     """
-    leaving = [(files.place(one.path), one) for one in known]
     staying = {p for path in kept for p in (files.place(path), os.path.realpath(path))}
-    keepers = {one.keeper for _, one in leaving if one.keeper is not None}
-    whole = _whole(keepers, leaving={place for place, _ in leaving})
-    steps: dict[str, Step] = {}
-    for place, one in leaving:
+    steps: dict[str, tuple[Step, Known | None]] = {}
+    for one in known:
+        place = files.place(one.path)
         if place not in steps:
-            steps[place] = _guarded(_looked_at(one, is_kept=place in staying), one.keeper, whole=whole)
-    return list(steps.values())
+            steps[place] = _looked_at(one, is_kept=place in staying), one.keeper
+    leaving = {place for place, (step, _) in steps.items() if step.status == PLANNED}
+    whole = _whole({keeper for _, keeper in steps.values() if keeper is not None}, leaving=leaving)
+    return [_guarded(step, keeper, whole=whole) for step, keeper in steps.values()]
 
 
 def look_at(one: Known) -> os.stat_result | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ _UNKNOWN = (pa.types.is_decimal256, pa.types.is_union, pa.types.is_run_end_encod
 """Types of Arrow that DuckDB 2.0 does not read."""
 
 
-def store_boxes(db: Database, frame: pd.DataFrame) -> None:
+def stage_boxes(db: Database, frame: pd.DataFrame) -> None:
     """Stage one box per row of `frame` (filename: as listed) and find the images whose boxes have changed.
 
     Afterwards the temp table `staged_boxes` has `box_row` (the row of the frame) and the box;
@@ -50,19 +50,20 @@ def check_one_row_each(frame: pd.DataFrame, *, given: pd.DataFrame) -> None:
         )
 
 
-def rows(frame: pd.DataFrame) -> pa.Table:
-    """The rows of `frame` to store: all columns as they are, `filename` and the row's number under names of our own.
+def stage_rows(db: Database, frame: pd.DataFrame) -> None:
+    """The rows of `frame` as the temp table `staged_rows`: all columns as they are, `filename` and the row's number
+    under names of our own.
 
     Raises `BadArgument` for a column of mixed types or of a kind that the database does not have.
     """
     columns = {str(name): _column(values) for name, values in frame.items() if name != "filename"}
     own = {ROW: pa.array(range(len(frame)), pa.int64()), NAME: pa.array(frame["filename"], pa.string())}
-    return pa.table(columns | own)
+    db.take_in("annotations/stage_rows", incoming=pa.table(columns | own))
 
 
-def store_rows(db: Database, incoming: pa.Table, *, mode: str) -> None:
-    """Replace `user_annotations` by `rows`. mode: that of the request."""
-    db.execute(f"annotations/replace_for_{_JOINED.get(mode, 'images')}", incoming=incoming)
+def store_rows(db: Database, *, mode: str) -> None:
+    """Replace `user_annotations` by the staged rows. mode: that of the request."""
+    db.execute(f"annotations/replace_for_{_JOINED.get(mode, 'images')}")
 
 
 def store_layout(db: Database) -> None:
@@ -77,7 +78,7 @@ def _column(values: pd.Series) -> pa.Array | pa.ChunkedArray:
 
     if isinstance(values.dtype, pd.SparseDtype):
         values = values.sparse.to_dense()
-    elif isinstance(values.dtype, pd.PeriodDtype):
+    elif isinstance(_of_values(values.dtype), pd.PeriodDtype | pd.IntervalDtype):
         values = values.astype(str).where(values.notna())
     try:
         made = pa.array(values, from_pandas=True)
@@ -90,6 +91,13 @@ def _column(values: pd.Series) -> pa.Array | pa.ChunkedArray:
     if any(is_unknown(made.type) for is_unknown in _UNKNOWN):
         raise BadArgument(f"annotations column {values.name!r} is of the type {made.type}, which cannot be stored")
     return made.cast(pa.string()) if pa.types.is_null(made.type) else made
+
+
+def _of_values(dtype: Any) -> Any:
+    """A dtype, of categories that of the categories."""
+    import pandas as pd
+
+    return dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
 
 
 def _numbers(frame: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray:

@@ -36,6 +36,8 @@ _DRAFT = ".fastdup-draft"
 """Folder in the work_dir for the database of a fresh run until its listing is whole."""
 _REPLACED = "replaced.duckdb"
 """In that folder: the database whose work_dir is being cleared, as long as that takes."""
+READERS_SECONDS = 10.0
+"""How long a run waits for those who read the database it is about to write."""
 _OWN = (CROPS, GALLERIES, CROPS_CSV)
 """What a fresh run removes from a work_dir that an earlier run has filled, besides its databases."""
 
@@ -76,7 +78,8 @@ def listed(request: RunRequest, *, starts_afresh: bool) -> Iterator[tuple[Databa
     """
     if starts_afresh:
         _start_afresh(request)
-    with duck.connect(request.work_dir, read_only=False) as db:
+    # nobody else writes: who has it open reads, and may have opened the new one at once
+    with duck.connect(request.work_dir, read_only=False, patience=READERS_SECONDS) as db:
         yield db, _current(db) if starts_afresh else _go_on(db, request)
 
 
@@ -84,16 +87,20 @@ def _start_afresh(request: RunRequest) -> None:
     """Make the new database, then let it take the place of what the work_dir holds."""
     work_dir, draft = request.work_dir, request.work_dir / _DRAFT
     replaced = draft / _REPLACED
-    was_filled = duck.exists(work_dir) or replaced.exists()
+    if _holds_a_run(work_dir):
+        shutil.rmtree(draft, ignore_errors=True)  # of a run that was killed
+    was_filled = _holds_a_run(work_dir) or replaced.exists()
     draft.mkdir(exist_ok=True)
     try:
-        duck.remove(draft)  # of a run that was killed
+        duck.remove(draft)
         with duck.connect(draft, read_only=False) as db:
-            _list(db, request, run_id=_begin(db, request), embeddings=table(draft, EMBEDDINGS))
+            run_id = _begin(db, request)
+            _store(db, request, _stage(db, request), run_id=run_id, embeddings=table(draft, EMBEDDINGS))
             if was_filled:
                 _check_outside(db, work_dir)
         if was_filled:
             _clear(work_dir, replaced)
+        duck.remove(work_dir)
         for which in (EMBEDDINGS, VECTORS):
             table(work_dir, which).drop()
         os.replace(draft / duck.FILE_NAME, work_dir / duck.FILE_NAME)
@@ -104,16 +111,27 @@ def _start_afresh(request: RunRequest) -> None:
 
 
 def _go_on(db: Database, request: RunRequest) -> int:
-    """The id of a run that works on what is stored."""
+    """The id of a run that works on what is stored. Refused while it stages, it leaves no trace."""
+    shutil.rmtree(request.work_dir / _DRAFT, ignore_errors=True)
     run_id = _begin(db, request)
     try:
         _restore(db, request.work_dir)
-        if request.config.run_mode != GRAPH_ONLY:
-            _list(db, request, run_id=run_id, embeddings=table(request.work_dir, EMBEDDINGS))
+        lists = request.config.run_mode != GRAPH_ONLY
+        has_rows = lists and _stage(db, request)
     except BaseException:
         db.execute("run/forget", run_id=run_id)
         raise
+    if lists:
+        _store(db, request, has_rows, run_id=run_id, embeddings=table(request.work_dir, EMBEDDINGS))
     return run_id
+
+
+def _holds_a_run(work_dir: Path) -> bool:
+    try:
+        with duck.connect(work_dir) as db:
+            return db.row("run/current") is not None
+    except (NotRun, WorkDirDamaged):
+        return False
 
 
 def _check_outside(db: Database, work_dir: Path) -> None:
@@ -128,7 +146,6 @@ def _clear(work_dir: Path, replaced: Path) -> None:
     """Remove what earlier runs made. Until the new database is in its place, the old one says that it was theirs."""
     if duck.exists(work_dir):
         os.replace(work_dir / duck.FILE_NAME, replaced)
-    duck.remove(work_dir)
     remote.clear(work_dir)
     for name in _OWN:
         path = work_dir / name
@@ -195,11 +212,14 @@ def _restore(db: Database, work_dir: Path) -> None:
             db.execute(f"run/set_{which[0]}_restored", version=restored)
 
 
-def _list(db: Database, request: RunRequest, *, run_id: int, embeddings: VectorTable) -> None:
-    """Stage this run's references and boxes, and make the stored listing equal to them."""
+def _stage(db: Database, request: RunRequest) -> bool:
+    """Stage this run's references, boxes and annotation rows; says whether there are rows. Nothing stored changes.
+
+    Raises `BadArgument`/`BadInput` where these do not fit each other.
+    """
     db.execute("ingest/create_staged")
     if request.embeddings is not None:
-        frame = _stage_vectors(db, request)
+        frame: pd.DataFrame | None = _stage_vectors(db, request)
     else:
         if request.input_dir is not None:
             _stage_input(db, request)
@@ -208,14 +228,20 @@ def _list(db: Database, request: RunRequest, *, run_id: int, embeddings: VectorT
         listing.keep_subset(db, request.subset, bases=request.bases)
     if not db.value("ingest/staged_count"):
         raise BadInput("the input holds no valid image (nothing found)")
-    rows = None if frame is None else annotating.rows(frame)
     if request.mode == "boxes" and frame is not None:
-        annotating.store_boxes(db, frame)
+        annotating.stage_boxes(db, frame)
     else:
         db.execute("ingest/no_staged_boxes")
+    if frame is not None:
+        annotating.stage_rows(db, frame)
+    return frame is not None
+
+
+def _store(db: Database, request: RunRequest, has_rows: bool, *, run_id: int, embeddings: VectorTable) -> None:
+    """Make the stored listing and annotations equal to what is staged."""
     listing.merge(db, run_id=run_id, embeddings=embeddings)
-    if rows is not None:
-        annotating.store_rows(db, rows, mode=request.mode)
+    if has_rows:
+        annotating.store_rows(db, mode=request.mode)
     else:
         annotating.store_layout(db)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,7 @@ _TABULAR = ("schema", "projected_schema", "columns")
 named: pandas takes a third of a second to import."""
 
 
+_RETRY_SECONDS = 0.02
 _NOT_THE_FILE = ("permission denied", "too many open files", "no space left", "configuration")
 """In what DuckDB says when a file that it cannot open may be whole."""
 
@@ -53,6 +55,13 @@ class Database:
         with self._prepared(name, parameters) as (sql, bound):
             # read to the end: a connection with an unread result refuses further work
             self._connection.execute(sql, bound).fetchall()
+
+    def take_in(self, name: str, **tabular: Any) -> None:
+        """`execute` with a table of the user's. Raises `BadArgument` where DuckDB has no such values."""
+        try:
+            self.execute(name, **tabular)
+        except duckdb.Error as exc:
+            raise BadArgument(f"a column holds values that cannot be stored: {exc}") from exc
 
     def arrow(self, name: str, **parameters: Any) -> pa.Table:
         """Run one statement, all rows as an Arrow table."""
@@ -199,8 +208,8 @@ def _as_filled(frame: pd.DataFrame, *, texts: list[str]) -> pd.DataFrame:
 
 
 @contextmanager
-def connect(work_dir: Path, *, read_only: bool = True) -> Iterator[Database]:
-    """Open the database of a work_dir for the length of a block.
+def connect(work_dir: Path, *, read_only: bool = True, patience: float = 0.0) -> Iterator[Database]:
+    """Open the database of a work_dir for the length of a block. patience: seconds to wait while others have it open.
 
     Raises `NotRun` when there is none to read, `WorkDirBusy` while another process writes to it,
     `SchemaTooNew` when a newer fastdup_db wrote it, `WorkDirDamaged` when it is no database (any more).
@@ -208,7 +217,7 @@ def connect(work_dir: Path, *, read_only: bool = True) -> Iterator[Database]:
     path = Path(work_dir) / FILE_NAME
     if read_only and not path.is_file():
         raise NotRun(f"no run has been made in {work_dir}; call run() first")
-    database = Database(_open(path, read_only=read_only))
+    database = Database(_opened(path, read_only=read_only, patience=patience))
     try:
         if not read_only:
             _migrate(database)
@@ -240,6 +249,17 @@ def remove(work_dir: Path) -> None:
     for name in (FILE_NAME, LOG_NAME):
         (work_dir / name).unlink(missing_ok=True)
     shutil.rmtree(work_dir / f"{FILE_NAME}.tmp", ignore_errors=True)
+
+
+def _opened(path: Path, *, read_only: bool, patience: float) -> duckdb.DuckDBPyConnection:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return _open(path, read_only=read_only)
+        except WorkDirBusy:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_RETRY_SECONDS)
 
 
 def _open(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -1,5 +1,5 @@
--- The user's columns per box, from the Arrow table `incoming`: "fastdup row", "fastdup filename", columns. A box listed
--- twice pairs off by occurrence, so that no row is joined twice.
+-- The user's columns per box, from the temp table `staged_rows`: "fastdup row", "fastdup filename", columns. A box
+-- listed twice pairs off by occurrence, so that no row is joined twice.
 create or replace table user_annotations as
 with stored as (
     select b.id, l.filename, b.* exclude (id, image_id), row_number() over (
@@ -8,9 +8,9 @@ with stored as (
     from boxes as b
     join listing as l on l.image_id = b.image_id
 )
-select stored.id, incoming.* exclude ("fastdup row", "fastdup filename")
-from incoming
-join staged_boxes as s on s.box_row = incoming."fastdup row"
+select stored.id, given.* exclude ("fastdup row", "fastdup filename")
+from staged_rows as given
+join staged_boxes as s on s.box_row = given."fastdup row"
 join stored
     on stored.filename = s.filename
     and stored.occurrence = s.occurrence
