@@ -29,6 +29,9 @@ def at_least(name: str, value: object, low: int) -> int:
 
 def flag(name: str, value: object) -> bool:
     """True or False, also NumPy's, and 1 or 0."""
-    if isinstance(value, str) or value not in (True, False):
-        raise BadArgument(f"{name}={value!r}; allowed: True or False")
-    return bool(value)
+    try:
+        if not isinstance(value, str) and value in (True, False):
+            return bool(value)
+    except (TypeError, ValueError):  # of an array, or of pandas' NA
+        pass
+    raise BadArgument(f"{name}={value!r}; allowed: True or False")

@@ -137,9 +137,18 @@ class RunConfig:
         return bool(self.augmentation_horiz or self.augmentation_vert)
 
     def _check(self) -> None:
+        """Refuse what is not allowed; numbers and flags become Python's own, whatever library's they were."""
+        if self.num_threads == -1:  # fastdup's word for all cores
+            self._set("num_threads", None)
         for name in _FLAGS:
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, checks.flag(name, getattr(self, name)))
+                self._set(name, checks.flag(name, getattr(self, name)))
+        for name, low in _WHOLE.items():
+            if getattr(self, name) is not None:
+                self._set(name, checks.at_least(name, getattr(self, name), low))
+        for name in _FRACTIONS:
+            if getattr(self, name) is not None:
+                self._set(name, checks.between(name, getattr(self, name), 0.0, 1.0))
         if self.model_path and self.high_accuracy:
             raise BadArgument("high_accuracy is a variant of the default model; give it or model_path, not both")
         checks.member("data_type", self.data_type, DATA_TYPES)
@@ -148,19 +157,6 @@ class RunConfig:
         checks.member("verify", self.verify, VERIFY)
         if self.run_mode not in RUN_MODES:
             raise BadArgument(f"run_mode={self.run_mode!r} is unknown; allowed: {sorted(RUN_MODES)}")
-        for name in ("threshold", "cc_threshold", "outlier_percentile"):
-            checks.between(name, getattr(self, name), 0.0, 1.0)
-        for name in ("augmentation_horiz", "augmentation_vert"):
-            if getattr(self, name) is not None:
-                checks.between(name, getattr(self, name), 0.0, 1.0)
-        for name in ("nearest_neighbors_k", "min_input_image_width", "min_input_image_height"):
-            checks.at_least(name, getattr(self, name), 1)
-        for name in ("num_threads", "d", "verify_k"):
-            if getattr(self, name) is not None:
-                checks.at_least(name, getattr(self, name), 1)
-        for name in ("num_images", "min_offset", "max_offset", "min_file_size", "augmentation_additive_margin"):
-            if getattr(self, name) is not None:
-                checks.at_least(name, getattr(self, name), 0)
         if isinstance(self.video_fps, bool) or not isinstance(self.video_fps, Real) or not self.video_fps > 0:
             raise BadArgument(f"video_fps={self.video_fps!r}; allowed: a number of frames per second above 0")
         if self.max_offset is not None and self.max_offset <= (self.min_offset or 0):
@@ -174,8 +170,7 @@ class RunConfig:
             raise BadArgument(f"distance={self.distance!r} needs nnf_mode='Flat'; others: 'cosine', 'euclidean'")
         if self.s3_endpoint_url is not None:
             _server("s3_endpoint_url", self.s3_endpoint_url)
-        if self.test_dir is not None:
-            object.__setattr__(self, "test_dir", str(self.test_dir))
+        self._set("test_dir", str(self.test_dir) if self.test_dir else None)
         if self.run_mode in (3, 4) and not self.test_dir:
             raise BadArgument(f"run_mode={self.run_mode} needs test_dir: the images to look up among the stored ones")
         try:
@@ -183,7 +178,16 @@ class RunConfig:
         except (re.error, TypeError) as exc:
             raise BadArgument(f"find_regex={self.find_regex!r} is no regular expression: {exc}") from exc
 
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
 
+
+_WHOLE = dict.fromkeys(("nearest_neighbors_k", "min_input_image_width", "min_input_image_height"), 1)
+_WHOLE |= dict.fromkeys(("num_threads", "d", "verify_k"), 1)
+_WHOLE |= dict.fromkeys(("num_images", "min_offset", "max_offset", "min_file_size", "augmentation_additive_margin"), 0)
+_WHOLE |= {"run_mode": 0}
+"""Whole numbers: name → the least that is allowed."""
+_FRACTIONS = ("threshold", "cc_threshold", "outlier_percentile", "augmentation_horiz", "augmentation_vert")
 _OPTIONAL = frozenset(f.name for f in fields(RunConfig) if f.default is None)
 _KINDS = {f.name: str(f.type).partition(" | ")[0] for f in fields(RunConfig)}
 """Name → 'bool', 'int', 'float', 'str' or 'Mapping[str, Any]'."""
@@ -202,7 +206,7 @@ def parse_turi_param(text: str) -> dict[str, Any]:
     if not isinstance(text, str):
         raise BadArgument(f"turi_param={text!r}; allowed: 'name=value,name=value'")
     parsed: dict[str, Any] = {}
-    for pair in text.split(","):
+    for pair in text.rstrip(", ").split(","):
         name, separator, value = (part.strip() for part in pair.partition("="))
         target = _ALIASES.get(name, name)
         if not separator:
@@ -216,7 +220,7 @@ def parse_turi_param(text: str) -> dict[str, Any]:
 
 
 def _read(name: str, value: str, kind: str) -> Any:
-    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if kind == "bool":
         if value.lower() not in words:
             raise BadArgument(f"turi_param: {name}={value!r}; allowed: {', '.join(words)}")

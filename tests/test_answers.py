@@ -185,3 +185,27 @@ def test_a_statistic_keeps_its_name_among_the_advanced_too(photos, tmp_path):
         assert stats.columns.is_unique
         assert not stats["truncated"].any() and (stats["mean_hue"] >= 0).all()
         assert (stats["truncated_1"] == "mine").all() and (stats["mean_hue_1"] == "mine").all()
+
+
+def test_numbers_of_other_libraries_are_numbers(photos, tmp_path):
+    fd = fastdup_db.create(tmp_path, photos)
+    fd.run(
+        run_mode=np.int64(0),
+        nearest_neighbors_k=np.uint8(2),
+        num_images=np.int64(8),
+        threshold=np.float32(0.5),
+        run_stats=np.True_,
+        num_threads=-1,  # fastdup's default: all cores
+        test_dir="",
+        progress=False,
+    )
+    assert fd.num_instances() == 8 and fd.config["nearest_neighbors_k"] == 2 and fd.config["num_threads"] is None
+    for wrong in ({"run_mode": np.array([0])}, {"run_stats": pd.NA}, {"run_mode": 9}, {"num_threads": -2}):
+        with pytest.raises(BadArgument):
+            fd.run(**wrong, progress=False)
+    assert fd.num_instances() == 8
+
+
+def test_sql_may_name_two_lists_alike(labelled):
+    frame = labelled.sql("select [1, 2] as a, [3] as a")
+    assert frame.iloc[0].tolist() == [[1, 2], [3]]

@@ -34,8 +34,12 @@ def tiff(
     orientation: int = 1,
     bits: int | None = None,
     size: tuple[int, int] | None = None,
+    tile: int | None = None,
 ) -> bytes:
-    """An uncompressed TIFF of one strip (of one a plane) with exactly these values. size: (w, h) it declares."""
+    """An uncompressed TIFF of one strip (of one a plane) with exactly these values. size: (w, h) it declares.
+
+    tile: the sides of square tiles, which divide those of the picture; instead of the strip.
+    """
     height, width = pixels.shape[:2]
     samples = 1 if pixels.ndim == 2 else pixels.shape[2]
     laid = np.moveaxis(pixels, -1, 0) if apart else pixels
@@ -44,6 +48,9 @@ def tiff(
         rows = ["".join(f"{value:0{bits}b}" for value in row) for row in pixels.tolist()]
         packed = b"".join(int(row, 2).to_bytes(len(row) // 8, "big") for row in rows)
     strips = samples if apart else 1
+    if tile:
+        strips = (height // tile) * (width // tile)
+        packed = pixels.reshape(height // tile, tile, width // tile, tile, samples).swapaxes(1, 2).tobytes()
     start, length = (16 if big else 8), len(packed) // strips
     declared_width, declared_height = size or (width, height)
     tags = {
@@ -61,7 +68,9 @@ def tiff(
         338: extra if isinstance(extra, list) else [] if extra is None else [extra],
         339: [{"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]] * samples,
     }
-    tags = {tag: values for tag, values in tags.items() if values}
+    if tile:
+        tags |= {322: [tile], 323: [tile], 324: tags[273], 325: tags[279], 273: [], 278: [], 279: []}
+    tags = {tag: values for tag, values in sorted(tags.items()) if values}
     kind, wide = ("Q", 8) if big else ("I", 4)
     at = start + len(packed)
     after = at + (8 if big else 2) + (4 + 2 * wide) * len(tags) + wide
@@ -241,6 +250,18 @@ def test_wide_files_are_turned_once(orientation: int) -> None:
         found = decode(tiff(pixels, photometric, extra=extra, apart=apart, orientation=orientation))
         np.testing.assert_array_equal(found.image, upright(pixels, orientation=orientation))
         assert (found.height, found.width) == found.image.shape[:2]
+
+
+@pytest.mark.parametrize("tile", [16, 64])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_tiles_stay_where_they_belong(orientation: int, tile: int) -> None:
+    random = np.random.default_rng(orientation)
+    for channels, photometric in ((1, GRAY), (3, RGB), (4, RGB)):
+        shape = (128, 192) if channels == 1 else (128, 192, channels)
+        pixels = random.integers(0, 256, shape, dtype=np.uint8)
+        extra = UNASSOCIATED if channels == 4 else None
+        found = decode(tiff(pixels, photometric, extra=extra, orientation=orientation, tile=tile))
+        np.testing.assert_array_equal(found.image, upright(pixels, orientation=orientation))
 
 
 def test_declared_sizes_are_checked_whoever_reads_the_pixels() -> None:

@@ -65,7 +65,7 @@ def _checked(frame: pd.DataFrame, query: Query, *, ids: Sequence[str], numbers: 
 
 
 def _ids(frame: pd.DataFrame, query: Query, *, columns: Sequence[str]) -> dict[str, pd.Series]:
-    named = [column for column in columns if not pd.api.types.is_integer_dtype(frame[column])]
+    named = [column for column in columns if not pd.api.types.is_integer_dtype(frame[column].infer_objects())]
     numbered = [column for column in columns if column not in named]
     found = {}
     if named:

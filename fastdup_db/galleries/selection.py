@@ -37,7 +37,7 @@ class Slice:
 class Columns:
     """The columns of the annotations, the statistics, all columns of their view: name -> whether it holds numbers.
 
-    A name that both have means the statistic; the view has the user's column as `<name>_annotated`.
+    A name that both have means the statistic; the view has the user's column as `<name>_1`.
     """
 
     annotations: dict[str, bool]

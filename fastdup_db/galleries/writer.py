@@ -103,7 +103,7 @@ def _rows(controller: Controller, ids: list[int]) -> pd.DataFrame:
     columns = controller.gallery_frame("columns", stats=view)
     own = columns.loc[columns["table_name"] == "statistics", "column_name"].tolist()
     # a page's filter cannot tell `Blur` from `blur`
-    taken = {name: f"{name}_annotated" for name in annotations.columns if name.lower() in own}
+    taken = {name: f"{name}_1" for name in annotations.columns if name.lower() in own}
     # fd_index repeats index for the sake of fastdup's frames
     said = annotations.rename(columns=taken).drop(columns="fd_index", errors="ignore")
     return said.merge(stats[["index", *own]], on="index", how="left")

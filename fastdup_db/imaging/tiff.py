@@ -33,6 +33,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5
 _LZMA, _ZSTD = 34925, 50000  # numbers of libtiff
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # whether the colours were multiplied with alpha
 _UNSIGNED, _SIGNED = 1, 2
+_TURNS_TILES = (2, 3, 6, 7)  # orientations for which OpenCV turns each tile of 8 bits within itself
 _PILLOWS_SAMPLES = 6  # it refuses more, with a line on stderr
 _MOST_TAGS = 65535  # as many as a classic file can have
 _TYPES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
@@ -44,7 +45,7 @@ class Page:
 
     width, height: as stored, before `orientation` (1..8) is undone.
     bits, sample_format: of the first sample. alpha: its kind in ExtraSamples, 0 when there is none or nothing is said
-    of it. apart: the samples lie in planes, one after the other.
+    of it. apart: the samples lie in planes, one after the other. tiled: they lie in tiles, not in strips.
     """
 
     width: int
@@ -56,6 +57,7 @@ class Page:
     photometric: int
     alpha: int
     apart: bool
+    tiled: bool
     orientation: int
 
     @property
@@ -100,6 +102,7 @@ def first_page(data: bytes | memoryview) -> Page | None:
             photometric=photometric,
             alpha=alpha if alpha in (_ASSOCIATED, _UNASSOCIATED) else 0,
             apart=samples > 1 and first(_PLANAR, 1) == 2,
+            tiled=bool(first(_TILE_WIDTH, 0)),
             orientation=orientation if 1 <= orientation <= 8 else 1,
         )
     except struct.error:
@@ -137,6 +140,10 @@ def _pixels(data: bytes | memoryview, page: Page) -> tuple[np.ndarray, bool, boo
 
 def _read(data: bytes | memoryview, page: Page) -> tuple[np.ndarray, str]:
     """The image and who read it: OpenCV, else Pillow where only that can."""
+    if page.tiled and page.bits == 8 and page.orientation in _TURNS_TILES:
+        found = _by_pillow(data, page)
+        if found is not None:
+            return found, "pillow"
     try:
         image = by_opencv(_unmultiplied(data) if page.alpha == _UNASSOCIATED else data)
     except ImageError:
@@ -155,7 +162,8 @@ def _read(data: bytes | memoryview, page: Page) -> tuple[np.ndarray, str]:
 def _is_pillows(page: Page) -> bool:
     """Whether only Pillow may read it. A damaged file of another kind is left alone: its libtiff writes to stderr."""
     wide_cmyk = page.photometric == _CMYK and page.bits == 16
-    return page.compression in (_LZMA, _ZSTD) or page.bits in (2, 4) or page.samples > 4 or wide_cmyk
+    small_tiles = page.tiled and page.bits == 8  # OpenCV refuses some of less than 1,024 bytes
+    return page.compression in (_LZMA, _ZSTD) or page.bits in (2, 4) or page.samples > 4 or wide_cmyk or small_tiles
 
 
 def _by_pillow(data: bytes | memoryview, page: Page) -> np.ndarray | None:

@@ -190,11 +190,10 @@ def _nothing() -> pd.DataFrame:
 
 def _frame(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
     frame = relation.df()
+    kinds = dict(zip(frame.columns, relation.types, strict=True))  # of a name that comes twice pandas has `a` and `a_1`
     if frame.empty:
-        frame = _as_filled(
-            frame, texts=[n for n, kind in zip(relation.columns, relation.types, strict=True) if kind == "VARCHAR"]
-        )
-    for name, kind in zip(relation.columns, relation.types, strict=True):
+        frame = _as_filled(frame, texts=[name for name, kind in kinds.items() if kind == "VARCHAR"])
+    for name, kind in kinds.items():
         if kind.id == "list":
             frame[name] = frame[name].map(lambda values: values.tolist(), na_action="ignore")
     return frame
