@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from numbers import Integral, Real
 
 from fastdup_db.errors import BadArgument, one_of
@@ -35,3 +36,11 @@ def flag(name: str, value: object) -> bool:
     except (TypeError, ValueError):  # of an array, or of pandas' NA
         pass
     raise BadArgument(f"{name}={value!r}; allowed: True or False")
+
+
+def on_disk(name: str, value: str | os.PathLike[str]) -> None:
+    """A path of this machine: `s3://…` would become a folder called `s3:` in the current one."""
+    if "://" in os.fspath(value) or os.fspath(value).startswith(("s3:/", "minio:/")):
+        raise BadArgument(
+            f"{name}={os.fspath(value)!r}; allowed: a path on a disk. publish() puts results into a bucket"
+        )

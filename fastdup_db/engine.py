@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastdup_db import tidying
+from fastdup_db import checks, tidying
 from fastdup_db.answers.work_dir import Split
 from fastdup_db.cleaning import cleaner
 from fastdup_db.config import RunConfig
@@ -173,6 +173,7 @@ class Fastdup(FastdupController):
         """
         from fastdup_db.exchange.export import export
 
+        checks.on_disk("path", path)
         config, valid = self.config, self.annotations()
         with self._database() as db:
             return export(

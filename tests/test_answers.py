@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import fastdup_db
 from fastdup_db.errors import BadArgument, NotRun
+from fastdup_db.sources import kinds
 from tests import drawn
 
 PICTURES = 4
@@ -209,3 +211,48 @@ def test_numbers_of_other_libraries_are_numbers(photos, tmp_path):
 def test_sql_may_name_two_lists_alike(labelled):
     frame = labelled.sql("select [1, 2] as a, [3] as a")
     assert frame.iloc[0].tolist() == [[1, 2], [3]]
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/there", "s3:/bucket/there", "minio://a/b/c"])
+def test_outputs_in_a_bucket_are_refused_where_only_a_disk_will_do(labelled, photos, tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    labelled.export(tmp_path / "files", "fastdup")
+    for ask in (
+        lambda: labelled.export(place, "fastdup"),
+        lambda: labelled.vis.outliers_gallery(save_path=place),
+        lambda: fastdup_db.import_work_dir(tmp_path / "files", place),
+        lambda: fastdup_db.run(str(photos), place),
+        lambda: fastdup_db.run_kmeans(str(photos), place),
+    ):
+        with pytest.raises(BadArgument, match="a path on a disk"):
+            ask()
+    assert [path.name for path in tmp_path.iterdir()] == ["files"]
+
+
+def test_a_column_called_file_name_can_be_exported(photos, tmp_path):
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    fd.run(annotations=pd.DataFrame({"filename": ["p0_0.png"], "file_name": ["mine"]}), progress=False)
+    fd.export(tmp_path / "out", "huggingface")
+    (row,) = map(json.loads, (tmp_path / "out" / "metadata.jsonl").read_text().splitlines())
+    assert row["file_name"].endswith("p0_0.png") and row["file_name_1"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("base", "name", "means"),
+    [
+        ("s3://b/a", "./0.jpg", "s3://b/a/0.jpg"),
+        ("s3://b/a/", "../c/1.jpg", "s3://b/c/1.jpg"),
+        ("s3://b", "../../1.jpg", "s3://b/1.jpg"),
+        ("minio://m/b/a", "../1.jpg", "minio://m/b/1.jpg"),
+        ("minio://m/b", "../1.jpg", "minio://m/b/1.jpg"),
+        ("s3://b/a", "x//y.jpg", "s3://b/a/x//y.jpg"),
+    ],
+)
+def test_relative_names_below_a_prefix(base, name, means):
+    assert kinds.joined(base, name) == means
+
+
+@pytest.mark.parametrize("work_dir", ["s3://b//x", "s3://b/x//y", "s3://b/a/../c", "s3://b/./c"])
+def test_a_work_dir_in_a_bucket_has_a_plain_prefix(work_dir):
+    with pytest.raises(BadArgument, match="prefix without"):
+        fastdup_db.create(work_dir)

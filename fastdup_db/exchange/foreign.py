@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fastdup_db import requests
+from fastdup_db import checks, requests
 from fastdup_db.config import RunConfig
 from fastdup_db.errors import VALID, BadArgument
 from fastdup_db.exchange import features, fileset
@@ -61,6 +61,7 @@ def read(folder: str | Path) -> Foreign:
 
 def load(folder: str | Path, work_dir: str | Path, *, annotations: pd.DataFrame | None, input_dir: Any) -> None:
     """Make `work_dir` of a fastdup work_dir; see `import_work_dir`."""
+    checks.on_disk("work_dir", work_dir)
     foreign = read(folder)
     frame = foreign.facts[["filename"]]
     if annotations is not None:

@@ -84,6 +84,7 @@ def write_huggingface(db: Database, folder: Path, *, annotations: pd.DataFrame) 
         objects = grouped.to_dict("records")
         frame = pd.DataFrame({"filename": grouped.index, "objects": objects})
     base = str(folder.resolve()) + os.sep
+    frame = frame.rename(columns={"file_name": "file_name_1"})  # one of the user's
     frame.insert(0, "file_name", frame["filename"].str.removeprefix(base))
     lines = frame.drop(columns="filename").to_json(orient="records", lines=True, force_ascii=False, date_format="iso")
     (folder / METADATA).write_text(lines or "", encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from fastdup_db import checks
 from fastdup_db.errors import BadArgument
 from fastdup_db.galleries import artifacts, notebook, thumbnails
 from fastdup_db.galleries import page as pages
@@ -56,6 +57,7 @@ def target_of(save_path: str | Path | None, *, work_dir: Path, name: str) -> Pat
     """The file to write: `save_path` itself when it ends in .html, `<name>.html` in it otherwise."""
     if save_path is None:
         return Path(work_dir) / "galleries" / f"{name}.html"
+    checks.on_disk("save_path", save_path)
     path = Path(save_path).expanduser()
     if path.suffix.lower() in (".html", ".htm"):
         return path

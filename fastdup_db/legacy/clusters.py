@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fastdup_db import checks
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument, NotRun
 
@@ -37,6 +38,7 @@ def run_kmeans(
     distance: squared Euclidean, to the centre). The same images give the same clusters, whatever the machine's threads.
     """
     check(num_clusters, num_em_iter)
+    checks.on_disk("work_dir", work_dir)
     create(work_dir, input_dir or None).run(
         run_mode=1,
         verbose=verbose,
@@ -69,6 +71,7 @@ def run_kmeans_on_extracted(
     from threadpoolctl import threadpool_limits
 
     check(num_clusters, num_em_iter)
+    checks.on_disk("work_dir", work_dir)
     fd = Fastdup(work_dir)
     _, matrix = fd.embeddings()
     frame = fd.annotations()

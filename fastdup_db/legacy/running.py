@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import fastdup_db
+from fastdup_db import checks
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument
 from fastdup_db.exchange import fileset
@@ -55,6 +56,7 @@ def run(
     if version:
         sys.stdout.write(f"{fastdup_db.__version__}\n")
         return 0
+    checks.on_disk("work_dir", work_dir)  # fastdup's files lie there
     if run_mode == KMEANS_ON_EXTRACTED:
         return clusters.run_kmeans_on_extracted(input_dir, work_dir)
     fd = create(work_dir, input_dir or None)
@@ -130,6 +132,7 @@ def extract_video_frames(
         min_offset=min_offset or None,
         max_offset=max_offset or None,
     )
+    checks.on_disk("work_dir", work_dir)
     side = 1000 if resize_video == 1 else int(resize_video)
     place = str(input_dir)
     place = place if "://" in place else str(Path(place).absolute())

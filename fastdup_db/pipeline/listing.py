@@ -270,4 +270,4 @@ def _normal(name: str) -> str:
 
 
 def _join(base: str, name: str) -> str:
-    return f"{base.rstrip('/')}/{name}" if "://" in base else os.path.normpath(os.path.join(base, name))
+    return kinds.joined(base, name) if "://" in base else os.path.normpath(os.path.join(base, name))

@@ -4,6 +4,9 @@ DuckDB writes to files only, so the database has a copy on this machine (in the 
 from; the Lance tables and the rows on their way from workers lie in the bucket and nowhere else. `opened` fetches the
 database when the bucket's is another one, a run puts it back at its checkpoints: as one object, so a reader gets a
 whole one. Crops, galleries and thumbnails stay on this machine.
+
+Runs of one machine are kept apart by a lock. Those of two machines are not: the loser is told at its next checkpoint or
+at its end, when vectors of both are mixed in the tables and only `run(overwrite=True)` makes them right. One at a time.
 """
 
 from __future__ import annotations
@@ -62,6 +65,8 @@ def opened(work_dir: str | os.PathLike[str]) -> Path:
     location = bucket.parse(name)
     if not location.key.strip("/"):
         raise BadArgument(f"work_dir={name!r} is a whole bucket; give a prefix in it: s3://{location.bucket}/results")
+    if {"", ".", ".."}.intersection(location.key.rstrip("/").split("/")):
+        raise BadArgument(f"work_dir={name!r}; allowed: s3://bucket/prefix without '//', '.' and '..' in the prefix")
     uri = name.rstrip("/")
     digest = hashlib.sha256(f"{bucket.server().endpoint_url} {uri}".encode()).hexdigest()[:16]
     folder = cache_folder() / FOLDER / f"{location.bucket}-{digest}"

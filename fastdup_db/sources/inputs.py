@@ -177,7 +177,7 @@ def _of_remote(uri: str, *, options: ListingOptions, split: str = "") -> Iterato
         rows = listfile.rows(uri, text=listfile.decoded(objects.read(uri)))
         folder = uri.rpartition("/")[0]
         bare = (listfile.stripped(row) for row in rows)
-        names = (name if kinds.is_remote(name) else f"{folder}/{name}" for name in bare)
+        names = (name if kinds.is_remote(name) else kinds.joined(folder, name) for name in bare)
         return _of_list(names, options=options, split=split)
     if kind != kinds.OTHER and objects.exists(uri):
         return iter([Candidate(uri, kind, root=uri.rpartition("/")[0], split=split)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+
 IMAGE = "image"
 ARCHIVE = "archive"
 VIDEO = "video"
@@ -58,3 +60,18 @@ def allowed_extensions() -> str:
         f"images {' '.join(sorted(IMAGE_EXTENSIONS))}; archives {' '.join(sorted(ARCHIVE_EXTENSIONS))} tar.gz; "
         f"videos {' '.join(sorted(VIDEO_EXTENSIONS))}"
     )
+
+
+def joined(uri: str, name: str) -> str:
+    """The object that a relative name means below a prefix.
+
+    `.` and `..` lead as in a folder, but not out of the bucket. Other names are joined as they are: keys may hold
+    several slashes in a row.
+    """
+    if not {".", ".."}.intersection(name.split("/")):
+        return f"{uri.rstrip('/')}/{name}"
+    scheme, _, rest = uri.partition("://")
+    parts = rest.split("/")
+    before_key = 2 if scheme == "minio" else 1  # server alias and bucket, or the bucket
+    key = posixpath.normpath(posixpath.join("/", *parts[before_key:], name))
+    return f"{scheme}://{'/'.join(parts[:before_key])}{key}"
