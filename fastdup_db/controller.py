@@ -162,6 +162,7 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
     def gallery_frame(self, name: str, **parameters: Any) -> pd.DataFrame:
         """The rows of `sql/galleries/<name>.sql`: values are bound, a DataFrame is read under its parameter's name."""
         with self._database() as db:
+            db.execute("galleries/measured")
             return db.frame(f"galleries/{name}", **parameters)
 
     def open_images(self, ids: Sequence[int], *, crops: bool = True) -> Iterator[np.ndarray | None]:

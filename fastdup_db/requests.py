@@ -19,6 +19,7 @@ from fastdup_db.pipeline import fetching, given, listing, remote
 from fastdup_db.pipeline.beginning import GRAPH_ONLY
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.sources import kinds
+from fastdup_db.sources.inputs import plain
 from fastdup_db.store import duck
 
 _ROWS = 16_384
@@ -128,8 +129,7 @@ def _input(input_dir: Any) -> str | list[str] | None:
     """Absolute names: a run may be gone on with from another directory."""
     if input_dir is None:
         return None
-    if hasattr(input_dir, "tolist"):  # a column of a frame, an array
-        input_dir = input_dir.tolist()
+    input_dir = plain(input_dir)
     if isinstance(input_dir, str | os.PathLike):
         return _absolute(os.fspath(input_dir))
     if not isinstance(input_dir, Sequence) or isinstance(input_dir, bytes):
@@ -164,7 +164,7 @@ def _bases_of(name: str) -> tuple[str, ...]:
 def _subset(subset: Any) -> list[str] | None:
     if subset is None:
         return None
-    names = subset.tolist() if hasattr(subset, "tolist") else subset
+    names = plain(subset)
     if isinstance(names, str) or not isinstance(names, Sequence) or not names:
         raise BadArgument("subset is a list of at least one file name")
     wrong = next((name for name in names if not isinstance(name, str | Path)), None)

@@ -54,6 +54,7 @@ class Rig:
         self._db = self._open.enter_context(duck.connect(work_dir))
 
     def gallery_frame(self, name: str, **parameters: Any) -> pd.DataFrame:
+        self._db.execute("galleries/measured")
         return self._db.frame(f"galleries/{name}", **parameters)
 
     def open_images(self, ids: list[int], *, crops: bool = True) -> Iterator[np.ndarray | None]:

@@ -29,6 +29,7 @@ PREPARING = (
     "dedup/choose_members",
     "dedup/best",
     "exchange/choose_numbers",
+    "galleries/measured",
 )
 VALUES = {
     "folders": ["photos/"],

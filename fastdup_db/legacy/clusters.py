@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 
 from fastdup_db import checks
 from fastdup_db.engine import Fastdup, create
-from fastdup_db.errors import BadArgument, NotRun
+from fastdup_db.errors import NotRun
 
 CENTROIDS, ASSIGNMENTS = "kmeans_centroids.csv", "kmeans_assignments.csv"
 SEED = 20260101
@@ -91,9 +90,8 @@ def run_kmeans_on_extracted(
 
 def check(num_clusters: int, num_em_iter: int) -> None:
     """Raises BadArgument for what k-means cannot do."""
-    for name, value in (("num_clusters", num_clusters), ("num_em_iter", num_em_iter)):
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-            raise BadArgument(f"{name}={value!r}; allowed: a whole number of at least 1")
+    checks.at_least("num_clusters", num_clusters, 1)
+    checks.at_least("num_em_iter", num_em_iter, 1)
 
 
 def assignments(work_dir: str | Path, *, num_clusters: int | None = None) -> pd.DataFrame:

@@ -48,10 +48,7 @@ def starts_afresh(request: RunRequest) -> bool:
     `overwrite=True` starts afresh, but goes on with an unfinished run of the same settings and input.
     """
     try:
-        with duck.connect(request.work_dir) as db:
-            last = db.row("run/current")
-    except NotRun:
-        return True
+        last = _last(request.work_dir)
     except WorkDirDamaged:
         if request.config.overwrite:
             return True
@@ -89,7 +86,9 @@ def _start_afresh(request: RunRequest) -> None:
     replaced = draft / _REPLACED
     if _holds_a_run(work_dir):
         shutil.rmtree(draft, ignore_errors=True)  # of a run that was killed
-    was_filled = _holds_a_run(work_dir) or replaced.exists()
+        was_filled = True
+    else:
+        was_filled = replaced.exists()
     draft.mkdir(exist_ok=True)
     try:
         duck.remove(draft)
@@ -126,11 +125,19 @@ def _go_on(db: Database, request: RunRequest) -> int:
     return run_id
 
 
-def _holds_a_run(work_dir: Path) -> bool:
+def _last(work_dir: Path) -> dict[str, Any] | None:
+    """The last run of a work_dir, None where there is none. Raises `WorkDirDamaged`."""
     try:
         with duck.connect(work_dir) as db:
-            return db.row("run/current") is not None
-    except (NotRun, WorkDirDamaged):
+            return db.row("run/current")
+    except NotRun:
+        return None
+
+
+def _holds_a_run(work_dir: Path) -> bool:
+    try:
+        return _last(work_dir) is not None
+    except WorkDirDamaged:
         return False
 
 
@@ -167,7 +174,7 @@ def _input_name(request: RunRequest) -> str:
 
 def _mode(request: RunRequest, last: Mapping[str, Any]) -> str:
     """What an instance is; of a run that lists nothing, that of the `last` one: the boxes are not given again."""
-    goes_on = request.config.run_mode == GRAPH_ONLY and request.mode == "image" and last["data_type"] == "boxes"
+    goes_on = request.config.run_mode == GRAPH_ONLY and request.mode == "image" and last.get("data_type") == "boxes"
     return "boxes" if goes_on else request.mode
 
 
@@ -191,7 +198,7 @@ def _begin(db: Database, request: RunRequest) -> int:
         config=config.to_json(),
         fingerprint=config.fingerprint(),
         input_dir=_input_name(request),
-        data_type=_mode(request, last) if last else request.mode,
+        data_type=_mode(request, last),
         distance=config.distance,
         threshold=float(config.threshold),
         cc_threshold=float(config.cc_threshold),

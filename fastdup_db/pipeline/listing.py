@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import chain, islice
@@ -17,7 +16,7 @@ from fastdup_db.errors import UNREADABLE_FILE, BadInput
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.sources import ListingOptions, Reference, files, kinds
 from fastdup_db.sources.ahead import mapped
-from fastdup_db.sources.inputs import IO_THREADS
+from fastdup_db.sources.inputs import IO_THREADS, selected
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
 
@@ -135,7 +134,7 @@ def stage_named(
     unknown = sorted({names[row] for row in resolved.index[resolved.isna()]})
     if unknown:
         places = {name: _place(name, bases=bases) for name in unknown}
-        stage(db, _selected(_themselves(list(dict.fromkeys(places.values()))), options=kept or ListingOptions()))
+        stage(db, selected(_themselves(list(dict.fromkeys(places.values()))), options=kept or ListingOptions()))
         db.execute("ingest/drop_repeated_names")
         found = resolve(db, [files.shown(places[name]) for name in unknown], bases=())
         filenames = dict(zip(unknown, found, strict=True))
@@ -237,19 +236,6 @@ def _objects(uris: Sequence[str]) -> Iterator[Reference]:
         return objects.reference(uri) if key and not key.endswith("/") else Reference(uri, error_code=UNREADABLE_FILE)
 
     yield from mapped(asked, uris, threads=IO_THREADS)
-
-
-def _selected(references: Iterator[Reference], *, options: ListingOptions) -> Iterator[Reference]:
-    """As `sources.listing` selects."""
-    pattern = re.compile(options.find_regex)
-    found = (r for r in references if pattern.search(r.filename))
-    large = (r for r in found if r.file_size < 0 or r.file_size >= options.min_file_size)
-    ends = [n for n in (options.max_offset, _end(options)) if n is not None]
-    return islice(large, options.min_offset or 0, min(ends, default=None))
-
-
-def _end(options: ListingOptions) -> int | None:
-    return (options.min_offset or 0) + options.num_images if options.num_images else None
 
 
 def _place(name: str, *, bases: Sequence[str]) -> str:

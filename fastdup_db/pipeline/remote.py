@@ -6,7 +6,7 @@ database when the bucket's is another one, a run puts it back at its checkpoints
 whole one. Crops, galleries and thumbnails stay on this machine.
 
 Runs of one machine are kept apart by a lock. Those of two machines are not: the loser is told at its next checkpoint or
-at its end, when vectors of both are mixed in the tables and only `run(overwrite=True)` makes them right. One at a time.
+at its end, when vectors of both may be mixed in the tables. One at a time.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
+from fastdup_db import checks
 from fastdup_db.config import RunConfig
 from fastdup_db.engines import features
 from fastdup_db.engines.task import Boxes, Task
@@ -82,17 +82,12 @@ class Options:
     def __post_init__(self) -> None:
         if self.scope not in SCOPES:
             raise one_of("verify", self.scope, SCOPES)
-        if not isinstance(self.k, Integral) or isinstance(self.k, bool) or self.k < 1:
-            raise BadArgument(f"k={self.k!r}; allowed: a whole number of at least 1")
+        checks.at_least("k", self.k, 1)
         for name, value in (("lower", self.lower), ("upper", self.upper)):
-            if value is not None and not _is_similarity(value):
-                raise BadArgument(f"{name}={value!r}; allowed: a similarity from 0 to 1")
+            if value is not None:
+                checks.between(name, value, 0, 1)
         if self.lower is not None and self.upper is not None and self.lower > self.upper:
             raise BadArgument(f"lower={self.lower!r}, upper={self.upper!r}; allowed: a lower of at most upper")
-
-
-def _is_similarity(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) <= 1
 
 
 def check(db: Database, *, vectors: VectorTable, folder: Path, options: Options) -> None:

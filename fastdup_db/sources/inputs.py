@@ -54,6 +54,11 @@ def listing(input_dir: InputDir, *, options: ListingOptions | None = None) -> It
     """
     options = options or ListingOptions()
     references = _expanded(guarded(candidates(input_dir, options=options), options=options), options=options)
+    return selected(references, options=options)
+
+
+def selected(references: Iterator[Reference], *, options: ListingOptions) -> Iterator[Reference]:
+    """Those that the options select by name, size and position."""
     if options.find_regex:
         pattern = re.compile(options.find_regex)
         references = (r for r in references if pattern.search(r.filename))

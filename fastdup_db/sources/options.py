@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from fastdup_db import checks
 from fastdup_db.errors import BadArgument
 
 
@@ -45,8 +46,8 @@ class ListingOptions:
             raise BadArgument(f"find_regex={self.find_regex!r} is no regular expression: {exc}") from exc
         for name in ("num_images", "min_offset", "max_offset", "min_file_size"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-                raise BadArgument(f"{name}={value!r} must be an integer of at least 0")
+            if value is not None:
+                checks.at_least(name, value, 0)
         if self.min_offset and self.max_offset is not None and self.max_offset <= self.min_offset:
             raise BadArgument(f"max_offset={self.max_offset} must be greater than min_offset={self.min_offset}")
         if not (math.isfinite(self.video_fps) and self.video_fps > 0):

@@ -39,6 +39,8 @@ named: pandas takes a third of a second to import."""
 
 
 _RETRY_SECONDS = 0.02
+_IN_USE = ("could not set lock", "conflicting lock", "being used by another process")
+"""In what DuckDB says of a file that another process has open."""
 _NOT_THE_FILE = ("permission denied", "too many open files", "no space left", "configuration")
 """In what DuckDB says when a file that it cannot open may be whole."""
 
@@ -266,7 +268,7 @@ def _open(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(str(path), read_only=read_only)
     except duckdb.Error as exc:
         said = str(exc).lower()
-        if "lock" in said:
+        if any(words in said for words in _IN_USE):
             raise WorkDirBusy(f"{path} is being written by another process; try again when its run has ended") from exc
         kind = FastdupError if any(words in said for words in _NOT_THE_FILE) else WorkDirDamaged
         raise kind(f"{path} cannot be opened: {exc}") from exc

@@ -14,14 +14,6 @@ with annotated as (
     select "index" as id, is_valid, columns(lambda c: c = $label_col)::varchar as label
     from query_table($label_table)
 ),
-measured as (
-    select s.id as "index", i.img_w, i.img_h, m.file_size, m.truncated, s.* exclude (id), a.* exclude (id)
-    from stats as s
-    semi join annotations as u on u."index" = s.id
-    join instances as i on i.id = s.id
-    join images as m on m.image_id = i.image_id
-    left join advanced_stats as a on a.id = s.id
-),
 metrics as (
     select
         "index" as id,

@@ -3,15 +3,7 @@
 -- The last bin also holds everything above: it ends at the 99.5th percentile, so that a few extremes do not squeeze
 -- the rest into one bar.
 -- Parameters: $metric a statistic; $bins number of bins.
-with measured as (
-    select s.id as "index", i.img_w, i.img_h, m.file_size, m.truncated, s.* exclude (id), a.* exclude (id)
-    from stats as s
-    semi join annotations as u on u."index" = s.id
-    join instances as i on i.id = s.id
-    join images as m on m.image_id = i.image_id
-    left join advanced_stats as a on a.id = s.id
-),
-metrics as (
+with metrics as (
     select columns(lambda c: c = $metric)::double as value
     from measured
 ),

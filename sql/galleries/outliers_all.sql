@@ -8,14 +8,6 @@ with labels as (
     select "index" as id, columns(lambda c: c = $label_col)::varchar as label
     from query_table($label_table)
 ),
-measured as (
-    select s.id as "index", i.img_w, i.img_h, m.file_size, m.truncated, s.* exclude (id), a.* exclude (id)
-    from stats as s
-    semi join annotations as u on u."index" = s.id
-    join instances as i on i.id = s.id
-    join images as m on m.image_id = i.image_id
-    left join advanced_stats as a on a.id = s.id
-),
 keys as (
     select "index" as id, columns(lambda c: c = $sort_by)::varchar as value
     from query_table($sort_table)
