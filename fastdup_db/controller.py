@@ -148,11 +148,11 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
 
         The work_dir is opened for reading only. Other files are not kept from you: `copy … to` and `attach` write them.
         """
-        from fastdup_db.pipeline.tables import table
+        from fastdup_db.pipeline.tables import stored
         from fastdup_db.store.lance import EMBEDDINGS
 
         with duck.connect(self._work_dir) as db:  # also where the last run did not end: its tables are there
-            vectors = table(self._work_dir, EMBEDDINGS)
+            vectors = stored(self._work_dir, EMBEDDINGS, run=db.row("run/current") or {})
             if vectors.exists():
                 db.register("embeddings", vectors.arrow())
             return db.query(query, parameters)

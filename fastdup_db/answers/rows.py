@@ -159,15 +159,16 @@ class RowVerbs(WorkDir):
 
         `d` is not needed; a wrong one raises `BadArgument` naming the right one.
         """
-        from fastdup_db.pipeline.tables import table
+        from fastdup_db.pipeline.tables import stored
         from fastdup_db.store.lance import EMBEDDINGS
 
         with self._database() as db:
-            dimension = db.value("run/dimension")
+            last = self._last_run(db)
             files = db.arrow("run/valid_files")
+        dimension = last["dimension"]
         if d is not None and d != dimension:
             raise BadArgument(f"d={d}; the embeddings of this work_dir have d={dimension}")
-        vectors = table(self._work_dir, EMBEDDINGS)
+        vectors = stored(self._work_dir, EMBEDDINGS, run=last)
         if not len(vectors):
             return [], np.empty((0, dimension or 0), np.float32)
         ids, matrix = vectors.matrix()

@@ -9,9 +9,9 @@ import pandas as pd
 
 from fastdup_db.errors import one_of
 from fastdup_db.exchange import fileset, labels
-from fastdup_db.pipeline.tables import table
+from fastdup_db.pipeline.tables import stored
 from fastdup_db.store.duck import Database
-from fastdup_db.store.lance import EMBEDDINGS
+from fastdup_db.store.lance import EMBEDDINGS, VectorTable
 
 FORMATS = ("coco", "fastdup", "fiftyone", "huggingface", "parquet")
 VIEWS = (
@@ -43,7 +43,7 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
     if format == "fastdup":
-        vectors = (matrix for _, matrix in table(work_dir, EMBEDDINGS).batches())
+        vectors = (matrix for _, matrix in _embeddings(db, work_dir).batches())
         fileset.write(db, folder, vectors=vectors, config=config, names=names)
     elif format == "parquet":
         write_parquet(db, folder, work_dir=work_dir)
@@ -61,7 +61,11 @@ def write_parquet(db: Database, folder: Path, *, work_dir: Path) -> None:
     """Every public view and the embeddings, a Parquet file each."""
     for view in VIEWS:
         db.write_parquet("exchange/view", folder / f"{view}.parquet", view=view)
-    vectors = table(work_dir, EMBEDDINGS)
+    vectors = _embeddings(db, work_dir)
     if vectors.exists():
         db.register("embeddings", vectors.arrow())
         db.write_parquet("exchange/view", folder / "embeddings.parquet", view="embeddings")
+
+
+def _embeddings(db: Database, work_dir: Path) -> VectorTable:
+    return stored(work_dir, EMBEDDINGS, run=db.row("run/current") or {})

@@ -78,14 +78,14 @@ def create_knn_classifier(
     vote.
     """
     from fastdup_db.graph import adapt, knn
-    from fastdup_db.pipeline.tables import table
+    from fastdup_db.pipeline.tables import stored
     from fastdup_db.store import duck
     from fastdup_db.store.lance import VECTORS
 
     fd = Fastdup(work_dir)
-    vectors = table(fd.work_dir, VECTORS)
     with duck.connect(fd.work_dir) as db:
         last = db.row("run/current") or {}
+    vectors = stored(fd.work_dir, VECTORS, run=last)
     if not vectors.exists():
         raise NotRun(f"{work_dir} holds no neighbours; call run() first")
     transform = adapt.Transform.from_bytes(last["transform"]) if last.get("transform") else None

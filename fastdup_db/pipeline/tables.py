@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fastdup_db.pipeline import remote
 from fastdup_db.pipeline.spec import LANCE_FOLDER
@@ -13,3 +16,11 @@ def table(work_dir: Path, which: tuple[str, str]) -> VectorTable:
     """The Lance table `EMBEDDINGS` or `VECTORS` of a work_dir."""
     name, column = which
     return VectorTable(remote.place(work_dir, LANCE_FOLDER), name=name, column=column)
+
+
+def stored(work_dir: Path, which: tuple[str, str], *, run: Mapping[str, Any]) -> VectorTable:
+    """The same for reading, as it was when the database's last row of `runs` was written.
+
+    Vectors that a killed run left without rows, and those of a run that is at work on another machine, are not seen.
+    """
+    return replace(table(work_dir, which), at=int(run.get(f"{which[0]}_version") or 0))

@@ -25,7 +25,7 @@ from fastdup_db.graph.index import index_kind
 from fastdup_db.graph.nearest import NOBODY
 from fastdup_db.graph.rows import Arrays
 from fastdup_db.graph.searcher import Searcher
-from fastdup_db.pipeline.tables import table
+from fastdup_db.pipeline.tables import stored
 from fastdup_db.searching import pictures
 from fastdup_db.store import duck
 from fastdup_db.store.lance import VECTORS
@@ -108,7 +108,7 @@ def opened(work_dir: Path, *, options: Options) -> Search:
     with duck.connect(work_dir) as db:
         last = db.row("run/current")
         files = db.arrow("run/valid_files")
-    vectors = table(work_dir, VECTORS)
+    vectors = stored(work_dir, VECTORS, run=last or {})
     if last is None or last["finished_at"] is None or not vectors.exists():
         raise NotRun(f"no run in {work_dir} has found neighbours yet; call run()")
     dimension = int(last["dimension"])
@@ -172,8 +172,7 @@ def by_input(search: Search, input_dir: Any, *, k: int, threshold: float | None)
     names, embeddings, left_out = pictures.of_input(input_dir, spec=search.worker_spec())
     metric = search.searcher.metric
     queries = Arrays(np.arange(len(names)), search.prepared(embeddings))
-    stored = table(search.work_dir, VECTORS)
-    graph = cross_neighbors(queries, stored, k=Options(k=k).k, metric=metric.name, calibration=metric.calibration)
+    graph = cross_neighbors(queries, search.searcher.table, k=Options(k=k).k, metric=metric.name, calibration=metric.calibration)
     frame = _frame(search, names, graph.to_ids, metric.similarity(graph.scores), threshold=threshold)
     frame.attrs["left_out"] = left_out
     return frame

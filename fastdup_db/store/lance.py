@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from fastdup_db.errors import BadArgument, NotRun
+from fastdup_db.errors import BadArgument, NotRun, WorkDirDamaged
 from fastdup_db.places import Place
 from fastdup_db.store.lance_rows import Ids, Matrix, Places, arrays, dim_of, gather, record, schema_of, vectors
 
@@ -73,6 +73,8 @@ class VectorTable:
     folder: Path | Place
     name: str
     column: str
+    at: int | None = None
+    """The version that reading sees, the newest where None; writing is for the newest only."""
 
     @property
     def place(self) -> Place:
@@ -81,15 +83,23 @@ class VectorTable:
 
     def exists(self) -> bool:
         """Whether the table has been created."""
-        return (self.place / "_versions").exists()
+        return self.at != 0 and (self.place / "_versions").exists()
 
     def dataset(self) -> lance.LanceDataset:
-        """The open Lance dataset at its newest version. Raises NotRun where there is none."""
+        """The open Lance dataset. Raises NotRun where there is none, WorkDirDamaged where its version is gone."""
         if not self.exists():
             raise NotRun(f"no table {self.name!r} in {self.folder}; run() creates it")
         import lance
 
-        return lance.dataset(self.place.uri, storage_options=self.place.storage_options)
+        try:
+            return lance.dataset(self.place.uri, version=self.at, storage_options=self.place.storage_options)
+        except ValueError as exc:
+            if self.at is None:
+                raise
+            raise WorkDirDamaged(
+                f"{self.place.uri} has no version {self.at}, which the database is of: it was written anew or is "
+                "damaged. Open the work_dir again; if that does not help, run with overwrite=True"
+            ) from exc
 
     def arrow(self) -> pads.Dataset:
         """A pyarrow dataset that DuckDB scans with projections and filters pushed down."""
@@ -97,7 +107,7 @@ class VectorTable:
 
     @property
     def version(self) -> int:
-        """The newest version; 0 where the table does not exist yet."""
+        """The version that reading sees; 0 where the table does not exist yet."""
         return int(self.dataset().version) if self.exists() else 0
 
     @property
