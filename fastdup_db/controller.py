@@ -152,9 +152,10 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         from fastdup_db.store.lance import EMBEDDINGS
 
         with duck.connect(self._work_dir) as db:  # also where the last run did not end: its tables are there
-            vectors = stored(self._work_dir, EMBEDDINGS, run=db.row("run/current") or {})
-            if vectors.exists():
-                db.register("embeddings", vectors.arrow())
+            if "embeddings" in query.lower():
+                vectors = stored(self._work_dir, EMBEDDINGS, run=db.row("run/current") or {})
+                if vectors.exists():
+                    db.register("embeddings", vectors.arrow())
             return db.query(query, parameters)
 
     # ---- what galleries ask --------------------------------------------------------------------------------------

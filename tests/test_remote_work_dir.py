@@ -6,6 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ import pytest
 
 import fastdup_db
 from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirBusy
-from fastdup_db.pipeline import extract
+from fastdup_db.pipeline import extract, lease
 from tests.drawn import draw
 from tests.s3_server import SECRET
 from tests.test_ray_run import TABLES, assert_same
@@ -136,6 +139,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(machine, tmp_path, name, 
     here = fastdup_db.create(tmp_path / "local", images)
     here.run(progress=False)
     machine(name)
+    monkeypatch.setattr(lease, "SILENT_SECONDS", 2.0)
     there = fastdup_db.create(URI, images)
     with pytest.raises(NotRun, match="did not end"):
         there.similarity()
@@ -165,7 +169,7 @@ def remote_table():
     return table(fastdup_db.create(URI).work_dir, EMBEDDINGS)
 
 
-def test_only_one_run_at_a_time(machine, images, monkeypatch):
+def test_only_one_run_at_a_time(s3, machine, images, monkeypatch):
     fd = fastdup_db.create(URI, images)
     fd.run(progress=False)
     machine("second")
@@ -178,12 +182,58 @@ def test_only_one_run_at_a_time(machine, images, monkeypatch):
         with pytest.raises(WorkDirBusy, match="another process"):
             fastdup_db.create(URI, images).run(progress=False)
         machine("first")
-        fd.run(progress=False)
+        with pytest.raises(WorkDirBusy, match="another machine"):
+            fd.run(progress=False)
+        with pytest.raises(WorkDirBusy, match="another machine"):
+            fd.embeddings()
         machine("second")
 
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.2)
     monkeypatch.setattr(extract, "commit", meanwhile)
-    with pytest.raises(WorkDirBusy, match="another machine"):
-        other.run(progress=False)
+    other.run(progress=False)
+    assert "some/run/fastdup.lock" not in keys(s3)
+    machine("first")
+    assert_same(fastdup_db.create(URI), other)
+
+
+def test_a_machine_that_was_paused_too_long_does_not_write_over_another(machine, images, monkeypatch, s3):
+    fd = fastdup_db.create(URI, images)
+    commit = extract.commit
+
+    def paused(*args, **kwargs):
+        commit(*args, **kwargs)
+        monkeypatch.setattr(extract, "commit", commit)
+        monkeypatch.setattr(lease, "SILENT_SECONDS", 1.0)  # it has said nothing for so long
+        machine("second")
+        fastdup_db.create(URI, images).run(progress=False)
+        machine("first")
+
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 1e6)
+    monkeypatch.setattr(extract, "commit", paused)
+    with pytest.raises(WorkDirBusy, match="another machine has taken"):
+        fd.run(progress=False)
+    assert "some/run/fastdup.lock" not in keys(s3)
+
+
+def test_of_two_that_ask_together_one_gets_it(s3, machine):
+    barrier, order = threading.Barrier(8), []
+
+    def one(number: int) -> bool:
+        barrier.wait()
+        try:
+            with lease.held(URI, holder=f"machine {number}"):
+                order.append(number)
+                time.sleep(0.5)
+                order.append(number)
+        except WorkDirBusy:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(one, range(8)))
+    assert any(got)
+    assert order[::2] == order[1::2], "nobody enters before the last one has left"
+    assert keys(s3) == set()
 
 
 def test_what_cannot_be_is_said_first(machine, images, s3):

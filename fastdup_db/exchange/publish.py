@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import uuid
 from pathlib import Path
 
 from fastdup_db.errors import BadArgument, NotRun
 from fastdup_db.exchange import export
-from fastdup_db.pipeline import remote
+from fastdup_db.pipeline import lease, remote
 from fastdup_db.pipeline.spec import LANCE_FOLDER
 from fastdup_db.sources import bucket, copies
 from fastdup_db.store import duck
@@ -21,7 +22,8 @@ def publish(work_dir: Path, uri: str) -> list[str]:
     """Uploads a finished run below `uri` and returns the names of what had changed, sorted.
 
     Below `lance/` and `parquet/` the bucket is made equal to the work_dir: a stale version of a Lance table left there
-    would be the one that readers open. Nothing else in the bucket is touched. A run cannot begin meanwhile.
+    would be the one that readers open. Nothing else in the bucket is touched. A run cannot begin meanwhile, and no other
+    machine can write there.
 
     Raises `NotRun`, `WorkDirBusy`, `BadArgument`, `BadInput` (no such bucket) or `RemoteError`.
     """
@@ -35,7 +37,11 @@ def publish(work_dir: Path, uri: str) -> list[str]:
     if duck.exists(work_dir) and database.with_name(duck.LOG_NAME).exists():
         with duck.connect(work_dir, read_only=False):
             pass  # closing writes what a killed run left in the log into the file
-    with duck.connect(work_dir) as db, tempfile.TemporaryDirectory(prefix="fastdup_db_") as temporary:
+    with (
+        duck.connect(work_dir) as db,
+        lease.held(base, holder=lease.holder(uuid.uuid4().hex)),
+        tempfile.TemporaryDirectory(prefix="fastdup_db_") as temporary,
+    ):
         last = db.row("run/current")
         if last is None or last["finished_at"] is None:
             raise NotRun(f"the last run in {work_dir} did not end; call run() again, it goes on where it was")

@@ -5,8 +5,7 @@ from; the Lance tables and the rows on their way from workers lie in the bucket 
 database when the bucket's is another one, a run puts it back at its checkpoints: as one object, so a reader gets a
 whole one. Crops, galleries and thumbnails stay on this machine.
 
-Runs of one machine are kept apart by a lock. Those of two machines are not: the loser is told at its next checkpoint or
-at its end, when vectors of both may be mixed in the tables. One at a time.
+Runs are kept apart by a lock on this machine and by one in the bucket (`lease`).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 FOLDER = "work_dirs"
 """In the cache folder: one folder for each work_dir in a bucket."""
 MARKER = "remote.json"
-"""In that folder: the work_dir's name, and the ETag of the database that the copy was at last the same as."""
+"""In that folder: the work_dir's name, the ETag of the database that the copy was at last the same as, and a name for
+this machine."""
 LOCK = "fastdup.lock"
 """In every work_dir: the file that its one writer holds locked."""
 CHECKPOINT_SECONDS = 30.0
@@ -98,6 +99,13 @@ def place(work_dir: Path, name: str) -> Place:
     return Place(f"{uri}/{name}", server.endpoint_url, server.region, server.anonymous)
 
 
+def check_current(work_dir: Path) -> None:
+    """Raises `WorkDirBusy` where the bucket's database is no longer the one that this machine's copy came from."""
+    found = _marker(work_dir)
+    if found is not None and _etag(f"{found['uri']}/{duck.FILE_NAME}") != found["etag"]:
+        raise WorkDirBusy(f"another machine has written to {found['uri']} meanwhile; open it again")
+
+
 def check(work_dir: Path, config: RunConfig) -> None:
     """Raises `BadArgument` for what cannot be together with a work_dir in a bucket."""
     if uri_of(work_dir) is None:
@@ -122,10 +130,14 @@ def writing(work_dir: Path) -> Iterator[None]:
 
         objects.folder_exists(uri)  # raises where there is no such bucket, before any work
     with _made(work_dir), _locked(work_dir, uri or str(work_dir)):
-        if uri is not None:
+        if uri is None:
+            yield
+            return
+        from fastdup_db.pipeline import lease
+
+        with lease.held(uri, holder=_holder(work_dir)):
             _refresh(work_dir)
-        yield
-        if uri is not None:
+            yield
             _upload(work_dir)
 
 
@@ -218,14 +230,16 @@ def _refresh(work_dir: Path) -> None:
 def _upload(work_dir: Path) -> None:
     """Put what is committed in place of the bucket's database, in one step. Nobody may commit meanwhile.
 
-    Raises `WorkDirBusy` where the bucket's is not the one that this copy came from: another machine writes to it.
+    Raises `WorkDirBusy` where another machine has taken the work_dir, as this one was paused or cut off, or where the
+    bucket's database is not the one that this copy came from: something was published there.
     """
+    from fastdup_db.pipeline import lease
     from fastdup_db.sources import copies
 
     found = _marker(work_dir) or {}
     target = f"{found['uri']}/{duck.FILE_NAME}"
-    if _etag(target) != found["etag"]:
-        raise WorkDirBusy(f"another machine has written to {found['uri']} meanwhile; only one run at a time may")
+    lease.check(found["uri"], holder=_holder(work_dir))
+    check_current(work_dir)
     with tempfile.TemporaryDirectory(dir=work_dir, prefix="upload-") as folder:
         # By a process of its own: one that closes any handle of a file loses DuckDB's lock on it (POSIX locks).
         there = [str(path) for path in (work_dir / duck.FILE_NAME, work_dir / duck.LOG_NAME) if path.exists()]
@@ -254,7 +268,15 @@ def _marker(work_dir: Path) -> dict[str, Any] | None:
         return None
 
 
+def _holder(work_dir: Path) -> str:
+    """This machine in the lock: a run that was killed here is known again, and need not be waited for."""
+    from fastdup_db.pipeline import lease
+
+    return lease.holder((_marker(work_dir) or {}).get("copy", ""))
+
+
 def _note(work_dir: Path, *, uri: str, etag: str) -> None:
     part = work_dir / f"{MARKER}.part"
-    part.write_text(json.dumps({"uri": uri, "etag": etag}), encoding="utf-8")
+    copy = (_marker(work_dir) or {}).get("copy") or uuid.uuid4().hex
+    part.write_text(json.dumps({"uri": uri, "etag": etag, "copy": copy}), encoding="utf-8")
     os.replace(part, work_dir / MARKER)
