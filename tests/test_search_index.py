@@ -102,6 +102,7 @@ def test_euclidean_search(table: VectorTable) -> None:
 def test_parameters_reach_the_index(table: VectorTable) -> None:
     kind = index_kind("HNSW32", param="ef_construction=80, nprobes=3")
     assert (kind.lance, kind.options, kind.search) == ("IVF_HNSW_SQ", {"m": 32, "ef_construction": 80}, {"nprobes": 3})
+    assert index_kind("HNSW16", param="efSearch=64,efConstruction=80").search == {"ef": 64}, "as faiss calls it"
     assert index_kind("IVF_PQ", param={"num_sub_vectors": 8}).options == {"num_sub_vectors": 8}
     assert is_needed(50_000, kind=kind, metric="cosine") and not is_needed(50_000, kind=kind, metric="l1")
     assert not is_needed(49_999, kind=kind, metric="cosine")

@@ -50,6 +50,8 @@ BUILD_PARAMETERS: dict[str, frozenset[str]] = {
     "IVF_HNSW_PQ": frozenset({"num_partitions", "num_sub_vectors", "num_bits", "m", "ef_construction", "max_level"}),
 }
 SEARCH_PARAMETERS = frozenset({"nprobes", "ef", "refine_factor"})
+OTHER_NAMES = {"efSearch": "ef", "efConstruction": "ef_construction", "nprobe": "nprobes", "M": "m"}
+"""What faiss calls some of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,8 @@ class IndexReport:
 def index_kind(mode: str, *, param: str | Mapping[str, int] | None = None) -> IndexKind:
     """The index of an `nnf_mode` with its `nnf_param` ('k=v,k=v' or a mapping of whole numbers).
 
-    'Flat', 'HNSW<m>' (IVF_HNSW_SQ with m edges a node) or one of `BUILD_PARAMETERS`. Raises BadArgument with what is
-    allowed for anything else.
+    'Flat', 'HNSW<m>' (IVF_HNSW_SQ with m edges a node) or one of `BUILD_PARAMETERS`; parameters also by their names in
+    faiss (`OTHER_NAMES`). Raises BadArgument with what is allowed for anything else.
     """
     given = _parameters(param)
     if mode == "Flat":
@@ -223,6 +225,6 @@ def _parameters(param: str | Mapping[str, int] | None) -> dict[str, int]:
         return {}
     try:
         pairs = param.items() if isinstance(param, Mapping) else [part.split("=") for part in param.split(",")]
-        return {str(name).strip(): int(value) for name, value in pairs}
+        return {OTHER_NAMES.get(str(name).strip(), str(name).strip()): int(value) for name, value in pairs}
     except ValueError as exc:
         raise BadArgument(f"nnf_param={param!r} cannot be read; write 'name=1,name=2' with whole numbers") from exc
