@@ -22,8 +22,8 @@ def publish(work_dir: Path, uri: str) -> list[str]:
     """Uploads a finished run below `uri` and returns the names of what had changed, sorted.
 
     Below `lance/` and `parquet/` the bucket is made equal to the work_dir: a stale version of a Lance table left there
-    would be the one that readers open. Nothing else in the bucket is touched. A run cannot begin meanwhile, and no other
-    machine can write there.
+    would be the one that readers open. Nothing else in the bucket is touched. A run cannot begin meanwhile, nor can
+    another machine write there.
 
     Raises `NotRun`, `WorkDirBusy`, `BadArgument`, `BadInput` (no such bucket) or `RemoteError`.
     """

@@ -51,7 +51,7 @@ def holder(copy: str) -> str:
 def held(uri: str, *, holder: str) -> Iterator[None]:
     """A block in which `holder` alone may write below `uri`; on a thread of its own it keeps saying so.
 
-    Waits up to `SILENT_SECONDS` where another holder might be dead. Raises `WorkDirBusy` where it is not, `RemoteError`.
+    Waits up to `SILENT_SECONDS` where another holder might be dead. Raises `WorkDirBusy` where it is not.
     """
     lock = _Lock(f"{uri}/{NAME}", holder)
     lock.take()
@@ -93,7 +93,9 @@ class _Lock:
                 if self._write(IfMatch=found.etag):
                     return
             elif suspect not in ("", found.etag):  # it has spoken since
-                raise WorkDirBusy(f"{self.uri}: another machine ({found.holder}) is writing; only one run at a time may")
+                raise WorkDirBusy(
+                    f"{self.uri}: another machine ({found.holder}) is writing; only one run at a time may"
+                )
             else:
                 if not suspect:
                     log.warning("%s: %s holds it; waiting to see whether it is alive", self.uri, found.holder)

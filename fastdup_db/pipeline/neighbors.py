@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -58,6 +59,19 @@ class Subset:
         return self.table.take(self.ids[start:stop])
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a run does to the stored edges. graph: of the images whose edges change, None where none do.
+
+    recall: share of the true neighbours found; edges that stay were found by an earlier run, at its recall.
+    """
+
+    graph: KnnGraph | None
+    way: str
+    recall: float
+    is_whole: bool = False
+
+
 def find(
     db: Database, request: RunRequest, *, engine: Engine, run_id: int, embeddings: VectorTable, vectors: VectorTable
 ) -> None:
@@ -65,27 +79,32 @@ def find(
     started = time.monotonic()
     config = request.config
     transform = _transform(db, request, embeddings=embeddings)
-    kept = _keeps_edges(db, config, transform)
-    missing = db.arrow("neighbors/without_edges").column("id").to_numpy() if kept else None
-    if missing is not None and cross.rebuild_is_cheaper(len(missing), total=len(embeddings)):
-        missing = None
-    if missing is None:
+    last = db.row("run/graphed")
+    missing = None
+    if last is not None and _keeps_edges(last, config, transform):
+        missing = db.arrow("neighbors/without_edges").column("id").to_numpy()
+        if cross.rebuild_is_cheaper(len(missing), total=len(embeddings)):
+            missing = None
+    if last is None or missing is None:
         vectors.create(_searched(embeddings, transform), dim=embeddings.dim)
         graph = _whole(db, config, engine=engine, vectors=vectors, transform=transform, folder=request.work_dir)
-    else:
-        _write_vectors(vectors, embeddings, missing, transform)
+        made = _Made(graph, graph.way, graph.recall, is_whole=True)
+    elif _write_vectors(vectors, embeddings, missing, transform):
         graph = _changed(db, config, vectors=vectors, transform=transform, missing=missing)
+        made = _Made(graph, "update", min(graph.recall, last["neighbors_recall"]))
+    else:
+        made = _Made(None, "update", last["neighbors_recall"])
     seconds = time.monotonic() - started
-    report = _indexed(vectors, config)
+    report = _indexed(vectors, config) if made.graph is not None or last is None else _index_of(last)
     with db.transaction():
-        if missing is None:
+        if made.is_whole:
             db.execute("neighbors/clear_edges")
-        else:
-            db.execute("neighbors/delete_edges_of", incoming=pa.table({"id": graph.ids}))
-        for table in graph.tables(rows=1_000_000):
+        elif made.graph is not None:
+            db.execute("neighbors/delete_edges_of", incoming=pa.table({"id": made.graph.ids}))
+        for table in made.graph.tables(rows=1_000_000) if made.graph is not None else ():
             db.execute("neighbors/insert_edges", incoming=table)
         if config.run_cc:
-            _components(db, request, engine=engine, graph=graph if missing is None else None)
+            _components(db, request, engine=engine, graph=made.graph if made.is_whole else None)
         else:
             db.execute("components/clear")
         db.execute(
@@ -94,8 +113,8 @@ def find(
             vectors_version=vectors.version,
             transform=transform.to_bytes() if transform else None,
             transform_images=transform.n if transform else None,
-            neighbors_method=graph.way if missing is None else "update",
-            neighbors_recall=graph.recall,
+            neighbors_method=made.way,
+            neighbors_recall=made.recall,
             neighbors_seconds=seconds,
             index_kind=report.kind,
             index_bytes=report.bytes,
@@ -112,6 +131,11 @@ def _indexed(vectors: VectorTable, config: RunConfig) -> index.IndexReport:
     if index.is_needed(len(vectors), kind=kind, metric=config.distance):
         return index.build(vectors, kind=kind, metric=config.distance)
     return index.IndexReport("Flat", 0, 0.0, 1.0)
+
+
+def _index_of(run: Mapping[str, Any]) -> index.IndexReport:
+    """The index that an earlier run has left, as it measured it."""
+    return index.IndexReport(run["index_kind"], run["index_bytes"], run["index_seconds"], run["index_recall"])
 
 
 def _components(db: Database, request: RunRequest, *, engine: Engine, graph: KnnGraph | None) -> None:
@@ -181,10 +205,9 @@ def _changed(
     )
 
 
-def _keeps_edges(db: Database, config: RunConfig, transform: adapt.Transform | None) -> bool:
-    """Whether the stored edges were made of the same vectors, in the same way, as this run's would be."""
-    last = db.row("run/graphed")
-    if last is None or config.test_dir:
+def _keeps_edges(last: Mapping[str, Any], config: RunConfig, transform: adapt.Transform | None) -> bool:
+    """Whether the edges stored by the run `last` are of the same vectors, in the same way, as this run's would be."""
+    if config.test_dir:
         return False
     settings = json.loads(last["config"])
     if any(settings.get(name) != getattr(config, name) for name in _DECIDING):
@@ -194,14 +217,15 @@ def _keeps_edges(db: Database, config: RunConfig, transform: adapt.Transform | N
 
 def _write_vectors(
     vectors: VectorTable, embeddings: VectorTable, missing: np.ndarray, transform: adapt.Transform | None
-) -> None:
-    """Write the vectors of `missing`; those of vanished images go."""
+) -> bool:
+    """Write the vectors of `missing`; those of vanished images go. Says whether there was anything to do."""
     gone = np.setdiff1d(vectors.ids(), embeddings.ids())
     if len(gone):
         vectors.delete(gone)
     if len(missing):
         matrix = embeddings.take(missing)
         vectors.replace(missing, matrix if transform is None else transform.apply(matrix))
+    return len(gone) + len(missing) > 0
 
 
 def _transform(db: Database, request: RunRequest, *, embeddings: VectorTable) -> adapt.Transform | None:

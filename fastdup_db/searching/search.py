@@ -172,7 +172,9 @@ def by_input(search: Search, input_dir: Any, *, k: int, threshold: float | None)
     names, embeddings, left_out = pictures.of_input(input_dir, spec=search.worker_spec())
     metric = search.searcher.metric
     queries = Arrays(np.arange(len(names)), search.prepared(embeddings))
-    graph = cross_neighbors(queries, search.searcher.table, k=Options(k=k).k, metric=metric.name, calibration=metric.calibration)
+    graph = cross_neighbors(
+        queries, search.searcher.table, k=Options(k=k).k, metric=metric.name, calibration=metric.calibration
+    )
     frame = _frame(search, names, graph.to_ids, metric.similarity(graph.scores), threshold=threshold)
     frame.attrs["left_out"] = left_out
     return frame
