@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from numbers import Integral, Real
+from pathlib import Path
 
 from fastdup_db.errors import BadArgument, one_of
 
@@ -40,7 +41,24 @@ def flag(name: str, value: object) -> bool:
 
 def on_disk(name: str, value: str | os.PathLike[str]) -> None:
     """A path of this machine: `s3://…` would become a folder called `s3:` in the current one."""
+    if not isinstance(value, str | os.PathLike):
+        raise BadArgument(f"{name}={value!r}; allowed: a path on a disk")
     if "://" in os.fspath(value) or os.fspath(value).startswith(("s3:/", "minio:/")):
         raise BadArgument(
             f"{name}={os.fspath(value)!r}; allowed: a path on a disk. publish() puts results into a bucket"
         )
+
+
+def folder(name: str, value: Path) -> None:
+    """A folder, or a place where one can be made: no file is in the way."""
+    for place in (value, *value.parents):
+        if place.is_dir():
+            return
+        if place.exists():
+            raise BadArgument(f"{name}={str(value)!r}; allowed: a folder, there or to be made ({place} is a file)")
+
+
+def function(name: str, value: object) -> None:
+    """A function, or None."""
+    if value is not None and not callable(value):
+        raise BadArgument(f"{name} of type {type(value).__name__}; allowed: a function of the file name")

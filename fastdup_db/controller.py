@@ -151,6 +151,8 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         from fastdup_db.pipeline.tables import stored
         from fastdup_db.store.lance import EMBEDDINGS
 
+        if not isinstance(query, str):
+            raise BadArgument(f"query={query!r}; allowed: SQL as text")
         with duck.connect(self._work_dir) as db:  # also where the last run did not end: its tables are there
             if "embeddings" in query.lower():
                 vectors = stored(self._work_dir, EMBEDDINGS, run=db.row("run/current") or {})
@@ -164,6 +166,8 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         """The rows of `sql/galleries/<name>.sql`: values are bound, a DataFrame is read under its parameter's name."""
         with self._database() as db:
             db.execute("galleries/measured")
+            if parameters.get("source") == "chosen_components":  # as `connected_components()` has them
+                self._choose_components(db, split=None, include_unannotated=False)
             return db.frame(f"galleries/{name}", **parameters)
 
     def open_images(self, ids: Sequence[int], *, crops: bool = True) -> Iterator[np.ndarray | None]:

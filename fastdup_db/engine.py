@@ -166,14 +166,15 @@ class Fastdup(FastdupController):
         """Write the results into the folder `path` for other programs; returns the files.
 
         Args:
-            format: 'fastdup' (the files of a fastdup work_dir: binary features, csv, config.json), 'parquet' (every
-                view, the edges, the embeddings), 'coco', 'fiftyone' (labels.json and data.json of its Classification or
-                Detection dataset) or 'huggingface' (metadata.jsonl of an imagefolder).
+            format: 'fastdup' (the files of a fastdup work_dir: binary features, csv, config.json), 'parquet' (the
+                views, the edges, the embeddings), 'coco', 'fiftyone' (labels.json and data.json of its Classification
+                or Detection dataset) or 'huggingface' (metadata.jsonl of an imagefolder).
             names: for 'fastdup', file names instead of ids in similarity.csv and outliers.csv.
         """
         from fastdup_db.exchange.export import export
 
         checks.on_disk("path", path)
+        checks.folder("path", Path(path).absolute())
         config, valid = self.config, self.annotations()
         with self._database() as db:
             return export(
@@ -187,7 +188,7 @@ class Fastdup(FastdupController):
             )
 
     def publish(self, uri: str, *, s3_endpoint_url: str | None = None, s3_region: str | None = None) -> list[str]:
-        """Put the results into a bucket: the DuckDB file, the Lance tables, every view as Parquet; what had changed.
+        """Put the results into a bucket: the DuckDB file, the Lance tables, the views as Parquet; what had changed.
 
         Below `uri` lie then `fastdup.duckdb`, `lance/` and `parquet/`; the latter two are made equal to the work_dir's.
         Copied into a folder they are a work_dir again. Credentials come from the environment.

@@ -55,6 +55,7 @@ class Rig:
 
     def gallery_frame(self, name: str, **parameters: Any) -> pd.DataFrame:
         self._db.execute("galleries/measured")
+        self._db.execute("components/choose_stored")
         return self._db.frame(f"galleries/{name}", **parameters)
 
     def open_images(self, ids: list[int], *, crops: bool = True) -> Iterator[np.ndarray | None]:

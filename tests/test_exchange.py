@@ -189,6 +189,20 @@ def test_labels_for_fiftyone_and_huggingface(done, images, tmp_path):
     assert lines[0] == {"file_name": "blurry.jpg", "label": "other"}, "relative to the folder that holds the images"
 
 
+def test_labels_of_given_embeddings_have_no_box(tmp_path):
+    fd = fastdup_db.create(tmp_path / "work")
+    frame = pd.DataFrame({"filename": ["a", "b\rc"], "label": ["x", "y"]})
+    fd.run(annotations=frame, embeddings=np.eye(2, 8, dtype=np.float32), progress=False)
+    fd.export(tmp_path / "out", "coco")
+    said = json.loads((tmp_path / "out" / "coco.json").read_text(), parse_constant=pytest.fail)
+    assert said["annotations"] == [] and len(said["categories"]) == 2
+    fd.export(tmp_path / "out", "fastdup")
+    again = fastdup_db.import_work_dir(tmp_path / "out", tmp_path / "again")
+    assert again.annotations()["filename"].tolist() == frame["filename"].tolist()
+    with pytest.raises(BadArgument, match="is a file"):
+        fd.export(tmp_path / "out" / "coco.json", "coco")
+
+
 def test_an_unknown_format_is_told(done, tmp_path):
     with pytest.raises(BadArgument, match="huggingface"):
         done.export(tmp_path / "x", "tfrecord")

@@ -217,6 +217,23 @@ def test_all_columns_and_the_original(vis: FastdupVisualizer, open_page: Open, t
     assert page.inner_text("#toast") == "Path copied"
 
 
+def test_values_are_shown_as_they_are(open_page: Open, tmp_path: Path) -> None:
+    facts = rig.facts(tmp_path)
+    photos = [1234567890123456789 + i for i in range(8)]
+    labels = ["007", "1e3", "0x10", "12345678901234567890", *"abcd"]
+    facts["user_annotations"] = facts["user_annotations"].assign(label=labels, photo_id=photos)
+    vis = FastdupVisualizer(rig.Rig(tmp_path / "work", facts))
+    page = open_page(vis.stats_gallery(save_path=tmp_path / "page.html"))
+    for number, card in enumerate(rig.ids(tmp_path / "page.html")):
+        page.locator(".card .shot").nth(number).click()
+        rows = page.eval_on_selector_all("#side tr", "rows => rows.map((row) => row.innerText)")
+        said = dict(row.split("\t") for row in rows if row.count("\t") == 1)
+        assert (said["Label"], said["photo_id"]) == (labels[card[0]], str(photos[card[0]]))
+        page.keyboard.press("Escape")
+    page.fill("#filter", f"photo_id={photos[2]}")
+    page.locator("#count", has_text="1 of 7").wait_for()
+
+
 def test_a_missing_original_shows_its_placeholder(vis: FastdupVisualizer, open_page: Open, tmp_path: Path) -> None:
     page = open_page(vis.duplicates_gallery(save_path=tmp_path))
     assert page.locator("#pair-4-6 .placeholder").is_visible()

@@ -333,6 +333,13 @@ def test_wrong_arguments_say_what_is_allowed(vis: FastdupVisualizer, gallery: st
         ("stats_gallery", {"external_df": "x.csv"}, "external_df of type str; allowed: a DataFrame"),
         ("stats_gallery", {"external_labels": ["cat"]}, "external_labels of type list"),
         ("stats_gallery", {"external_labels": {"a.jpg": "cat"}}, "by id"),
+        ("stats_gallery", {"external_labels": {0: "cat", 77: "cat"}}, "1 ids that are not in this collection: 77"),
+        ("stats_gallery", {"external_labels": pd.Series(["a", "b"], index=[3, 3])}, "several labels for id 3"),
+        ("duplicates_gallery", {"get_reformat_filename_func": {"a": "b"}}, "of type dict; allowed: a function"),
+        ("duplicates_gallery", {"get_extra_col_func": "label"}, "of type str; allowed: a function"),
+        ("duplicates_gallery", {"save_path": 3}, "save_path=3; allowed: a path"),
+        ("duplicates_gallery", {"save_path": f"{__file__}/page.html"}, "is a file"),
+        ("duplicates_gallery", {"save_path": f"{__file__}/below"}, "is a file"),
     ],
 )
 def test_arguments_of_another_kind_are_refused(
@@ -466,8 +473,32 @@ def test_frames_that_do_not_fit_are_refused(vis: FastdupVisualizer) -> None:
         vis.duplicates_gallery(external_df=own)
     with pytest.raises(BadArgument, match="'distance' holds other things than numbers"):
         vis.similarity_gallery(external_df=own.assign(distance="far"))
+    with pytest.raises(BadArgument, match="without a value in 'from'"):
+        vis.duplicates_gallery(
+            external_df=own.astype({"from": "Int64"}).assign(**{"from": pd.array([None, 1], "Int64")})
+        )
+    with pytest.raises(BadArgument, match="image 0 in several components"):
+        vis.component_gallery(external_df=pd.DataFrame({"index": [0, 1, 0], "component_id": [1, 1, 2]}))
     with pytest.raises(BadArgument, match="lacks the columns blur"):
         vis.stats_gallery(metric="blur", external_df=pd.DataFrame({"index": [0], "img_w": [1], "img_h": [1]}))
+
+
+def test_frames_as_a_merge_leaves_them(vis: FastdupVisualizer) -> None:
+    own = pd.DataFrame({"from": [0.0, 1.0], "to": [4.0, 2.0], "distance": [0.5, 0.7]})
+    assert rig.ids(vis.duplicates_gallery(external_df=own)) == [[1, 2], [0, 4]]
+    twice = pd.DataFrame({"index": [0, 1, 1], "component_id": [5, 5, 5]})
+    assert rig.ids(vis.component_gallery(external_df=twice)) == [[0, 1]]
+    assert rig.ids(vis.component_gallery(external_df=twice, group_by="label", min_items=1)) == [[0, 1]]
+
+
+def test_groups_are_sorted_by_a_flag_as_by_a_number(tmp_path: Path) -> None:
+    facts = rig.facts(tmp_path)
+    flag = [True, False, False, False, True, False, True, False]  # a quarter of {0, 1, 2, 3}, all of {4, 6}
+    facts["user_annotations"] = facts["user_annotations"].assign(flag=flag)
+    vis = FastdupVisualizer(rig.Rig(tmp_path / "work", facts))
+    by_flag = {"sort_by": "flag", "sort_by_reduction": "mean"}
+    assert rig.ids(vis.component_gallery(**by_flag)) == [[4, 6], [0, 1, 2, 3]]
+    assert rig.ids(vis.component_gallery(**by_flag, ascending=True)) == [[0, 1, 2, 3], [4, 6]]
 
 
 def test_without_labels_galleries_work_and_slices_are_refused(unlabelled: FastdupVisualizer) -> None:

@@ -243,6 +243,19 @@ def test_components_whose_first_file_is_gone_stay(own):
     assert fastdup.delete_components_by_label(nothing, 4, 0.9, work_dir=work) == [], "nothing disagrees with no label"
 
 
+def test_pages_number_components_as_delete_components_does(work, tmp_path):
+    top = fastdup.find_top_components(work)
+    fastdup.create_components_gallery(work, tmp_path)
+    page = tmp_path / "components.html"
+    titles = [card.select_one("h2, h3, .title").get_text() for card in cards(page)]
+    assert [title.split()[-1] for title in titles] == top["component_id"].astype(str).tolist()
+    assert ids(page) == top["files_ids"].tolist()
+    fastdup.create_components_gallery(work, tmp_path, get_label_func=_letter, group_by="label")
+    by_label = fastdup.find_top_components(work, _letter, "label")
+    assert ids(page) == by_label["files_ids"].tolist()
+    assert all(label in card.get_text() for card, label in zip(cards(page), by_label["label"], strict=True))
+
+
 def test_a_frame_of_nobodys_run_deletes_nothing(own, tmp_path):
     images, work = own
     stranger = tmp_path / "stranger.jpg"

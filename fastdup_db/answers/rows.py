@@ -127,9 +127,10 @@ class RowVerbs(WorkDir):
 
         Returns:
             `index, filename, label, score` (share of its neighbours with its own label, 0 to 1), `neighbors`,
-            `other_label` (what most of the others are), `distance` (similarity to the nearest of the others). Ordered
-            by the votes for `label` less those for `other_label`: neighbours that agree on another label come first.
-            Neighbours are the run's `nearest_neighbors_k`; 5 or more make the score finer.
+            `other_label` (with the most votes of the others), `distance` (similarity to the nearest of the others).
+            Ordered by the votes for `label` less those for `other_label`, a vote weighing its similarity: neighbours
+            that agree on another label come first. Neighbours are the run's `nearest_neighbors_k`; 5 or more make the
+            score finer.
         """
         with self._database() as db:
             if "label" not in set(db.frame("annotations/columns")["column_name"]):

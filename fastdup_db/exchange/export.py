@@ -18,8 +18,11 @@ VIEWS = (
     "annotations",
     "component_info",
     "connected_components",
+    "duplicates",
     "edges",
+    "exact_duplicates",
     "img_stats",
+    "img_stats_advanced",
     "invalid_instances",
     "outliers",
     "similarity",
@@ -58,7 +61,7 @@ def export(
 
 
 def write_parquet(db: Database, folder: Path, *, work_dir: Path) -> None:
-    """Every public view and the embeddings, a Parquet file each."""
+    """`VIEWS` and the embeddings, a Parquet file each."""
     for view in VIEWS:
         db.write_parquet("exchange/view", folder / f"{view}.parquet", view=view)
     vectors = _embeddings(db, work_dir)

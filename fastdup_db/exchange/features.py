@@ -55,7 +55,9 @@ def write(
         for batch in batches:
             np.ascontiguousarray(batch, dtype=DTYPE).tofile(file)
     with Path(str(target) + ROWS).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        # readers take a bare \r for the end of a line; of the dialects 'unix' quotes everything
+        dialect = "unix" if any("\r" in name for name in filenames) else "excel"
+        writer = csv.writer(file, dialect, lineterminator="\n")
         writer.writerow(("index", "filename"))
         writer.writerows(zip(map(int, ids), filenames, strict=True))
     return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from pathlib import Path
@@ -17,14 +18,15 @@ METADATA = "metadata.jsonl"
 
 
 def write_coco(db: Database, folder: Path, *, annotations: pd.DataFrame) -> None:
-    """`coco.json`: every readable image, and one annotation per labelled image or box (an image is a box of its size).
+    """`coco.json`: every readable image, and one annotation per labelled image or box (an image is a box of its size;
+    of one whose embedding was given the size is not known, so it gets none).
 
     category ids count the labels in alphabetical order from 1. `read_coco` of this package and pycocotools read it.
     """
     found = _instances(db, annotations)
     labels = sorted(found["label"].dropna().unique())
     found["category_id"] = found["label"].map({name: number for number, name in enumerate(labels, 1)})
-    found = found[found["label"].notna()]
+    found = found[found["label"].notna() & found["width"].notna()]  # of given embeddings no size is known
     found["area"] = found["width"] * found["height"]
     found["bbox"] = found[["col_x", "row_y", "width", "height"]].to_numpy().tolist()
     found["iscrowd"] = 0
@@ -84,7 +86,8 @@ def write_huggingface(db: Database, folder: Path, *, annotations: pd.DataFrame) 
         objects = grouped.to_dict("records")
         frame = pd.DataFrame({"filename": grouped.index, "objects": objects})
     base = str(folder.resolve()) + os.sep
-    frame = frame.rename(columns={"file_name": "file_name_1"})  # one of the user's
+    own = next(name for n in itertools.count(1) if (name := f"file_name_{n}") not in frame.columns)
+    frame = frame.rename(columns={"file_name": own})  # one of the user's
     frame.insert(0, "file_name", frame["filename"].str.removeprefix(base))
     lines = frame.drop(columns="filename").to_json(orient="records", lines=True, force_ascii=False, date_format="iso")
     (folder / METADATA).write_text(lines or "", encoding="utf-8")
@@ -99,4 +102,4 @@ def _instances(db: Database, annotations: pd.DataFrame) -> pd.DataFrame:
 
 
 def _write(path: Path, said: Any) -> None:
-    path.write_text(json.dumps(said, ensure_ascii=False, indent=1), encoding="utf-8")
+    path.write_text(json.dumps(said, ensure_ascii=False, indent=1, allow_nan=False), encoding="utf-8")

@@ -49,7 +49,7 @@ def pick(
     scope = query.scope(label_col, slice, keywords=("diff", "same"))
     if group_by == "label" and not scope.labelled:
         raise BadArgument("group_by='label' needs labels, and this collection has none; see label_col")
-    tables: dict[str, Any] = {"source": "components"}
+    tables: dict[str, Any] = {"source": "chosen_components"}
     if external_df is not None:
         tables = {"source": "external", "external": external.components(external_df, query)}
     frame = query.frame(
@@ -58,6 +58,7 @@ def pick(
         **tables,
         **order,
         group_by=group_by,
+        only_source=external_df is not None,
         threshold=threshold,
         min_items=least or 2,
         max_items=most or MAX_ITEMS,

@@ -37,7 +37,10 @@ def components(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
     found = _checked(frame, query, ids=("index",), numbers=("component_id",))
     if found["component_id"].isna().any():
         raise BadArgument("external_df has rows without a component_id; leave them out")
-    return found.astype({"component_id": "int64"}).rename(columns={"index": "id"})
+    found = found.astype({"component_id": "int64"}).rename(columns={"index": "id"}).drop_duplicates(ignore_index=True)
+    if (twice := found["id"].duplicated()).any():
+        raise BadArgument(f"external_df has image {found.loc[twice, 'id'].iloc[0]} in several components")
+    return found
 
 
 def stats(frame: pd.DataFrame, query: Query, *, metric: str) -> pd.DataFrame:
@@ -65,19 +68,30 @@ def _checked(frame: pd.DataFrame, query: Query, *, ids: Sequence[str], numbers: 
 
 
 def _ids(frame: pd.DataFrame, query: Query, *, columns: Sequence[str]) -> dict[str, pd.Series]:
-    named = [column for column in columns if not pd.api.types.is_integer_dtype(frame[column].infer_objects())]
-    numbered = [column for column in columns if column not in named]
-    found = {}
+    for column in columns:
+        if frame[column].isna().any():
+            raise BadArgument(f"external_df has rows without a value in {column!r}; leave them out")
+    found = {column: ids for column in columns if (ids := _whole(frame[column])) is not None}
+    numbered = list(found)
+    named = [column for column in columns if column not in found]
     if named:
         names = [str(name) for name in pd.unique(pd.concat([frame[column].astype(str) for column in named]))]
         known = query.find_ids(names)
         unknown = [name for name in names if name not in known]
         if unknown:
             raise BadArgument(f"external_df names {len(unknown)} files that are not in this collection: {unknown[0]} …")
-        found = {column: frame[column].astype(str).map(known).astype("int64") for column in named}
+        found |= {column: frame[column].astype(str).map(known).astype("int64") for column in named}
     if numbered:
-        given = pd.unique(pd.concat([frame[column] for column in numbered]))
+        given = pd.unique(pd.concat([found[column] for column in numbered]))
         absent = query.unknown_ids([int(i) for i in given])
         if absent:
             raise BadArgument(f"external_df has {len(absent)} ids that are not in this collection: {absent[0]} …")
     return found
+
+
+def _whole(column: pd.Series) -> pd.Series | None:
+    """int64 where the column holds whole numbers, also such that a merge has made floats of; else None."""
+    seen = column.infer_objects()
+    if pd.api.types.is_integer_dtype(seen) or (pd.api.types.is_float_dtype(seen) and (seen % 1 == 0).all()):
+        return seen.astype("int64")
+    return None

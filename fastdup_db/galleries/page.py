@@ -46,6 +46,10 @@ class Drawn:
     points: str = ""
 
 
+_SAFE = 2**53 - 1
+"""Larger whole numbers a browser would round; they go to it as text."""
+
+
 def write(
     page: Page,
     *,
@@ -110,7 +114,10 @@ def safe_json(text: str) -> Markup:
 def data(drawn: Mapping[int, Drawn], rows: pd.DataFrame) -> dict[str, Markup]:
     """What the page's script reads: `rows` (table with the column index), `images` (id -> path, URL, size, box)."""
     # pandas writes the table: NaN becomes null, dates ISO text, and 10,000 rows take milliseconds
-    table = rows.to_json(orient="split", index=False, date_format="iso", default_handler=str)
+    large = [name for name in rows.select_dtypes("integer") if (rows[name].abs() > _SAFE).any()]
+    table = rows.astype(dict.fromkeys(large, str)).to_json(
+        orient="split", index=False, date_format="iso", default_handler=str
+    )
     images = {i: [d.path, d.full, d.width, d.height, d.points] for i, d in drawn.items()}
     return {"rows": safe_json(table), "images": script_data(images)}
 

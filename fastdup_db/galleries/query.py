@@ -66,7 +66,7 @@ class Query:
 
     def __init__(self, controller: Controller, *, labels: Mapping[int, Any] | pd.Series | None = None) -> None:
         self._controller = controller
-        self._labels = None if labels is None else _own(labels)
+        self._labels = None if labels is None else self._own(labels)
 
     @cached_property
     def columns(self) -> Columns:
@@ -77,6 +77,15 @@ class Query:
     def stats_view(self) -> str:
         """The view that holds the statistics, the advanced ones too where the run made them."""
         return str(self._controller.gallery_frame("stats_view")["name"].iloc[0])
+
+    @cached_property
+    def _size(self) -> pd.Series:
+        return self._controller.gallery_frame("collection").iloc[0]
+
+    @property
+    def noun(self) -> tuple[str, str]:
+        """What the collection is made of, singular and plural, as the summary calls it."""
+        return ("object", "objects") if self._size["is_of_boxes"] else ("image", "images")
 
     @property
     def any_verified(self) -> bool:
@@ -110,11 +119,25 @@ class Query:
         """Those of the ids that no image has."""
         return [int(i) for i in self._controller.gallery_frame("unknown_ids", ids=ids)["id"]]
 
+    def _own(self, labels: Mapping[int, Any] | pd.Series) -> pd.DataFrame:
+        rows = pd.Series(labels, dtype=object)
+        texts = [None if pd.api.types.is_scalar(label) and pd.isna(label) else as_text(label) for label in rows]
+        if len(rows) and not pd.api.types.is_integer_dtype(rows.index):
+            raise BadArgument(f"external_labels are by id, a whole number; {rows.index[0]!r} is none")
+        if not rows.index.is_unique:
+            raise BadArgument(f"external_labels have several labels for id {rows.index[rows.index.duplicated()][0]}")
+        if unknown := self.unknown_ids(rows.index.tolist()):
+            raise BadArgument(
+                f"external_labels have {len(unknown)} ids that are not in this collection: {unknown[0]} …"
+            )
+        ids = pd.Series(list(rows.index), dtype="int64")
+        return pd.DataFrame({"index": ids, "is_valid": True, "label": pd.Series(texts, dtype=object)})
+
     def facts(self, frame: pd.DataFrame, scope: Scope, **more: Any) -> tuple[Field, ...]:
         """The numbers at the top of a page: the collection, what was asked for, the range of what is shown."""
-        size = self._controller.gallery_frame("collection").iloc[0]
+        size = self._size
         invalid = f" ({size['invalid']:,} invalid ones left out)" if size["invalid"] else ""
-        facts = [Field("Collection", f"{size['images']:,} images{invalid}")]
+        facts = [Field("Collection", f"{size['images']:,} {self.noun[1]}{invalid}")]
         if scope.slice.words:
             facts.append(Field("Slice", scope.slice.words))
         facts += [
@@ -139,12 +162,3 @@ def count(name: str, value: int | None) -> int | None:
 def similarity(name: str, value: float | None) -> float | None:
     """A similarity as Python's float, from -1 to 1; None passes."""
     return None if value is None else checks.between(name, value, -1, 1)
-
-
-def _own(labels: Mapping[int, Any] | pd.Series) -> pd.DataFrame:
-    rows = pd.Series(labels, dtype=object)
-    texts = [None if pd.api.types.is_scalar(label) and pd.isna(label) else as_text(label) for label in rows]
-    if len(rows) and not pd.api.types.is_integer_dtype(rows.index):
-        raise BadArgument(f"external_labels are by id, a whole number; {rows.index[0]!r} is none")
-    ids = pd.Series(list(rows.index), dtype="int64")
-    return pd.DataFrame({"index": ids, "is_valid": True, "label": pd.Series(texts, dtype=object)})

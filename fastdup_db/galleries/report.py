@@ -109,8 +109,11 @@ def _charts(controller: Controller, query: Query) -> Iterator[Chart]:
 
 def _words(bins: pd.DataFrame) -> str:
     peak = bins.loc[bins["images"].idxmax()]
-    low, high = bins["low"].iloc[0], bins["high"].iloc[-1]
-    return f"Values from {low:,.4g} to {high:,.4g}; most images lie between {peak['low']:,.4g} and {peak['high']:,.4g}."
+    low, high, share = bins["low"].iloc[0], bins["high"].iloc[-1], peak["images"] / bins["images"].sum()
+    return (
+        f"99.5 % of the values lie from {low:,.4g} to {high:,.4g}; "
+        f"the fullest bar, {peak['low']:,.4g} to {peak['high']:,.4g}, holds {share:.0%}."
+    )
 
 
 def _facts(query: Query) -> tuple[Field, ...]:

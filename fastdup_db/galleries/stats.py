@@ -71,11 +71,26 @@ def pick(
         ascending=ascending,
         limit=limit,
     )
-    drawn = page(frame, metric=metric, ascending=ascending, labelled=scope.labelled, facts=query.facts(frame, scope))
+    drawn = page(
+        frame,
+        metric=metric,
+        ascending=ascending,
+        labelled=scope.labelled,
+        facts=query.facts(frame, scope),
+        noun=query.noun,
+    )
     return Picked(drawn, frame)
 
 
-def page(frame: pd.DataFrame, *, metric: str, ascending: bool, labelled: bool, facts: tuple[Field, ...] = ()) -> Page:
+def page(
+    frame: pd.DataFrame,
+    *,
+    metric: str,
+    ascending: bool,
+    labelled: bool,
+    facts: tuple[Field, ...] = (),
+    noun: tuple[str, str] = ("image", "images"),
+) -> Page:
     """One card per image, in the frame's order.
 
     frame: index (int64), value (of the metric), img_w, img_h (pixels), label, total.
@@ -91,7 +106,7 @@ def page(frame: pd.DataFrame, *, metric: str, ascending: bool, labelled: bool, f
         layout="single",
         cards=tuple(_card(row, metric=meaning.column, labelled=labelled) for row in frame.to_dict("records")),
         total=total(frame),
-        noun=("image", "images"),
+        noun=noun,
         facts=facts,
     )
 

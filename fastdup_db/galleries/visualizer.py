@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from fastdup_db import checks
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.galleries import components, duplicates, outliers, report, similarity, stats
 from fastdup_db.galleries.query import Picked, Query, count
@@ -241,6 +242,8 @@ class FastdupVisualizer:
         for name in kwargs:
             if name not in _KEYWORDS:
                 raise one_of("keyword argument", name, _KEYWORDS)
+        for name in ("get_extra_col_func", "get_reformat_filename_func"):
+            checks.function(name, kwargs.get(name))
         labels = kwargs.get("external_labels")
         if labels is not None and not isinstance(labels, Mapping | pd.Series):
             raise BadArgument(f"external_labels of type {type(labels).__name__}; allowed: a dict or a Series, by id")

@@ -60,11 +60,15 @@ def target_of(save_path: str | Path | None, *, work_dir: Path, name: str) -> Pat
     checks.on_disk("save_path", save_path)
     path = Path(save_path).expanduser()
     if path.suffix.lower() in (".html", ".htm"):
+        if path.is_dir():
+            raise BadArgument(f"save_path={str(save_path)!r} is a folder; give the name of a page in it")
+        checks.folder("save_path", path.parent.absolute())
         return path
     if path.is_file():
         raise BadArgument(
             f"save_path={str(save_path)!r} is a file that is no page; give a folder or a name ending in .html"
         )
+    checks.folder("save_path", path.absolute())
     return path / f"{name}.html"
 
 

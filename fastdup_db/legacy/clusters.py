@@ -73,7 +73,7 @@ def run_kmeans_on_extracted(
     checks.on_disk("work_dir", work_dir)
     fd = Fastdup(work_dir)
     _, matrix = fd.embeddings()
-    frame = fd.annotations()
+    frame = fd.annotations(include_unannotated=True)
     if not len(matrix):
         raise NotRun(f"{work_dir} holds no embeddings; call run() first")
     # sums differ in their last bit with the number of threads, and clusters with them

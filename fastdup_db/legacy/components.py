@@ -11,7 +11,7 @@ from fastdup_db.engine import Fastdup
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.galleries.selection import SIZE, as_text, choice, slice_of
 from fastdup_db.legacy.clusters import assignments
-from fastdup_db.legacy.labels import LabelFunc
+from fastdup_db.legacy.labels import MISSING, LabelFunc
 from fastdup_db.legacy.shown import Slice, checked_labels
 
 FILE = "top_components.parquet"
@@ -98,8 +98,9 @@ def _sliced(members: pd.DataFrame, slice: Slice, *, known: pd.Series | None) -> 
         return members
     if chosen.kind == "labels":
         return members[members["label"].map(as_text).isin(chosen.labels)]
-    several = members.groupby("component_id")["label"].transform("nunique") > 1
-    return members[several if chosen.kind == "diff" else ~several]
+    said = members["label"].where(members["label"] != MISSING)
+    labels = said.groupby(members["component_id"]).transform("nunique")
+    return members[labels > 1 if chosen.kind == "diff" else labels == 1]
 
 
 def _grouped(members: pd.DataFrame, *, key: str, metric: str | None) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import pandas as pd
 from fastdup_db import tidying
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument, one_of
+from fastdup_db.legacy.labels import MISSING
 
 
 def delete_components(
@@ -62,9 +63,8 @@ def delete_components_by_label(
     """Of components with labels, the files that disagree with most of their component ('majority'), or all ('all').
 
     top_components_file: a frame of `find_top_components`, or the .parquet it saved. With as many votes for several
-    labels
-    the first file's of them is kept. With 'majority' a component is left alone where the first file of its majority is
-    missing or changed. Other arguments as in `delete_components`.
+    labels the first file's of them is kept. A file without a label stays, and has no vote. With 'majority' a component
+    is left alone where the first file of its majority is missing or changed. Other arguments as in `delete_components`.
     """
     if how not in ("majority", "all"):
         raise one_of("how", how, ("all", "majority"))
@@ -74,11 +74,12 @@ def delete_components_by_label(
     chosen = frame[(frame["len"] >= min_items) & (frame["distance"] >= min_distance)]
     members = chosen[["component_id", "files", "label"]].explode(["files", "label"], ignore_index=True)
     if how == "majority" and len(members):
+        members["label"] = members["label"].where(members["label"] != MISSING)
         votes = members.groupby(["component_id", "label"], sort=False).size().rename("votes").reset_index()
         best = votes.sort_values("votes", ascending=False, kind="stable").drop_duplicates("component_id")
         kept = members["component_id"].map(best.set_index("component_id")["label"])
-        stays = (members["label"] == kept) | kept.isna()  # without any label nothing disagrees
-        keeper = members[stays].groupby("component_id")["files"].first()
+        stays = (members["label"] == kept) | members["label"].isna()
+        keeper = members[members["label"] == kept].groupby("component_id")["files"].first()
         members = members[~stays]
         files: Any = _plan(zip(members["files"], members["component_id"].map(keeper), strict=True))
     else:
@@ -107,9 +108,8 @@ def delete_or_retag_stats_outliers(
 
     stats_file: a work_dir, a frame with `filename_col` and the metric, or a csv of one. Percentiles lie in 0 to 1.
     how: 'delete'; 'move' into the new folder `save_path` (`Fastdup.undo` moves back); 'retag' writes the csv
-    `save_path`
-    with `label_col` set to 'outlier' for them. get_reformat_filename_func: from the name in the frame to that of the
-    file.
+    `save_path` with `label_col` set to 'outlier' for them. get_reformat_filename_func: from the name in the frame to
+    that of the file.
     """
     if how not in ("delete", "move", "retag"):
         raise one_of("how", how, ("delete", "move", "retag"))

@@ -199,7 +199,7 @@ def create_components_gallery(
     *,
     comp_type: str = "component",
 ) -> int:
-    """Components, as `component.html`; returns 0. Arguments as in `find_top_components`.
+    """Components, as `components.html`; returns 0. Arguments as in `find_top_components`.
 
     max_items: images shown of each.
     """
@@ -208,18 +208,19 @@ def create_components_gallery(
         work_dir, get_label_func, group_by, slice, threshold, metric, descending, min_items, None, keyword,
         comp_type=comp_type,
     )  # fmt: skip
-    rows = top[["files_ids"]].assign(component_id=range(len(top))).explode("files_ids", ignore_index=True)
+    number = top["component_id"] if group_by == "visual" else 0  # a label is a group whatever components it is in
+    rows = top[["files_ids"]].assign(component_id=number).explode("files_ids", ignore_index=True)
     labels = None if get_label_func is None else checked_labels(fd, get_label_func)
     fd.vis.component_gallery(
         save_path,
         num_images=num_images,
         max_width=max_width,
         lazy_load=lazy_load,
+        group_by=group_by,
         min_items=1 if group_by == "label" else min_items,
         max_items=max_items,
         metric=metric,
-        sort_by="component_id",
-        ascending=True,
+        ascending=not descending,
         show=False,
         external_df=rows.rename(columns={"files_ids": "index"}).astype("int64"),
         external_labels=labels,
@@ -248,7 +249,7 @@ def create_kmeans_clusters_gallery(
     keyword: str | None = None,
     input_dir: str | Path | None = None,
 ) -> int:
-    """The clusters of `run_kmeans`, the largest first, as `component.html`; returns 0."""
+    """The clusters of `run_kmeans`, the largest first, as `components.html`; returns 0."""
     assignments(work_dir)  # says what is missing where there is none
     return create_components_gallery(
         work_dir, save_path, num_images, lazy_load, get_label_func, "visual", slice, max_width, max_items, None,

@@ -26,7 +26,9 @@ def labels_of(fd: Fastdup, get_label_func: LabelFunc, *, annotations: pd.DataFra
     elif isinstance(get_label_func, Mapping) or callable(get_label_func):
         found = names.map(get_label_func)
     else:
-        given = pd.read_csv(get_label_func)
+        given = pd.read_csv(
+            get_label_func, dtype={"filename": str, "label": str}, keep_default_na=False, na_values=[""]
+        )
         if "label" not in given or not {"filename", "index"} & set(given.columns):
             raise BadArgument(f"{str(get_label_func)!r} needs the column 'label' and one of 'filename' and 'index'")
         key = "filename" if "filename" in given else "index"

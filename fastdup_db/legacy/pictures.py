@@ -79,7 +79,7 @@ def export_to_tensorboard_projector(
         raise one_of("sample_method", sample_method, ("first", "random"))
     fd = Fastdup(work_dir)
     names, matrix = fd.embeddings(d)
-    annotations = fd.annotations()
+    annotations = fd.annotations(include_unannotated=True)  # as many as there are embeddings
     labels = labels_of(fd, get_label_func, annotations=annotations).reindex(annotations["fd_index"]).to_numpy()
     rows = np.arange(len(names))
     if file_list is not None:

@@ -24,6 +24,10 @@ Slice: TypeAlias = Any
 """A label or several, 'diff', 'same' or 'label_score'; None for everything."""
 
 
+_NUMBER = "index_given"
+"""A frame's own ids beside its file names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What a gallery is made of: the run, its rows or None for the run's own, the caller's labels by id."""
@@ -62,7 +66,7 @@ def shown(
     if frame is not None:
         frame = frame.rename(columns=renamed or {})
         if "index" in columns and "filename" in frame:
-            frame = frame.assign(index=frame["filename"])
+            frame = frame.assign(index=frame["filename"], **{_NUMBER: frame.get("index", None)})
     with _run_of(source, frame, work_dir, input_dir, columns) as fd:
         labels = None if get_label_func is None else checked_labels(fd, get_label_func)
         yield Shown(fd, _resolved(fd, frame, input_dir, columns), labels)
@@ -91,7 +95,7 @@ def _frame(source: Source) -> pd.DataFrame | None:
     if not path.is_file():
         raise BadArgument(f"{str(path)!r} is neither a work_dir nor a csv file")
     try:
-        return pd.read_csv(path)
+        return pd.read_csv(path, keep_default_na=False, na_values=["", "nan", "-nan"])
     except ValueError as exc:
         raise BadArgument(f"{str(path)!r} cannot be read as a csv: {exc}") from exc
 
@@ -142,12 +146,28 @@ def _resolved(fd: Fastdup, frame: pd.DataFrame | None, input_dir: Any, columns: 
         return None
     annotations = fd.annotations(valid_only=False)
     ids = dict(zip(annotations["filename"], annotations["fd_index"], strict=True))
+    if "crop_filename" in annotations:
+        crops = annotations.dropna(subset="crop_filename")
+        ids |= dict(zip(crops["crop_filename"], crops["fd_index"], strict=True))
+    several = set(annotations.loc[annotations["filename"].duplicated(), "filename"])  # of boxes
     frame = frame.reset_index(drop=True)
     for column in columns:
         if pd.api.types.is_integer_dtype(frame[column]):
             continue
-        found = frame[column].map(lambda name: ids.get(name, ids.get(_place(name, input_dir))))
+        names = frame[column].map(lambda name: name if name in ids else _place(str(name), input_dir))
+        found = names.map(ids)
         if found.isna().any():
             raise BadArgument(f"{frame.loc[found.isna(), column].iloc[0]!r} is not in the run of {fd.work_dir}")
+        if (shared := names.isin(several)).any():
+            found = found.mask(shared, _numbered(frame, names, annotations))
+        if found.isna().any():
+            raise BadArgument(f"{names[found.isna()].iloc[0]!r} has several boxes; give their ids instead of its name")
         frame[column] = found.astype("int64")
-    return frame
+    return frame.drop(columns=_NUMBER, errors="ignore")
+
+
+def _numbered(frame: pd.DataFrame, names: pd.Series, annotations: pd.DataFrame) -> pd.Series:
+    """The ids that a frame gives beside the names of files, where the run has a box of that id in that file."""
+    given = pd.to_numeric(frame.get(_NUMBER, pd.Series(None, index=frame.index, dtype=object)), errors="coerce")
+    holder = given.map(annotations.set_index("fd_index")["filename"])
+    return given.where(holder == names)

@@ -126,7 +126,7 @@ class Database:
     def query(self, sql: str, parameters: dict[str, Any] | None = None) -> pd.DataFrame:
         """A user's own SQL, as a DataFrame."""
         try:
-            relation = self._connection.sql(sql, params=parameters or {})
+            relation = self._connection.sql(sql, params={k: _plain(v) for k, v in (parameters or {}).items()})
             return _nothing() if relation is None else _frame(relation)
         except duckdb.Error as exc:
             raise BadArgument(f"DuckDB refused the query: {exc}") from exc
@@ -182,6 +182,11 @@ class Database:
 
 def _is_tabular(value: Any) -> bool:
     return any(hasattr(value, name) for name in _TABULAR)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers, which frames are made of, as Python's, which DuckDB knows."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _nothing() -> pd.DataFrame:

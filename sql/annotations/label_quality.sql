@@ -1,8 +1,8 @@
 -- How much each labelled instance's neighbours agree with its label, most doubtful first: index, filename, label,
--- score (share of its neighbours that have its own label, 0 to 1), neighbors, other_label (the label most of its
--- disagreeing neighbours have) and distance (similarity to the nearest disagreeing one). The order is by the margin
--- between the votes for its own label and those for other_label, each vote weighing its similarity, as a share of all
--- votes: disagreeing neighbours that agree with each other say more than scattered ones.
+-- score (share of its neighbours that have its own label, 0 to 1), neighbors, other_label (of the labels of disagreeing
+-- neighbours the one with the most votes) and distance (similarity to the nearest disagreeing one). The order is by the
+-- margin between the votes for its own label and those for other_label, each vote weighing its similarity, as a share
+-- of all votes: disagreeing neighbours that agree with each other say more than scattered ones.
 with pairs as (
     select f.fd_index, f.filename, f.label, t.label as other, e.similarity, f.label = t.label as agrees
     from edges as e
@@ -13,7 +13,7 @@ with pairs as (
 ),
 votes as (
     select
-        fd_index, other, count(*) as votes, max(similarity) as nearest,
+        fd_index, other, max(similarity) as nearest,
         sum(greatest(similarity, 0) order by similarity) as weight
     from pairs
     where not agrees
@@ -23,7 +23,7 @@ doubts as (
     select
         fd_index,
         max(weight) as weight,
-        first(other order by votes desc, nearest desc, other) as other_label,
+        first(other order by weight desc, nearest desc, other) as other_label,
         max(nearest) as nearest
     from votes
     group by fd_index

@@ -1,2 +1,2 @@
--- Whether verification has found duplicates: one row, is_any.
-select count(*) > 0 as is_any from verified_duplicates
+-- Whether verification has found duplicates among the annotated images: one row, is_any.
+select count(*) > 0 as is_any from duplicates

@@ -3,9 +3,9 @@
 -- inside the group, in visual groups of those that hold it together; null when it has none), metric (mean of the
 -- statistic over the images), ids (the first $max_items images of the group, by metric when there is one, else by id),
 -- shown_labels (of these), labels and label_counts (lists, the most frequent first), total (groups before the limit).
--- Parameters: $source table of components (id, component_id); $group_by 'visual' or 'label'; $label_col column of
--- $label_table; $slice 'all', 'labels' (only images with one of $labels), 'same' (one label in the group) or 'diff'
--- (several); $labels; $threshold keep images with an edge of at least this similarity inside the group, or null;
+-- Parameters: $source table of components (id, component_id); $group_by 'visual' or 'label', of all images or of those
+-- in $source ($only_source); $label_col column of $label_table; $slice 'all', 'labels' (only images with one of
+-- $labels), 'same' (one label in the group) or 'diff' (several); $labels; $threshold keep images with an edge of at least this similarity inside the group, or null;
 -- $min_items, $max_items images of a group: needed, shown; $metric a statistic or $by_size for width times height, used
 -- if $with_metric; $sort_by column of $sort_table ('measured' or a view), used if $order = 'column', else $order is one
 -- of 'comp_size', 'distance', 'area', 'metric', 'component_id'; $sort_by_reduction 'mean' or 'sum', of numbers (of
@@ -33,7 +33,9 @@ grouped as (
     union all
     select id, label as name, 0 as number, label
     from annotated
-    where $group_by = 'label' and is_valid and label is not null
+    where
+        $group_by = 'label' and is_valid and label is not null
+        and (not $only_source or id in (select s.id from query_table($source) as s))
 ),
 sliced as (
     select id, name, number, label
@@ -66,7 +68,8 @@ members as (
         s.label,
         m.area,
         case when $with_metric then m.metric end as metric,
-        k.value,
+        case k.value when 'true' then 1 when 'false' then 0 else try_cast(k.value as double) end as value_number,
+        k.value as value_text,
         row_number() over (
             partition by s.name
             order by
@@ -101,11 +104,8 @@ groups as (
         count(distinct label) as num_labels,
         avg(metric) as metric,
         avg(area) as area,
-        case when $sort_by_reduction = 'sum'
-            then sum(try_cast(value as double))
-            else avg(try_cast(value as double))
-        end as value_number,
-        min(value) as value_text,
+        case when $sort_by_reduction = 'sum' then sum(value_number) else avg(value_number) end as value_number,
+        min(value_text) as value_text,
         list(id order by place) filter (place <= $max_items) as ids,
         list(label order by place) filter (place <= $max_items) as shown_labels
     from members

@@ -16,7 +16,9 @@ keys as (
 ),
 farthest as (
     select from_id as outlier, arg_min(to_id, (similarity, to_id)) as nearest, min(similarity) as distance
-    from query_table($edges)
+    from query_table($edges) as e
+    semi join annotations as f on f."index" = e.from_id
+    semi join annotations as t on t."index" = e.to_id
     where similarity <= (select max(distance) from query_table($source))
     group by from_id
 ),

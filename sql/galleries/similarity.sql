@@ -1,6 +1,6 @@
 -- Images with their similar images: one row per query and neighbour, queries in the order of the gallery.
 -- Returns position (of the query, from 1), from_id, to_id, distance (similarity, 1 = identical), label_from, label_to,
--- score (percent of the neighbours that have the query's label; null without labels), neighbors (number of them), total
+-- score (percent of the labelled neighbours that have the query's label; null without any), neighbors (all of them), total
 -- (queries before the limit). Neighbours of a query: the most similar first.
 -- Parameters: $source 'stored' or a table of directed pairs ("from", "to", distance); $label_col column of
 -- $label_table; $slice 'all', 'labels' (the query has one of $labels), 'same' (score 100), 'diff' (score below 100) or
@@ -33,7 +33,7 @@ queries as (
     select
         from_id,
         any_value(label_from) as label_from,
-        100 * avg((label_from is not distinct from label_to)::integer) filter (label_from is not null) as score,
+        100 * avg((label_from = label_to)::integer) as score,
         count(*) as neighbors,
         max(distance) as nearest
     from labelled

@@ -20,6 +20,8 @@ select
     b.label as label_to,
     count(*) over () as total
 from verified_duplicates as p
+semi join annotations as f on f."index" = p."from"
+semi join annotations as t on t."index" = p."to"
 left join labels as a on a.id = p."from"
 left join labels as b on b.id = p."to"
 where

@@ -71,7 +71,7 @@ join (
 ) as s on s.component_id = m.component_id
 order by m.component_id;
 
-comment on view component_info is 'Size of each component, and the mean, lowest and highest similarity of its pairs';
+comment on view component_info is 'Size of each component, images without an annotation included, and the mean, lowest and highest similarity of its pairs';
 
 create or replace view connected_components as
 select
@@ -81,13 +81,13 @@ select
     i.mean as mean_distance,
     i.min as min_distance,
     i.max as max_distance,
-    a.* exclude ("index")
+    a.* exclude ("index", is_annotated)
 from components as c
 join component_info as i on i.component_id = c.component_id
-join annotations as a on a.fd_index = c.id
+join facts as a on a.fd_index = c.id
 order by c.id;
 
-comment on view connected_components is 'Every image that belongs to a component (cluster of near-duplicates)';
+comment on view connected_components is 'Every image that belongs to a component (cluster of near-duplicates), also those without an annotation';
 
 create or replace view img_stats as
 select

@@ -82,20 +82,22 @@
     }
     return texts.get(card);
   };
-  const fieldsOf = (card) => [...card.querySelectorAll(".fields > div")].map((d) => [d.firstElementChild.textContent, d.lastElementChild.dataset.v]);
+  const fieldsOf = (card) => [...card.querySelectorAll(".fields > div")].map((d) => [d.firstElementChild.textContent, d.lastElementChild.dataset.v, d.lastElementChild.classList.contains("num")]);
   const valuesOf = (card, name) => {
     const own = fieldsOf(card).filter(([n]) => n.toLowerCase() === name).map(([, v]) => v);
     if (own.length) return own;
     const at = rows().at.get(name);
     return at === undefined ? [] : idsOf(card).map((id) => rows().byId.get(id)?.[at]).filter((v) => v !== null && v !== undefined);
   };
-  const compare = { "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, ">=": (a, b) => a >= b, "=": (a, b) => a === b };
+  // ids of 64 bits come as text: as numbers, neighbours would be equal
+  const equal = (value, text) => Number.isInteger(Number(text)) && !Number.isSafeInteger(Number(text)) ? String(value) === text : Number(value) === Number(text);
+  const compare = { "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, ">=": (a, b) => a >= b };
   const condition = (word) => {
     const not = word.length > 1 && word.startsWith("-");
     const body = (not ? word.slice(1) : word).replaceAll('"', "");
     const number = body.match(/^([^<>=:]+)(<=|>=|<|>|=)(-?[\d.]+)$/);
     const named = body.match(/^([^<>=:\/]+):(.+)$/);
-    const test = number ? (card) => valuesOf(card, number[1]).some((v) => v !== "" && compare[number[2]](Number(v), Number(number[3])))
+    const test = number ? (card) => valuesOf(card, number[1]).some((v) => v !== "" && (number[2] === "=" ? equal(v, number[3]) : compare[number[2]](Number(v), Number(number[3]))))
       : named ? (card) => valuesOf(card, named[1]).some((v) => String(v).toLowerCase().includes(named[2]))
       : (card) => textOf(card).includes(body);
     return not ? (card) => !test(card) : test;
@@ -252,8 +254,8 @@
   const drawSide = (ids) => {
     const side = $("side"), body = make("tbody"), all = rows();
     side.replaceChildren();
-    for (const [name, value] of fieldsOf(current)) {
-      const tr = make("tr"), td = make("td", "", value === "" ? "–" : Number.isNaN(Number(value)) ? value : show(Number(value)));
+    for (const [name, value, isNumber] of fieldsOf(current)) {
+      const tr = make("tr"), td = make("td", "", value === "" ? "–" : isNumber ? show(Number(value)) : value);
       td.colSpan = ids.length;
       tr.append(make("th", "", name), td);
       body.append(tr);

@@ -1,0 +1,81 @@
+"""Images without an annotation: no answer, no page and no file of labels mixes them with the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import galleries_rig as rig
+import pandas as pd
+import pytest
+
+import fastdup_db
+from fastdup_db import demo
+
+GROUPS, SIZE = 4, 3
+
+
+@pytest.fixture(scope="module")
+def partly(tmp_path_factory) -> fastdup_db.Fastdup:
+    """Four pictures, three copies each, named g<picture>_<copy>; the middle copies have no annotation."""
+    folder = tmp_path_factory.mktemp("partly")
+    names = [f"g{group}_{copy}.png" for group in range(GROUPS) for copy in range(SIZE)]
+    (folder / "photos").mkdir()
+    for name in names:
+        cv2.imwrite(str(folder / "photos" / name), demo.scene(int(name[1]) + 20))
+    said = pd.DataFrame({"filename": [name for name in names if not name.endswith("_1.png")]})
+    said["label"] = said["filename"].str[:2]
+    fd = fastdup_db.create(folder / "work", folder / "photos")
+    fd.run(annotations=said, progress=False, nearest_neighbors_k=3)
+    fd.verify(progress=False)
+    return fd
+
+
+def shown(page: Path) -> set[int]:
+    return {i for card in rig.ids(page) for i in card}
+
+
+def test_galleries_show_what_the_answers_have(partly):
+    annotated = set(partly.annotations()["fd_index"])
+    assert len(annotated) == GROUPS * (SIZE - 1)
+    groups, _ = partly.connected_components()
+    assert set(groups["index"]) == annotated == shown(partly.vis.component_gallery())
+    assert {len(card) for card in rig.ids(partly.vis.component_gallery())} == {SIZE - 1}
+    assert shown(partly.vis.duplicates_gallery()) == annotated
+    assert len(rig.ids(partly.vis.duplicates_gallery(verified=True))) == len(partly.duplicates()) == GROUPS
+    assert shown(partly.vis.outliers_gallery(how="one")) <= annotated
+
+
+def test_views_count_the_rows_they_have(partly):
+    members = partly.sql("from connected_components")
+    assert len(members) == GROUPS * SIZE and set(members["count"]) == {SIZE}
+    assert partly.sql("from component_info")["count"].tolist() == [SIZE] * GROUPS
+
+
+def test_labels_stay_with_their_images(partly, tmp_path):
+    fastdup_db.export_to_tensorboard_projector(partly.work_dir, tmp_path, with_images=False)
+    rows = pd.read_csv(tmp_path / "metadata.tsv", sep="\t", keep_default_na=False)
+    assert len(rows) == GROUPS * SIZE
+    for name, label in zip(rows["filename"], rows["label"], strict=True):
+        assert label == ("N/A" if name.endswith("_1.png") else Path(name).name[:2])
+    fastdup_db.run_kmeans_on_extracted(work_dir=partly.work_dir, num_clusters=GROUPS)
+    clusters = pd.read_csv(partly.work_dir / "kmeans_assignments.csv")
+    of = clusters["filename"].map(lambda name: Path(name).name[:2])
+    assert clusters.groupby("cluster")["filename"].size().tolist() == [SIZE] * GROUPS
+    assert of.groupby(clusters["cluster"]).nunique().eq(1).all()
+
+
+def test_a_missing_label_neither_agrees_nor_disagrees(partly, tmp_path):
+    labels = dict.fromkeys(partly.annotations(include_unannotated=True)["filename"])
+    folder = Path(next(iter(labels))).parent
+    labels[str(folder / "g0_0.png")] = "cat"
+    labels |= {str(folder / "g1_0.png"): "dog", str(folder / "g1_2.png"): "cow"}
+    top = fastdup_db.find_top_components(partly.work_dir, labels)
+    assert fastdup_db.delete_components_by_label(top, min_items=2, verbose=False) == [str(folder / "g1_2.png")]
+    both = fastdup_db.find_top_components(partly.work_dir, labels, slice="diff")
+    assert [Path(files[0]).name for files in both["files"]] == ["g1_0.png"]
+    one = fastdup_db.find_top_components(partly.work_dir, labels, slice="same")
+    assert [Path(files[0]).name for files in one["files"]] == ["g0_0.png"]
+    by_id = partly.annotations().set_index("fd_index")["filename"].map(labels)
+    differ = shown(partly.vis.similarity_gallery(slice="diff", external_labels=by_id, threshold=0.99))
+    assert {Path(partly[i]["filename"]).name[:2] for i in differ} == {"g1"}
