@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
     """
 
     def __init__(self, work_dir: str | Path = "work_dir", input_dir: Any = None) -> None:
+        if not isinstance(work_dir, str | os.PathLike):
+            raise BadArgument(f"work_dir={work_dir!r}; allowed: a folder, or s3://bucket/prefix")
         self._work_dir = remote.opened(work_dir)  # absolute: answers do not depend on the current directory
         if self._work_dir.exists() and not self._work_dir.is_dir():
             raise BadArgument(f"work_dir {str(work_dir)!r} is a file; give a folder that exists or may be created")
@@ -50,11 +53,11 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
     @property
     def input_dir(self) -> Any:
         """The input given to `create` or `run`; else that of the last run in the work_dir."""
-        if self._input_dir is None and duck.exists(self._work_dir):
-            with self._database() as db:
-                names = str(self._last_run(db)["input_dir"] or "")
-            self._input_dir = names.split("\n") if "\n" in names else names or None
-        return self._input_dir
+        if self._input_dir is not None or not duck.exists(self._work_dir):
+            return self._input_dir
+        with self._database() as db:
+            names = str(self._last_run(db)["input_dir"] or "")
+        return names.split("\n") if "\n" in names else names or None
 
     @property
     def config(self) -> dict[str, Any]:

@@ -109,13 +109,14 @@ class Fastdup(FastdupController):
         Returns:
             `component_id, index, filename, keep` (bool), `keep_index, keep_filename`, `similarity` (to the kept image,
             NaN where they are no neighbours), and what the rules look at: `img_w, img_h, pixels, file_size` (bytes),
-            `bits_per_pixel, sharpness, taken_at, truncated`. One row per member of a group, the kept one first. A file
-            that is missing, or has another size or time than the run saw, is kept only where its whole group is so.
+            `version` (of the file: its time in ns), `bits_per_pixel, sharpness, taken_at, truncated`. One row per
+            member of a group, the kept one first. A file that is missing, or has another size or time than the run
+            saw, is kept only where its whole group is so.
 
         Raises:
             BadArgument: for a run on boxes, which are no files.
         """
-        with self._database() as db:
+        with self._database() if groups == "exact" else self._graph() as db:
             if self._last_run(db)["data_type"] in ("boxes", "detect"):
                 raise BadArgument("dedup() chooses between images; this run is on boxes")
             self._choose_components(db, split=split, include_unannotated=include_unannotated, threshold=threshold)
@@ -155,12 +156,12 @@ class Fastdup(FastdupController):
         stays as it is.
         """
         where = tidying.last_folder(self.work_dir) if folder is None else Path(folder)
-        return tidying.frame(cleaner.undo(where), folder=where)
+        return tidying.frame(tidying.named(cleaner.undo(where)), folder=where)
 
     def resume_clean(self, folder: str | Path | None = None) -> pd.DataFrame:
         """Finish a clean-up that was killed: `filename, status, target`. folder: as in `undo`."""
         where = tidying.last_folder(self.work_dir) if folder is None else Path(folder)
-        return tidying.frame(cleaner.resume(where), folder=where)
+        return tidying.frame(tidying.named(cleaner.resume(where)), folder=where)
 
     def export(self, path: str | Path, format: str = "fastdup", *, names: bool = False) -> list[Path]:
         """Write the results into the folder `path` for other programs; returns the files.

@@ -46,6 +46,10 @@ class WorkDirDamaged(FastdupError):
     """The work_dir's database is cut short or no database; `run(overwrite=True)` makes a new one."""
 
 
+class NotStored(FastdupError, OSError):
+    """What a run found cannot be written: the disk is full, or refuses. `run()` again goes on once there is room."""
+
+
 class MissingExtra(FastdupError, ImportError):
     """An optional dependency is not installed."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 from fastdup_db.cleaning import cleaner, manifest
 from fastdup_db.cleaning.cleaner import Known, Step
 from fastdup_db.errors import BadArgument, one_of
-from fastdup_db.sources.files import opened_by
+from fastdup_db.sources.files import opened_by, shown
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
 
@@ -27,6 +28,8 @@ QUARANTINE = "quarantine"
 _COLUMNS = ("filename", "status", "target")
 _RUN = "run"  # of a plan's attrs
 _NEVER = -1  # the size and time of no file
+_State = tuple[int, str | None]
+"""Size of a file in bytes, and its version; None where a plan says none."""
 
 
 def keep_one(db: Database, *, keep: str, groups: str) -> pd.DataFrame:
@@ -88,14 +91,16 @@ def going(plan: pd.DataFrame | Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def _sizes(plan: pd.DataFrame | Sequence[str]) -> dict[str, int]:
-    """The sizes (bytes) that a frame of `dedup()` says its files had, which a later run may have seen change."""
+def _seen(plan: pd.DataFrame | Sequence[str]) -> dict[str, _State]:
+    """Size (bytes) and version that a frame of `dedup()` says its files had, which a later run may have seen change."""
     import pandas as pd
 
     if not isinstance(plan, pd.DataFrame) or not {"keep_filename", "file_size"} <= set(plan.columns):
         return {}
     known = plan[plan["file_size"].notna()]
-    return dict(zip(known["filename"].astype(str), known["file_size"].astype(int), strict=True))
+    versions = known["version"].astype(str) if "version" in known.columns else [None] * len(known)
+    states = zip(known["file_size"].astype(int), versions, strict=True)
+    return dict(zip(known["filename"].astype(str), states, strict=True))
 
 
 def _names(plan: object) -> list[str]:
@@ -121,7 +126,7 @@ def clean(work_dir: Path, plan: pd.DataFrame | Sequence[str], *, how: str, folde
     with duck.connect(work_dir) as db:
         if getattr(plan, "attrs", {}).get(_RUN, _run(db)) != _run(db):
             raise BadArgument("the plan was made before the last run; call dedup() again; nothing was touched")
-        steps = _steps(db, names, sizes=_sizes(plan))
+        steps = _steps(db, names, seen=_seen(plan))
     if not dry_run and any(step.status == cleaner.PLANNED for step in steps):
         steps = (cleaner.quarantine if how == "quarantine" else cleaner.delete)(steps, folder=target)
     return frame(steps, folder=target)
@@ -135,6 +140,11 @@ def frame(steps: Sequence[Step], *, folder: Path) -> pd.DataFrame:
     rows = pd.DataFrame(said, columns=list(_COLUMNS)).astype(object)
     rows.attrs["folder"] = str(folder)
     return rows
+
+
+def named(steps: Sequence[Step]) -> list[Step]:
+    """Steps read from a manifest, which knows paths, with the names that the listing has for these."""
+    return [replace(step, filename=shown(step.filename)) for step in steps]
 
 
 def next_folder(work_dir: Path) -> Path:
@@ -155,8 +165,8 @@ def _numbers(work_dir: Path) -> list[int]:
     return [int(p.name) for p in base.iterdir() if p.name.isdigit()] if base.is_dir() else []
 
 
-def _steps(db: Database, going: Mapping[str, Sequence[str]], *, sizes: Mapping[str, int]) -> list[Step]:
-    """The plan for names of the listing; `sizes` as in `_known`.
+def _steps(db: Database, going: Mapping[str, Sequence[str]], *, seen: Mapping[str, _State]) -> list[Step]:
+    """The plan for names of the listing; `seen` as in `_known`.
 
     Raises BadArgument where one is not in it, or is no plain file.
     """
@@ -177,13 +187,13 @@ def _steps(db: Database, going: Mapping[str, Sequence[str]], *, sizes: Mapping[s
         )
     twins = db.arrow("cleaning/kept_twins", wanted=wanted).column("opened_by").to_pylist()
     looked_at = _looked_at(db)
-    keepers = _keepers(db, going, sizes=sizes, looked_at=looked_at)
-    planned = (_known(found[name], looked_at=looked_at, sizes=sizes, keeper=keepers.get(name)) for name in names)
+    keepers = _keepers(db, going, seen=seen, looked_at=looked_at)
+    planned = (_known(found[name], looked_at=looked_at, seen=seen, keeper=keepers.get(name)) for name in names)
     return cleaner.plan(planned, kept=map(opened_by, twins))
 
 
 def _keepers(
-    db: Database, going: Mapping[str, Sequence[str]], *, sizes: Mapping[str, int], looked_at: bool
+    db: Database, going: Mapping[str, Sequence[str]], *, seen: Mapping[str, _State], looked_at: bool
 ) -> dict[str, Known]:
     """For each name the file that must stay for it: the first that is whole, or else the first.
 
@@ -197,9 +207,7 @@ def _keepers(
         if any(name in found and not found[name]["is_plain"] for name in names):
             continue
         known = [
-            _known(found[name], looked_at=looked_at, sizes=sizes)
-            if name in found
-            else Known(name, name, _NEVER, _NEVER)
+            _known(found[name], looked_at=looked_at, seen=seen) if name in found else Known(name, name, _NEVER, _NEVER)
             for name in names
         ]
         chosen[key] = next((one for one in known if len(known) > 1 and cleaner.look_at(one)), known[0])
@@ -207,15 +215,17 @@ def _keepers(
 
 
 def _known(
-    row: Mapping[str, Any], *, looked_at: bool, sizes: Mapping[str, int] | None = None, keeper: Known | None = None
+    row: Mapping[str, Any], *, looked_at: bool, seen: Mapping[str, _State] | None = None, keeper: Known | None = None
 ) -> Known:
-    """A row of cleaning/known_files or dedup/member_files. sizes: in bytes by file name, where a plan says them."""
+    """A row of cleaning/known_files or dedup/member_files. seen: state by file name, where a plan says it."""
     was_file = looked_at and row["version"].isdigit()
+    size, version = (seen or {}).get(row["filename"], (row["file_size"], None))
+    version = version if version is not None and version.isdigit() else row["version"]
     return Known(
         filename=row["filename"],
         path=opened_by(row["opened_by"]),
-        size=(sizes or {}).get(row["filename"], row["file_size"]) if was_file else None,
-        mtime_ns=int(row["version"]) if was_file else None,
+        size=size if was_file else None,
+        mtime_ns=int(version) if was_file else None,
         keeper=keeper,
     )
 
@@ -223,6 +233,20 @@ def _known(
 def _looked_at(db: Database) -> bool:
     """Whether the last run saw the files themselves, not only vectors of the user's."""
     return bool((db.row("run/current") or {}).get("data_type") != "embedding")
+
+
+def mark(frame: pd.DataFrame, work_dir: Path) -> pd.DataFrame:
+    """The frame, which `clean` then refuses once another run has been made in the work_dir."""
+    with duck.connect(work_dir) as db:
+        frame.attrs[_RUN] = _run(db)
+    return frame
+
+
+def marked_as(frame: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the mark of another that it was made of, if that has one."""
+    if _RUN in other.attrs:
+        frame.attrs[_RUN] = other.attrs[_RUN]
+    return frame
 
 
 def _run(db: Database) -> str:

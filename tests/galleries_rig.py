@@ -164,6 +164,7 @@ def run() -> pd.DataFrame:
                 "cc_threshold": 0.9,
                 "outlier_percentile": 0.05,
                 "has_annotations": True,
+                "vectors_version": 1,
                 "listed": True,
             }
         ]

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import fastdup_db
-from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirDamaged
+from fastdup_db.errors import BadArgument, BadInput, NotRun, NotStored, WorkDirDamaged
 from fastdup_db.pipeline import annotating
 from fastdup_db.places import Place
 from tests import drawn
@@ -276,3 +276,65 @@ def test_a_table_killed_while_it_is_removed_is_not_there(filled, monkeypatch):
     filled.run(progress=False, overwrite=False, nearest_neighbors_k=3)
     assert len(filled.similarity(threshold=-1)) == 6 * 3
     assert [path.name for path in vectors.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_vectors_of_another_width_change_nothing(tmp_path):
+    fd = fastdup_db.create(tmp_path / "work")
+    names = [f"image_{number}" for number in range(5)]
+    fd.run(annotations=names, embeddings=np.eye(5, 8, dtype=np.float32), progress=False)
+    with pytest.raises(BadArgument, match="d=8, and these have d=12"):
+        fd.run(
+            annotations=[*names, "more"], embeddings=np.eye(6, 12, dtype=np.float32), progress=False, overwrite=False
+        )
+    assert fd.embeddings()[1].shape == (5, 8) and fd.num_instances() == 5
+
+
+def test_annotations_are_not_lost_by_an_update_without_any(tmp_path, photos):
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    said = pd.DataFrame({"filename": [f"a{number}.png" for number in range(6)], "label": list("xxyyzz")})
+    fd.run(annotations=said, progress=False)
+    with pytest.raises(BadArgument, match="would lose the annotations"):
+        fd.run(progress=False, overwrite=False)
+    assert fd.annotations()["label"].tolist() == list("xxyyzz")
+    fd.run(annotations=said.assign(label="w"), progress=False, overwrite=False)
+    assert set(fd.annotations()["label"]) == {"w"}
+
+
+def test_looking_at_the_input_does_not_choose_it(tmp_path, filled):
+    again = fastdup_db.create(filled.work_dir)
+    assert again.input_dir == filled.input_dir
+    with pytest.raises(BadInput, match="input_dir is missing"):
+        again.run(progress=False)
+
+
+def test_given_vectors_need_not_be_given_for_other_neighbours(tmp_path):
+    fd = fastdup_db.create(tmp_path / "work")
+    vectors = np.random.default_rng(0).standard_normal((9, 8)).astype(np.float32)
+    names = [f"image_{number}" for number in range(9)]
+    fd.run(annotations=names, embeddings=vectors, progress=False, run_mode=1)
+    fd.run(progress=False, run_mode=2, nearest_neighbors_k=4)
+    whole = fastdup_db.create(tmp_path / "whole")
+    whole.run(annotations=names, embeddings=vectors, progress=False, nearest_neighbors_k=4)
+    assert fd.sql("from edges order by all").equals(whole.sql("from edges order by all"))
+    fd.run(annotations=names, embeddings=vectors, progress=False, subset=names[:5])
+    assert fd.annotations()["filename"].tolist() == names[:5]
+
+
+@pytest.mark.parametrize("fails", ["checkpoint", "commit"])
+def test_a_full_disk_leaves_what_was_there(filled, photos, monkeypatch, fails):
+    """The moments at which DuckDB finds no room: as seen on a small disk, where `close` says nothing."""
+    drawn.draw(photos / "b.png", seed=9)
+    execute = duckdb.DuckDBPyConnection.execute
+
+    def full(self, query, *arguments, **named):
+        if query == fails:
+            raise duckdb.IOException("Could not write all bytes to file: No space left on device")
+        return execute(self, query, *arguments, **named)
+
+    monkeypatch.setattr(duckdb.DuckDBPyConnection, "execute", full)
+    with pytest.raises(NotStored, match="No space left"):
+        filled.run(progress=False)
+    monkeypatch.undo()
+    assert filled.num_instances() == 6
+    filled.run(progress=False)
+    assert filled.num_instances() == 7

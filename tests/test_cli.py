@@ -96,10 +96,10 @@ def test_an_array_of_many_numbers_is_one_line(call):
 @pytest.mark.parametrize(
     ("words", "status"),
     [
-        (("gallery", "duplicates", "--save-path", "{file}/page.html"), 1),
-        (("report", "--save-path", "{file}/page.html"), 1),
-        (("export", "{file}"), 1),
-        (("export", "{file}/folder"), 1),
+        (("gallery", "duplicates", "--save-path", "{file}/page.html"), 2),
+        (("report", "--save-path", "{file}/page.html"), 2),
+        (("export", "{file}"), 2),
+        (("export", "{file}/folder"), 2),
         (("clean", "{empty}"), 2),
         (("clean", "{binary}"), 2),
         (("clean", "{other}"), 2),

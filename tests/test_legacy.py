@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tarfile
 from pathlib import Path
 
 import cv2
@@ -130,6 +131,82 @@ def test_frames_of_a_video(tmp_path):
     cv2.imwrite(str(tmp_path / "still" / "a.png"), demo.scene(1))
     with pytest.raises(BadInput, match="no video"):
         fastdup.extract_video_frames(tmp_path / "still", tmp_path / "none")
+
+
+def test_frames_of_videos_with_like_paths_are_apart(tmp_path):
+    for number, name in enumerate(("v/a/b.avi", "v/a_b.avi")):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 1, (400, 300))
+        for scene in range(3):
+            writer.write(cv2.resize(demo.scene(10 * number + scene), (400, 300)))
+        writer.release()
+    work = tmp_path / "work"
+    fastdup.extract_video_frames(tmp_path / "v", work, keyframes_only=0, max_offset=4)
+    fastdup.extract_video_frames(tmp_path / "v", work, keyframes_only=0, min_offset=4, max_offset=6)
+    found = sorted(path.name for path in (work / "tmp").rglob("*.jpg"))
+    assert found == sorted([f"output_{number:06d}.jpg" for number in (1, 2, 3)] * 2)
+    for folder in (work / "tmp").iterdir():
+        first = 10 * ("a_b.avi" in folder.name and _mean(folder, 0) > _mean(folder, 10))
+        for scene in range(3):
+            frame = cv2.imread(str(folder / f"output_{scene + 1:06d}.jpg")).astype(int)
+            assert np.abs(frame - cv2.resize(demo.scene(first + scene), (400, 300))).mean() < 12
+
+
+def _mean(folder: Path, scene: int) -> float:
+    """How far the first frame is from that scene."""
+    frame = cv2.imread(str(folder / "output_000001.jpg")).astype(int)
+    return float(np.abs(frame - cv2.resize(demo.scene(scene), (400, 300))).mean())
+
+
+def test_sprites_show_what_lies_in_archives_and_boxes(tmp_path):
+    colours = {"red.png": (0, 0, 255), "blue.png": (255, 0, 0)}
+    with tarfile.open(tmp_path / "photos.tar", "w") as tar:
+        for name, colour in colours.items():
+            cv2.imwrite(str(tmp_path / name), np.full((40, 40, 3), colour, np.uint8))
+            tar.add(tmp_path / name, name)
+    fastdup.create(tmp_path / "work", tmp_path / "photos.tar").run(progress=False)
+    path, _ = fastdup.generate_sprite_image(tmp_path / "work", 4, tmp_path / "log")
+    assert _tiles(path) == list(colours.values())
+    names = fastdup.create(tmp_path / "work").annotations()["filename"].tolist()
+    path, _ = fastdup.generate_sprite_image([*names, str(tmp_path / "red.png")], 2, tmp_path / "log")
+    assert _tiles(path) == list(colours.values())
+    fastdup.export_to_tensorboard_projector(tmp_path / "work", tmp_path / "projector")
+    assert _tiles(tmp_path / "projector" / "sprite.png") == list(colours.values())
+    halves = np.full((40, 80, 3), (0, 0, 255), np.uint8)
+    halves[:, 40:] = (255, 0, 0)
+    cv2.imwrite(str(tmp_path / "halves.png"), halves)
+    boxes = pd.DataFrame({"filename": ["halves.png"] * 2, "col_x": [0, 40], "row_y": 0, "width": 40, "height": 40})
+    fastdup.create(tmp_path / "boxes", str(tmp_path / "halves.png")).run(annotations=boxes, progress=False)
+    path, _ = fastdup.generate_sprite_image(tmp_path / "boxes", 2, tmp_path / "log")
+    assert _tiles(path) == list(colours.values())
+
+
+def _tiles(path: str | Path) -> list[tuple[int, ...]]:
+    """The colours in the middle of the first two tiles."""
+    sprite = cv2.imread(str(path))
+    side = sprite.shape[0] if sprite.shape[1] > sprite.shape[0] else sprite.shape[0] // 2
+    return [tuple(sprite[side // 2, side // 2 + tile * side].tolist()) for tile in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda f, work, p: f.delete_or_retag_stats_outliers(p / "none.csv", "blur", upper_threshold=1), "as a csv"),
+        (lambda f, work, p: f.delete_or_retag_stats_outliers(work, "blur", upper_percentile=5), "from 0 to 1"),
+        (lambda f, work, p: f.delete_or_retag_stats_outliers(work, "filename", upper_threshold=1), "than numbers"),
+        (lambda f, work, p: f.delete_components_by_label(p / "none.parquet"), "as Parquet"),
+        (lambda f, work, p: f.delete_components(pd.DataFrame({"files": []})), "lacks the columns component_id"),
+        (lambda f, work, p: f.delete_components("components"), "of type str; allowed: a DataFrame"),
+        (lambda f, work, p: f.find_top_components(work, threshold="x"), "from -1 to 1"),
+        (lambda f, work, p: f.create_knn_classifier(work, 3, p / "none.csv"), "as a csv"),
+        (lambda f, work, p: f.create_duplicates_gallery(pd.DataFrame({"a": []}), p), "lacks the columns from, to"),
+        (lambda f, work, p: f.create_stats_gallery(pd.DataFrame({"a": []}), p), "lacks the columns index"),
+    ],
+)
+def test_what_does_not_fit_is_told(work, tmp_path, call, told):
+    with pytest.raises(BadArgument, match=told):
+        call(fastdup, work, tmp_path)
 
 
 # ---- labels, clusters ------------------------------------------------------------------------------------------------

@@ -395,7 +395,10 @@ def test_extract_then_neighbors_is_a_whole_run(images, done, tmp_path):
     with pytest.raises(NotRun, match="earlier run"):
         fd.run(progress=False, run_mode=2)
     fd.run(progress=False, run_mode=1)
-    assert fd.num_instances() == done.num_instances() and fd.similarity().empty
+    assert fd.num_instances() == done.num_instances()
+    for ask in (fd.similarity, fd.outliers, fd.connected_components, fd.connected_components_grouped, fd.dedup):
+        with pytest.raises(NotRun, match="run_mode=2"):
+            ask()
     fd.run(progress=False, run_mode=2)
     assert fd.sql("from edges order by all").equals(done.sql("from edges order by all"))
     assert fd.sql("select count(*) as n from batches")["n"].iloc[0] == 1

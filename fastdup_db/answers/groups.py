@@ -43,7 +43,7 @@ class GroupVerbs(WorkDir):
             `component_id` is the lowest id in it, `count` the number of its images, the others are the similarities
             of its pairs.
         """
-        with self._database() as db:
+        with self._graph() as db:
             self._choose_components(db, split=split, include_unannotated=include_unannotated, threshold=threshold)
             members = db.frame(f"components/{'rows' if data else 'ids'}")
             return self._crops(members, load_crops), db.frame("components/info")
@@ -78,7 +78,7 @@ class GroupVerbs(WorkDir):
         if sort_by not in allowed | ({metric} if metric else set()):
             raise one_of("sort_by", sort_by, allowed | ({metric} if metric else set()))
         direction = 1 if ascending else -1
-        with self._database() as db:
+        with self._graph() as db:
             self._choose_components(db, split=split, include_unannotated=include_unannotated)
             labelled = "label" in set(db.frame("annotations/columns")["column_name"])
             if group_by == "label" and not labelled:
@@ -115,7 +115,7 @@ class GroupVerbs(WorkDir):
         """
         from fastdup_db.pipeline import remote, verifying
 
-        with self._database():
+        with self._graph():
             pass  # NotRun before anything is made
         with remote.writing(self._work_dir), duck.connect(self._work_dir, read_only=False) as db:
             verifying.check_again(

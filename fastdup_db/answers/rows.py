@@ -78,7 +78,7 @@ class RowVerbs(WorkDir):
             checks.between("threshold", threshold, -1, 1)
         if between is not None:
             _check_two(between, split=split)
-        with self._database() as db:
+        with self._graph() as db:
             lowest = float(self._last_run(db)["threshold"] if threshold is None else threshold)
             choose(db, split=split if between is None else between, include_unannotated=include_unannotated)
             name = ("rows" if data else "ids") + ("_between" if between else "")
@@ -95,7 +95,7 @@ class RowVerbs(WorkDir):
         Returns:
             `outlier, nearest` (int64 ids), `distance` (similarity) and, with `data`, the columns of both.
         """
-        with self._database() as db:
+        with self._graph() as db:
             fraction = float(self._last_run(db)["outlier_percentile"])
             choose(db, split=split, include_unannotated=include_unannotated)
             return self._crops(db.frame(f"outliers/{'rows' if data else 'ids'}", fraction=fraction), load_crops)
@@ -132,7 +132,7 @@ class RowVerbs(WorkDir):
             that agree on another label come first. Neighbours are the run's `nearest_neighbors_k`; 5 or more make the
             score finer.
         """
-        with self._database() as db:
+        with self._graph() as db:
             if "label" not in set(db.frame("annotations/columns")["column_name"]):
                 raise BadArgument("label_quality() needs a column 'label' in the annotations")
             choose(db, split=split, include_unannotated=False)

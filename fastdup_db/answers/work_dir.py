@@ -29,6 +29,17 @@ class WorkDir:
             self._last_run(db)
             yield db
 
+    @contextmanager
+    def _graph(self) -> Iterator[Database]:
+        """The same. Raises `NotRun` also where no neighbours of these images have been looked for."""
+        with self._database() as db:
+            if not self._last_run(db)["vectors_version"]:
+                raise NotRun(
+                    f"no run has looked for neighbours of the images in {self._work_dir}: run_mode=1 and "
+                    "run_stats_only leave that out; run(run_mode=2) does it"
+                )
+            yield db
+
     def _last_run(self, db: Database) -> dict[str, Any]:
         last = db.row("run/current")
         if last is None or last["finished_at"] is None:

@@ -11,8 +11,9 @@ import pandas as pd
 from fastdup_db import checks
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import NotRun
+from fastdup_db.pipeline.spec import KMEANS
 
-CENTROIDS, ASSIGNMENTS = "kmeans_centroids.csv", "kmeans_assignments.csv"
+CENTROIDS, ASSIGNMENTS = KMEANS
 SEED = 20260101
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from fastdup_db import checks, tidying
 from fastdup_db.engine import Fastdup
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.galleries.selection import SIZE, as_text, choice, slice_of
 from fastdup_db.legacy.clusters import assignments
-from fastdup_db.legacy.labels import MISSING, LabelFunc
-from fastdup_db.legacy.shown import Slice, checked_labels
+from fastdup_db.legacy.labels import MISSING, LabelFunc, labels_of
+from fastdup_db.legacy.shown import Slice
 
 FILE = "top_components.parquet"
 _ARGUMENTS = (
@@ -42,8 +43,8 @@ def find_top_components(
     components of several labels / of one. threshold: lowest similarity of a pair in the component. metric: a statistic,
     added as a list and as `avg_<metric>`, by which the rows are ordered. min_items, max_items: sizes to keep. keyword:
     only files whose label contains it. save_path: a folder to write `top_components.parquet` into. comp_type:
-    'component' or 'cluster' (of `run_kmeans`). `attrs['work_dir']` is where `delete_components` checks that files
-    belong to the run.
+    'component' or 'cluster' (of `run_kmeans`). By its `attrs` `delete_components` knows the run that the files belong
+    to, and refuses the frame once there has been another.
     """
     for name in kwargs:
         raise one_of("keyword argument", name, _ARGUMENTS)
@@ -55,9 +56,10 @@ def find_top_components(
     labelled = get_label_func is not None or "label" in members.columns
     if group_by == "label" and not labelled:
         raise BadArgument("group_by='label' needs labels: give get_label_func")
-    labels = checked_labels(fd, get_label_func)
+    labels = labels_of(fd, get_label_func)
     members = members.assign(label=members["index"].map(labels))
     if threshold is not None:
+        checks.between("threshold", threshold, -1, 1)
         members = members[members["min_distance"] >= threshold]
     if keyword is not None:
         members = members[members["label"].astype(str).str.contains(keyword, regex=False)]
@@ -75,6 +77,7 @@ def find_top_components(
     tie = "component_id" if group_by == "visual" else "label"
     frame = frame.sort_values([order, tie], ascending=[not descending, True], ignore_index=True)
     frame.attrs["work_dir"] = str(work_dir)
+    tidying.mark(frame, fd.work_dir)
     if save_path is not None:
         Path(save_path).mkdir(parents=True, exist_ok=True)
         frame.to_parquet(Path(save_path) / FILE)

@@ -11,9 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from fastdup_db import tidying
+from fastdup_db import checks, tidying
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument, one_of
+from fastdup_db.legacy import frames
 from fastdup_db.legacy.labels import MISSING
 
 
@@ -39,14 +40,16 @@ def delete_components(
     """
     if how not in ("one", "all"):
         raise one_of("how", how, ("all", "one"))
+    frames.check(top_components, argument="top_components", columns=("component_id", "files", "distance"))
     chosen = top_components[top_components["distance"] >= min_distance]
     if to_delete is not None:
         chosen = chosen[chosen["component_id"].isin(list(to_delete))]
     if how == "all":
-        files: Any = [file for group in chosen["files"] for file in group]
+        plan = _plan((file, None) for group in chosen["files"] for file in group)
     else:
-        files = _plan((file, group[0]) for group in map(list, chosen["files"]) for file in group[1:])
-    return _act(files, _work_dir(top_components, work_dir), dry_run=dry_run, verbose=verbose, quarantine=quarantine)
+        plan = _plan((file, group[0]) for group in map(list, chosen["files"]) for file in group[1:])
+    plan = tidying.marked_as(plan, top_components)
+    return _act(plan, _work_dir(top_components, work_dir), dry_run=dry_run, verbose=verbose, quarantine=quarantine)
 
 
 def delete_components_by_label(
@@ -69,6 +72,7 @@ def delete_components_by_label(
     if how not in ("majority", "all"):
         raise one_of("how", how, ("all", "majority"))
     frame = top_components_file if isinstance(top_components_file, pd.DataFrame) else _parquet(top_components_file)
+    frames.check(frame, argument="top_components_file", columns=("component_id", "files", "distance", "len"))
     if "label" not in frame.columns:
         raise BadArgument("the components have no labels: give get_label_func to find_top_components")
     chosen = frame[(frame["len"] >= min_items) & (frame["distance"] >= min_distance)]
@@ -81,10 +85,11 @@ def delete_components_by_label(
         stays = (members["label"] == kept) | members["label"].isna()
         keeper = members[members["label"] == kept].groupby("component_id")["files"].first()
         members = members[~stays]
-        files: Any = _plan(zip(members["files"], members["component_id"].map(keeper), strict=True))
+        plan = _plan(zip(members["files"], members["component_id"].map(keeper), strict=True))
     else:
-        files = members["files"].tolist()
-    return _act(files, _work_dir(frame, work_dir), dry_run=dry_run, verbose=verbose, quarantine=quarantine)
+        plan = _plan((file, None) for file in members["files"])
+    plan = tidying.marked_as(plan, frame)
+    return _act(plan, _work_dir(frame, work_dir), dry_run=dry_run, verbose=verbose, quarantine=quarantine)
 
 
 def delete_or_retag_stats_outliers(
@@ -115,10 +120,15 @@ def delete_or_retag_stats_outliers(
         raise one_of("how", how, ("delete", "move", "retag"))
     if how != "delete" and save_path is None:
         raise BadArgument(f"how={how!r} needs save_path")
+    for name, share in (("lower_percentile", lower_percentile), ("upper_percentile", upper_percentile)):
+        if share is not None:
+            checks.between(name, share, 0, 1)
     frame, work_dir = _stats(stats_file, work_dir)
     for name in (metric, filename_col, *([label_col] if how == "retag" and label_col else [])):
         if name not in frame.columns:
             raise one_of("column", name, map(str, frame.columns))
+    if not pd.api.types.is_numeric_dtype(frame[metric]):
+        raise BadArgument(f"metric={metric!r} holds other things than numbers")
     low = frame[metric].quantile(lower_percentile) if lower_percentile is not None else lower_threshold
     high = frame[metric].quantile(upper_percentile) if upper_percentile is not None else upper_threshold
     if low is None and high is None:
@@ -162,8 +172,8 @@ def remove_duplicates(
         return _act(fd.dedup("first"), fd.work_dir, dry_run=dry_run, verbose=verbose, quarantine=quarantine)
 
 
-def _plan(pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
-    """A plan of (file that goes, file that must stay for it)."""
+def _plan(pairs: Iterable[tuple[str, str | None]]) -> pd.DataFrame:
+    """A plan of (file that goes, file that must stay for it, if any)."""
     return pd.DataFrame(list(pairs), columns=["filename", "keep_filename"], dtype=object)
 
 
@@ -198,7 +208,7 @@ def _parquet(path: str | Path) -> pd.DataFrame:
         raise BadArgument(
             f"{str(path)!r} is no .parquet of find_top_components (pickles can run any code, so none is read)"
         )
-    return pd.read_parquet(path)
+    return frames.read_parquet(path, argument="top_components_file")
 
 
 def _stats(source: pd.DataFrame | str | Path, work_dir: str | Path | None) -> tuple[pd.DataFrame, str | Path | None]:
@@ -207,4 +217,4 @@ def _stats(source: pd.DataFrame | str | Path, work_dir: str | Path | None) -> tu
     path = Path(source)
     if path.is_dir():
         return Fastdup(path).img_stats(), work_dir or path
-    return pd.read_csv(path), work_dir or path.parent
+    return frames.read_csv(path, argument="stats_file"), work_dir or path.parent

@@ -14,8 +14,8 @@ from fastdup_db.galleries.query import Query
 from fastdup_db.galleries.stats import METRICS
 from fastdup_db.legacy.clusters import assignments
 from fastdup_db.legacy.components import find_top_components
-from fastdup_db.legacy.labels import LabelFunc
-from fastdup_db.legacy.shown import Func, Slice, Source, checked_labels, shown
+from fastdup_db.legacy.labels import LabelFunc, labels_of
+from fastdup_db.legacy.shown import Func, Slice, Source, shown
 
 _PAIR = ("from", "to")
 
@@ -210,7 +210,7 @@ def create_components_gallery(
     )  # fmt: skip
     number = top["component_id"] if group_by == "visual" else 0  # a label is a group whatever components it is in
     rows = top[["files_ids"]].assign(component_id=number).explode("files_ids", ignore_index=True)
-    labels = None if get_label_func is None else checked_labels(fd, get_label_func)
+    labels = None if get_label_func is None else labels_of(fd, get_label_func)
     fd.vis.component_gallery(
         save_path,
         num_images=num_images,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from fastdup_db.engine import Fastdup
 from fastdup_db.errors import BadArgument, NotRun
+from fastdup_db.legacy import frames
 
 LabelFunc: TypeAlias = Callable[[str], Any] | Mapping[str, Any] | str | Path | None
 """What v0 takes as get_label_func: a function of the file name, a dict by file name, or a csv with filename (or index)
@@ -18,7 +19,13 @@ MISSING = "N/A"
 
 
 def labels_of(fd: Fastdup, get_label_func: LabelFunc, *, annotations: pd.DataFrame | None = None) -> pd.Series:
-    """The label of every valid image, by id; MISSING where there is none."""
+    """The label of every valid image, by id; MISSING where there is none.
+
+    Raises `BadArgument` for a get_label_func of another kind, or a csv that cannot be read.
+    """
+    if not (get_label_func is None or callable(get_label_func) or isinstance(get_label_func, Mapping | str | Path)):
+        kind = type(get_label_func).__name__
+        raise BadArgument(f"get_label_func of type {kind}; allowed: a function, a dict by file name, the path of a csv")
     frame = fd.annotations() if annotations is None else annotations
     ids, names = frame["fd_index"], frame["filename"]
     if get_label_func is None:
@@ -26,9 +33,7 @@ def labels_of(fd: Fastdup, get_label_func: LabelFunc, *, annotations: pd.DataFra
     elif isinstance(get_label_func, Mapping) or callable(get_label_func):
         found = names.map(get_label_func)
     else:
-        given = pd.read_csv(
-            get_label_func, dtype={"filename": str, "label": str}, keep_default_na=False, na_values=[""]
-        )
+        given = frames.read_csv(get_label_func, argument="get_label_func", dtype={"filename": str, "label": str})
         if "label" not in given or not {"filename", "index"} & set(given.columns):
             raise BadArgument(f"{str(get_label_func)!r} needs the column 'label' and one of 'filename' and 'index'")
         key = "filename" if "filename" in given else "index"

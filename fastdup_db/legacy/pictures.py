@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from fastdup_db import checks
 from fastdup_db.engine import Fastdup
 from fastdup_db.errors import BadArgument, ImageError, one_of
 from fastdup_db.legacy.labels import MISSING, LabelFunc, labels_of
@@ -37,27 +38,47 @@ def generate_sprite_image(
     each in pixels (64; smaller for very many). alternative_filename: instead of `log_dir/sprite.png`.
     alternative_width: images in a row, instead of a square. max_width: of the sprite, in pixels.
     """
-    if sample_size < 1:
-        raise BadArgument(f"sample_size={sample_size} must be at least 1")
-    listed = isinstance(img_list, str | Path)
-    names = Fastdup(img_list).annotations()["filename"].tolist() if listed else list(img_list)  # type: ignore[arg-type]
-    names = names[:sample_size]
-    if not names:
-        raise BadArgument("img_list is empty")
-    across = alternative_width or math.ceil(math.sqrt(len(names)))
-    down = math.ceil(len(names) / across)
-    side = max(1, min(SIDE, (max_width or MOST) // across, MOST // down))
-    height, width = h or side, w or side
-    sprite = np.zeros((down * height, across * width, 3), np.uint8)
-    for number, picture in enumerate(_pictures(names, size=(height, width))):
-        y, x = number // across * height, number % across * width
-        if picture is not None:
-            sprite[y : y + height, x : x + width] = picture
+    checks.at_least("sample_size", sample_size, 1)
+    if isinstance(img_list, str | Path):
+        fd = Fastdup(img_list)
+        rows = fd.annotations().head(sample_size)
+        names, images = rows["filename"].tolist(), fd.open_images(rows["fd_index"].tolist())
+    else:
+        names = list(img_list)[:sample_size]
+        images = _opened(names)
     target = Path(alternative_filename) if alternative_filename else Path(log_dir) / "sprite.png"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _save(sprite, target)
+    _sprite(images, len(names), target, h=h, w=w, across=alternative_width, max_width=max_width)
     look_up = get_label_func.get if isinstance(get_label_func, Mapping) else get_label_func
     return str(target), [MISSING if look_up is None else look_up(name) for name in names]
+
+
+def _sprite(
+    images: Iterable[np.ndarray | None],
+    count: int,
+    target: Path,
+    *,
+    h: int = 0,
+    w: int = 0,
+    across: int | None = None,
+    max_width: int | None = None,
+) -> None:
+    """Draw `count` images (RGB uint8, None for black) into one, row by row; arguments as in `generate_sprite_image`."""
+    if not count:
+        raise BadArgument("img_list is empty")
+    across = across or math.ceil(math.sqrt(count))
+    down = math.ceil(count / across)
+    side = max(1, min(SIDE, (max_width or MOST) // across, MOST // down))
+    height, width = h or side, w or side
+    import cv2
+    from PIL import Image
+
+    sprite = np.zeros((down * height, across * width, 3), np.uint8)
+    for number, image in enumerate(images):
+        y, x = number // across * height, number % across * width
+        if image is not None:
+            sprite[y : y + height, x : x + width] = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(sprite).save(target)
 
 
 def export_to_tensorboard_projector(
@@ -99,7 +120,8 @@ def export_to_tensorboard_projector(
     if with_images:
         across = math.ceil(math.sqrt(len(chosen)))
         side = max(1, min(SIDE, MOST // across))
-        generate_sprite_image(chosen, len(chosen), folder, h=side, w=side)
+        images = fd.open_images(annotations["fd_index"].iloc[rows].tolist())
+        _sprite(images, len(rows), folder / "sprite.png", h=side, w=side)
         size = f"    single_image_dim: {side}\n" * 2
         sprite = f'  sprite {{\n    image_path: "sprite.png"\n{size}  }}\n'
     config = folder / "projector_config.pbtxt"
@@ -112,28 +134,17 @@ def export_to_tensorboard_projector(
     return config
 
 
-def _pictures(names: Sequence[str], *, size: tuple[int, int]) -> Any:
-    import cv2
-
+def _opened(names: Sequence[str]) -> Iterator[np.ndarray | None]:
+    """Images by the names that listings give them: RGB uint8 (h, w, 3), None for one that cannot be read."""
     from fastdup_db import sources
     from fastdup_db.imaging import decode
 
-    places = [name if "://" in name else str(Path(name).absolute()) for name in names]
-    for _, load in sources.payloads(sources.Reference(place) for place in places):
+    for _, load in sources.payloads(map(sources.named, names)):
         try:
             data = load()
-            image = decode.flatten(data if isinstance(data, np.ndarray) else decode.decode(data).image)
+            yield decode.flatten(data if isinstance(data, np.ndarray) else decode.decode(data).image)
         except ImageError:
             yield None
-            continue
-        picture = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-        yield picture if picture.ndim == 3 else picture[..., None]
-
-
-def _save(image: np.ndarray, path: Path) -> None:
-    from PIL import Image
-
-    Image.fromarray(image).save(path)
 
 
 def _one_line(value: Any) -> str:

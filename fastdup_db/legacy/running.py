@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import sys
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument
 from fastdup_db.exchange import fileset
 from fastdup_db.legacy import clusters
+from fastdup_db.sources.reference import Reference
 
 EXTRACT, KMEANS, KMEANS_ON_EXTRACTED = 1, 5, 6
 """v0's run_mode 1 embeds the images, 5 clusters them as well, 6 clusters the features stored by an earlier run."""
@@ -118,6 +123,8 @@ def extract_video_frames(
 ) -> int:
     """Write the frames of videos as `work_dir/tmp/<video>/output_000001.jpg`, … without ffmpeg; returns 0.
 
+    <video> is its path with `_` for `/`, and where that might be another's, too, a digest of the path. A frame's number
+    is its place in the video, also where min_offset and max_offset choose some frames of all videos together.
     keyframes_only: only frames that stand alone; else one per second. resize_video: the longer side becomes at most
     this many pixels (0: as it is; 1, as in v0: 1000). save_timestamp: the name ends in the time, `_12.000s.jpg`.
     resume: frames that exist are not written again. `run` finds the frames of videos by itself.
@@ -128,19 +135,31 @@ def extract_video_frames(
 
     options = sources.ListingOptions(
         video_keyframes_only=bool(keyframes_only),
-        num_images=num_images or None,
-        min_offset=min_offset or None,
-        max_offset=max_offset or None,
     )
     checks.on_disk("work_dir", work_dir)
     side = 1000 if resize_video == 1 else int(resize_video)
     place = str(input_dir)
     place = place if "://" in place else str(Path(place).absolute())
-    videos = (reference for reference in sources.listing(place, options=options) if reference.frame_ms >= 0)
     counts: dict[str, int] = {}
-    for reference, load in sources.payloads(videos):
-        number = counts[reference.container] = counts.get(reference.container, 0) + 1
-        folder = Path(work_dir) / "tmp" / reference.container.replace("/", "_").replace(":", "_").strip("_")
+    numbers: deque[int] = deque()  # of the frames that are being read ahead
+
+    def chosen() -> Iterator[Reference]:
+        frames = (reference for reference in sources.listing(place, options=options) if reference.frame_ms >= 0)
+        last = max_offset or None
+        if num_images:
+            last = min(last or sys.maxsize, min_offset + num_images)
+        for position, reference in enumerate(frames):
+            number = counts[reference.container] = counts.get(reference.container, 0) + 1
+            if position < min_offset:
+                continue
+            if last is not None and position >= last:
+                return
+            numbers.append(number)
+            yield reference
+
+    for reference, load in sources.payloads(chosen()):
+        number = numbers.popleft()
+        folder = Path(work_dir) / "tmp" / _folder_of(reference.container)
         folder.mkdir(parents=True, exist_ok=True)
         ending = f"_{reference.frame_ms / 1000:.3f}s" if save_timestamp else ""
         target = folder / f"output_{number:06d}{ending}.jpg"
@@ -156,3 +175,10 @@ def extract_video_frames(
     if not counts:
         raise fastdup_db.BadInput(f"{place!r} holds no video")
     return 0
+
+
+def _folder_of(video: str) -> str:
+    """A name for a folder of its own: the path, and a digest where another path would give the same name."""
+    plain = video.replace("/", "_").replace(":", "_").strip("_")
+    is_unique = not {"_", ":"} & set(video)
+    return plain if is_unique else f"{plain}-{hashlib.sha256(os.fsencode(video)).hexdigest()[:8]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import pandas as pd
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument
 from fastdup_db.exchange import features
+from fastdup_db.legacy import frames
 from fastdup_db.legacy.labels import LabelFunc, labels_of
 from fastdup_db.store import duck
 
@@ -67,22 +68,10 @@ def shown(
         frame = frame.rename(columns=renamed or {})
         if "index" in columns and "filename" in frame:
             frame = frame.assign(index=frame["filename"], **{_NUMBER: frame.get("index", None)})
+        frames.check(frame, argument="the frame", columns=columns)
     with _run_of(source, frame, work_dir, input_dir, columns) as fd:
-        labels = None if get_label_func is None else checked_labels(fd, get_label_func)
+        labels = None if get_label_func is None else labels_of(fd, get_label_func)
         yield Shown(fd, _resolved(fd, frame, input_dir, columns), labels)
-
-
-def checked_labels(fd: Fastdup, get_label_func: LabelFunc) -> pd.Series:
-    """As `labels_of`. Raises `BadArgument` for a get_label_func of another kind, or a csv that cannot be read."""
-    if not (get_label_func is None or callable(get_label_func) or isinstance(get_label_func, Mapping | str | Path)):
-        kind = type(get_label_func).__name__
-        raise BadArgument(f"get_label_func of type {kind}; allowed: a function, a dict by file name, the path of a csv")
-    try:
-        return labels_of(fd, get_label_func)
-    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as exc:
-        if not isinstance(get_label_func, str | Path):
-            raise  # of the caller's own function
-        raise BadArgument(f"get_label_func={str(get_label_func)!r} cannot be read as a csv: {exc}") from exc
 
 
 def _frame(source: Source) -> pd.DataFrame | None:
@@ -94,10 +83,7 @@ def _frame(source: Source) -> pd.DataFrame | None:
         return None
     if not path.is_file():
         raise BadArgument(f"{str(path)!r} is neither a work_dir nor a csv file")
-    try:
-        return pd.read_csv(path, keep_default_na=False, na_values=["", "nan", "-nan"])
-    except ValueError as exc:
-        raise BadArgument(f"{str(path)!r} cannot be read as a csv: {exc}") from exc
+    return frames.read_csv(path, argument="the file")
 
 
 @contextmanager

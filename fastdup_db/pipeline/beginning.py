@@ -6,6 +6,7 @@ argument that turns out not to fit what is listed leaves the work_dir as it was,
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import fastdup_db
 from fastdup_db.annotation_forms import has_boxes
 from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirDamaged
+from fastdup_db.models.download import digest
 from fastdup_db.pipeline import annotating, given, listing, remote
 from fastdup_db.pipeline.request import RunRequest
-from fastdup_db.pipeline.spec import CROPS, CROPS_CSV, GALLERIES
+from fastdup_db.pipeline.spec import CROPS, CROPS_CSV, GALLERIES, KMEANS
 from fastdup_db.pipeline.tables import table
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
@@ -38,14 +40,15 @@ _REPLACED = "replaced.duckdb"
 """In that folder: the database whose work_dir is being cleared, as long as that takes."""
 READERS_SECONDS = 10.0
 """How long a run waits for those who read the database it is about to write."""
-_OWN = (CROPS, GALLERIES, CROPS_CSV)
+_OWN = (CROPS, GALLERIES, CROPS_CSV, *KMEANS)
 """What a fresh run removes from a work_dir that an earlier run has filled, besides its databases."""
 
 
-def starts_afresh(request: RunRequest) -> bool:
+def starts_afresh(request: RunRequest, *, dimension: int) -> bool:
     """Whether to begin with an empty work_dir; raises BadArgument where old rows would not fit the new ones.
 
     `overwrite=True` starts afresh, but goes on with an unfinished run of the same settings and input.
+    dimension: of the vectors that this run makes or was given; 0 for none.
     """
     try:
         last = _last(request.work_dir)
@@ -55,14 +58,29 @@ def starts_afresh(request: RunRequest) -> bool:
         raise
     if last is None:
         return True
-    same = last["fingerprint"] == request.config.fingerprint() and last["data_type"] == _mode(request, last)
+    same = last["fingerprint"] == _fingerprint(request) and last["data_type"] == _mode(request, last)
+    goes_on = request.config.run_mode != GRAPH_ONLY
+    wide = {int(last["dimension"] or 0), dimension if goes_on else 0} - {0}
     if request.config.overwrite:
-        unfinished = same and last["finished_at"] is None and last["input_dir"] == _input_name(request)
+        unfinished = (
+            same and len(wide) < 2 and last["finished_at"] is None and last["input_dir"] == _input_name(request)
+        )
         return not unfinished or _repeats_names(request)
     if not same:
         raise BadArgument(
-            "overwrite=False adds to what this work_dir holds, but the model, the boxes or the statistics asked for "
-            f"differ from its last run ({last['fingerprint']}); run with overwrite=True or in another work_dir"
+            "overwrite=False adds to what this work_dir holds, but the model, its file, the boxes or the statistics "
+            f"asked for differ from its last run ({last['fingerprint']}); "
+            "run with overwrite=True or in another work_dir"
+        )
+    if len(wide) > 1:
+        raise BadArgument(
+            f"overwrite=False adds to vectors of d={last['dimension']}, and these have d={dimension}; "
+            "run with overwrite=True or in another work_dir"
+        )
+    if goes_on and last["has_annotations"] and request.annotations is None:
+        raise BadArgument(
+            "overwrite=False would lose the annotations of this work_dir, since none are given: give them again, with "
+            "those of new images, or run with overwrite=True"
         )
     return False
 
@@ -97,6 +115,7 @@ def _start_afresh(request: RunRequest) -> None:
             _store(db, request, _stage(db, request), run_id=run_id, embeddings=table(draft, EMBEDDINGS))
             if was_filled:
                 _check_outside(db, work_dir)
+            db.checkpoint()  # closing would leave unsaid what a full disk does not take
         if was_filled:
             _clear(work_dir, replaced)
         duck.remove(work_dir)
@@ -122,6 +141,8 @@ def _go_on(db: Database, request: RunRequest) -> int:
         raise
     if lists:
         _store(db, request, has_rows, run_id=run_id, embeddings=table(request.work_dir, EMBEDDINGS))
+        for name in KMEANS:
+            (request.work_dir / name).unlink(missing_ok=True)
     return run_id
 
 
@@ -173,9 +194,18 @@ def _input_name(request: RunRequest) -> str:
 
 
 def _mode(request: RunRequest, last: Mapping[str, Any]) -> str:
-    """What an instance is; of a run that lists nothing, that of the `last` one: the boxes are not given again."""
-    goes_on = request.config.run_mode == GRAPH_ONLY and request.mode == "image" and last.get("data_type") == "boxes"
-    return "boxes" if goes_on else request.mode
+    """What an instance is; of a run that lists nothing, that of the `last` one: nothing is given again."""
+    if request.config.run_mode == GRAPH_ONLY and request.mode == "image":
+        return str(last.get("data_type") or "image")
+    return request.mode
+
+
+def _fingerprint(request: RunRequest) -> str:
+    """That of the settings and, since a file may be replaced under its name, of the bytes of models that are files."""
+    config = request.config
+    named = {"model_path": config.model_path, "bounding_box": config.bounding_box}
+    files = {name: digest(Path(path)) for name, path in named.items() if path and Path(path).is_file()}
+    return config.fingerprint() + (json.dumps(files, sort_keys=True) if files else "")
 
 
 def _repeats_names(request: RunRequest) -> bool:
@@ -196,7 +226,7 @@ def _begin(db: Database, request: RunRequest) -> int:
         "run/insert_run",
         package_version=fastdup_db.__version__,
         config=config.to_json(),
-        fingerprint=config.fingerprint(),
+        fingerprint=_fingerprint(request),
         input_dir=_input_name(request),
         data_type=_mode(request, last),
         distance=config.distance,

@@ -152,6 +152,7 @@ def places(names: Sequence[str], *, bases: Sequence[str]) -> list[str]:
 def keep_subset(db: Database, subset: Sequence[str], *, bases: Sequence[str]) -> None:
     """Keep only the staged references that the subset names. Raises BadInput for a name that is not there."""
     resolved = resolve(db, [files.shown(name) for name in subset], bases=bases)
+    resolved = resolved.fillna(resolve(db, subset, bases=bases))  # as `annotations()` has it
     if resolved.isna().any():
         missing = [subset[row] for row in resolved.index[resolved.isna()]]
         raise BadInput(f"subset names {len(missing)} files that are not in the input, first {missing[0]!r}")
@@ -208,6 +209,7 @@ def _candidates(names: Sequence[str], *, bases: Sequence[str]) -> pa.Table:
         tables.append(
             relative.assign(priority=priority, filename=pd.Series(joined, index=relative.index, dtype=object))
         )
+    tables.append(relative.assign(priority=len(bases) + 1, filename=relative["name"]))  # of a vector without a file
     both = pd.concat(tables)
     return pa.table(
         {

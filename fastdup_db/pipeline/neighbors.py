@@ -123,6 +123,19 @@ def find(
         )
 
 
+def forget(db: Database, *, vectors: VectorTable) -> None:
+    """After a run that looks for no neighbours: drop what an earlier run found, unless it is still of all images."""
+    if not vectors.exists():
+        return
+    if not db.value("neighbors/missing_count") and len(vectors) == db.value("run/valid_count"):
+        return
+    with db.transaction():
+        db.execute("neighbors/clear_edges")
+        db.execute("components/clear")
+        db.execute("run/set_vectors_restored", version=0)
+    vectors.drop()
+
+
 def _indexed(vectors: VectorTable, config: RunConfig) -> index.IndexReport:
     """The index that searches use, brought up to date where there is one, built where one is needed."""
     kind = index.run_index_kind(config.nnf_mode, param=config.nnf_param, dim=vectors.dim)
@@ -230,13 +243,13 @@ def _write_vectors(
 
 def _transform(db: Database, request: RunRequest, *, embeddings: VectorTable) -> adapt.Transform | None:
     """The collection's transform: that of the last run unless the collection has grown much, else fitted anew."""
-    spec = None if request.embeddings is not None else catalog.BUNDLED.get(request.config.model_name)
+    last = db.row("run/current") or {}
+    spec = None if last.get("data_type") == "embedding" else catalog.BUNDLED.get(request.config.model_name)
     wanted = request.config.adapt
     if wanted is None:
         wanted = spec is not None and spec.statistics is not None
     if not wanted or request.config.distance != "cosine":
         return None
-    last = db.row("run/current") or {}
     stored = adapt.Transform.from_bytes(last["transform"]) if last.get("transform") else None
     n = len(embeddings)
     if stored is not None and not adapt.refit_needed(stored, n_now=n):

@@ -5,13 +5,18 @@ The only writer of a work_dir. Every stage ends in one DuckDB transaction, so a 
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastdup_db.engines import Engine, check_engine, open_engine
 from fastdup_db.engines.task import WorkSpec
-from fastdup_db.errors import BadInput
+from fastdup_db.errors import BadInput, FastdupError, NotStored
 from fastdup_db.pipeline import beginning, extract, fetching, neighbors, remote
 from fastdup_db.pipeline.costs import Cost, Meter
 from fastdup_db.pipeline.request import RunRequest
@@ -37,13 +42,28 @@ def run(request: RunRequest) -> None:
     dimension, embedder = _model(request, spec)
     _check_detector(spec)
     check_engine(request.config)
-    with remote.writing(request.work_dir):
+    with remote.writing(request.work_dir), _room_on_disk(request.work_dir):
         _run(request, spec, dimension=dimension, embedder=embedder)
     fetching.delete(request)
 
 
+@contextmanager
+def _room_on_disk(work_dir: Path) -> Iterator[None]:
+    """Says `NotStored` for what DuckDB, Lance and the system each say in words of their own."""
+    try:
+        yield
+    except FastdupError:
+        raise
+    except Exception as exc:
+        if os.strerror(errno.ENOSPC) not in str(exc):
+            raise
+        raise NotStored(
+            f"the disk of {work_dir} is full; make room and call run() again: it goes on where it was"
+        ) from exc
+
+
 def _run(request: RunRequest, spec: WorkSpec, *, dimension: int, embedder: Embedder | None) -> None:
-    starts_afresh = beginning.starts_afresh(request)
+    starts_afresh = beginning.starts_afresh(request, dimension=dimension)
     meter = Meter()
     with open_engine(request.config) as engine:
         engine.check(spec, folder=remote.place(request.work_dir, ""))
@@ -65,6 +85,8 @@ def _run(request: RunRequest, spec: WorkSpec, *, dimension: int, embedder: Embed
                 raise BadInput(_nothing_valid(db, request))
             if request.config.run_mode != EXTRACT_ONLY and not request.config.run_stats_only:
                 _relate(db, request, engine=engine, run_id=run_id)
+            else:
+                neighbors.forget(db, vectors=table(request.work_dir, VECTORS))
             _publish(db, request, run_id=run_id, cost=meter.cost(engine))
 
 

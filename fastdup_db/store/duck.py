@@ -23,7 +23,15 @@ import numpy as np
 import pyarrow as pa
 
 from fastdup_db import queries
-from fastdup_db.errors import BadArgument, FastdupError, NotRun, SchemaTooNew, WorkDirBusy, WorkDirDamaged
+from fastdup_db.errors import (
+    BadArgument,
+    FastdupError,
+    NotRun,
+    NotStored,
+    SchemaTooNew,
+    WorkDirBusy,
+    WorkDirDamaged,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,7 +159,17 @@ class Database:
         except BaseException:
             self._connection.execute("rollback")
             raise
-        self._connection.execute("commit")
+        try:
+            self._connection.execute("commit")
+        except duckdb.Error as exc:
+            raise NotStored(f"the database cannot be written: {exc}") from exc
+
+    def checkpoint(self) -> None:
+        """Write what is committed into the file itself. Raises `NotStored` where `close` would say nothing."""
+        try:
+            self._connection.execute("checkpoint")
+        except duckdb.Error as exc:
+            raise NotStored(f"the database cannot be written: {exc}") from exc
 
     def register(self, name: str, tabular: Any) -> None:
         """Make an Arrow object readable as a table of this name for as long as the connection lives."""

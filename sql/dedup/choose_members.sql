@@ -12,6 +12,7 @@ select
     i.img_h,
     i.img_w::bigint * i.img_h as pixels,
     m.file_size,
+    l.version,
     8.0 * m.file_size / nullif(m.img_w::bigint * m.img_h, 0) as bits_per_pixel,
     s.blur as sharpness,
     m.taken_at

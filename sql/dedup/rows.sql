@@ -1,5 +1,5 @@
 -- What to keep and what goes, from the temp table `dedup_places`: one row per member, the kept one of each component
--- first. similarity: to the kept one where they are neighbours, else null.
+-- first. similarity: to the kept one where they are neighbours, else null. version: of the file as it was listed.
 with kept as (
     select component_id, "index" as keep_index, filename as keep_filename from dedup_places where place = 1
 ),
@@ -21,6 +21,7 @@ select
     p.img_h,
     p.pixels,
     p.file_size,
+    p."version",
     p.bits_per_pixel,
     p.sharpness,
     p.taken_at,

@@ -1,0 +1,136 @@
+"""What an earlier run found is not taken for what this one did: neighbours, plans, clusters, models."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import pandas as pd
+import pytest
+from planted_models import channel_means
+
+import fastdup_db
+from fastdup_db import demo
+from fastdup_db.errors import BadArgument, NotRun
+
+ASKED = ("similarity", "outliers", "connected_components", "label_quality", "verify", "dedup")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Scenes 0 to 7, and scene 3 again as z.bmp: files of one size, whatever they show."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(8):
+        _draw(folder / f"{number}.bmp", number)
+    shutil.copy(folder / "3.bmp", folder / "z.bmp")
+    return folder
+
+
+@pytest.fixture
+def filled(tmp_path: Path, photos: Path) -> fastdup_db.Fastdup:
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    fd.run(progress=False)
+    return fd
+
+
+def _draw(path: Path, scene: int) -> None:
+    cv2.imwrite(str(path), demo.scene(scene + 20))
+
+
+def _replaced(path: Path, scene: int) -> None:
+    """Another picture under the same name, with another time."""
+    time = path.stat().st_mtime_ns
+    _draw(path, scene)
+    os.utime(path, ns=(time + 10**9, time + 10**9))
+
+
+@pytest.mark.parametrize("change", ["added", "gone", "replaced"])
+@pytest.mark.parametrize("settings", [{"run_mode": 1}, {"run_stats_only": True, "overwrite": True}])
+def test_neighbours_of_other_images_are_no_answers(filled, photos, change, settings):
+    if change == "gone":
+        (photos / "z.bmp").unlink()
+    elif change == "added":
+        _draw(photos / "a.bmp", 40)
+    else:
+        _replaced(photos / "z.bmp", 40)
+    filled.run(progress=False, **({"overwrite": False} | settings))
+    for name in ASKED:
+        if name != "label_quality":
+            with pytest.raises(NotRun, match="run_mode=2"):
+                getattr(filled, name)()
+    with pytest.raises(NotRun):
+        filled.search(str(photos / "1.bmp"))
+    assert len(filled.img_stats()) == filled.num_instances()
+    if "run_mode" in settings:
+        filled.run(progress=False, run_mode=2, adapt=False)
+        fresh = fastdup_db.create(filled.work_dir.parent / "fresh", photos)
+        fresh.run(progress=False, adapt=False, threshold=0)
+        fields = ["filename_from", "filename_to", "distance"]
+        assert _sorted(filled.similarity(threshold=0)[fields]).equals(_sorted(fresh.similarity()[fields]))
+
+
+def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.sort_values(["filename_from", "filename_to"], ignore_index=True)
+
+
+def test_neighbours_stay_where_nothing_changed(filled):
+    pairs = filled.similarity()
+    filled.run(progress=False, overwrite=False, run_mode=1)
+    assert len(pairs) and filled.similarity().equals(pairs)
+
+
+@pytest.mark.parametrize("again", ["update", "anew"])
+def test_a_plan_on_paper_does_not_outlive_what_it_saw(filled, photos, tmp_path, again):
+    filled.dedup("first").to_csv(tmp_path / "plan.csv", index=False)
+    top = fastdup_db.find_top_components(filled.work_dir, save_path=tmp_path)
+    _replaced(photos / "3.bmp", 40)
+    filled.run(progress=False, overwrite=again == "anew")
+    for plan in (top, pd.read_parquet(tmp_path / "top_components.parquet")):
+        with pytest.raises(BadArgument, match="before the last run"):
+            fastdup_db.delete_components(plan, min_distance=0.5, dry_run=False)
+    done = filled.clean(pd.read_csv(tmp_path / "plan.csv"), how="delete", dry_run=False)
+    assert done["status"].tolist() == ["the image to keep is missing or changed"]
+    assert (photos / "z.bmp").exists()
+
+
+def test_clusters_are_of_the_images_that_are_there(filled, photos):
+    fastdup_db.run_kmeans_on_extracted(work_dir=filled.work_dir, num_clusters=3)
+    assert len(fastdup_db.find_top_components(filled.work_dir, comp_type="cluster"))
+    filled.run(progress=False, run_mode=2)
+    assert len(fastdup_db.find_top_components(filled.work_dir, comp_type="cluster")), "the images are the same"
+    for overwrite in (False, True):
+        fastdup_db.run_kmeans_on_extracted(work_dir=filled.work_dir, num_clusters=3)
+        filled.run(progress=False, overwrite=overwrite)
+        with pytest.raises(NotRun, match="run_kmeans"):
+            fastdup_db.find_top_components(filled.work_dir, comp_type="cluster")
+
+
+def test_vectors_of_two_models_are_not_mixed(tmp_path, photos):
+    model = channel_means(tmp_path / "model.onnx", dim=12)
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    fd.run(progress=False, model_path=str(model))
+    shutil.copy(photos / "1.bmp", photos / "y.bmp")
+    vectors = fd.embeddings()[1]
+    channel_means(model, dim=12, kind="U8")  # other bytes
+    with pytest.raises(BadArgument, match="its file"):
+        fd.run(progress=False, model_path=str(model), overwrite=False)
+    channel_means(model, dim=12)
+    fd.run(progress=False, model_path=str(model), overwrite=False)
+    assert (fd.embeddings()[1][: len(vectors)] == vectors).all()
+
+
+def test_names_that_are_shown_are_names_that_can_be_asked_for(tmp_path, photos):
+    bad = os.fsencode(photos) + b"/bad\xff.bmp"
+    shutil.copy(photos / "5.bmp", bad)
+    shutil.copy(photos / "5.bmp", photos / "x\\x41.bmp")
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    fd.run(progress=False)
+    names = fd.annotations()["filename"].tolist()
+    gone = fd.clean(fd.dedup("first"), dry_run=False)["filename"].tolist()
+    assert not os.path.exists(bad) and set(gone) < set(names)
+    assert fd.undo()["filename"].tolist() == gone and os.path.exists(bad)
+    fd.run(progress=False, subset=names[:6])
+    assert fd.annotations()["filename"].tolist() == names[:6]
