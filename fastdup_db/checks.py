@@ -50,9 +50,11 @@ def on_disk(name: str, value: str | os.PathLike[str]) -> None:
 
 
 def folder(name: str, value: Path) -> None:
-    """A folder, or a place where one can be made: no file is in the way."""
+    """A folder that can be written, or a place where one can be made: no file is in the way."""
     for place in (value, *value.parents):
         if place.is_dir():
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise BadArgument(f"{name}={str(value)!r}; allowed: a folder that can be written ({place} cannot)")
             return
         if place.exists():
             raise BadArgument(f"{name}={str(value)!r}; allowed: a folder, there or to be made ({place} is a file)")

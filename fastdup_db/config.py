@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from numbers import Real
 from typing import Any
@@ -205,16 +205,21 @@ def parse_turi_param(text: str) -> dict[str, Any]:
         return {}
     if not isinstance(text, str):
         raise BadArgument(f"turi_param={text!r}; allowed: 'name=value,name=value'")
+    return parse_settings(text.rstrip(", ").split(","), argument=f"turi_param={text!r}")
+
+
+def parse_settings(pairs: Iterable[str], *, argument: str) -> dict[str, Any]:
+    """Texts 'name=value' as run() arguments of their kinds. argument: what they were given as, for messages."""
     parsed: dict[str, Any] = {}
-    for pair in text.rstrip(", ").split(","):
+    for pair in pairs:
         name, separator, value = (part.strip() for part in pair.partition("="))
         target = _ALIASES.get(name, name)
         if not separator:
-            raise BadArgument(f"turi_param={text!r}; allowed: 'name=value,name=value'")
+            raise BadArgument(f"{argument}; allowed: 'name=value'")
         if target in _WITHOUT_EFFECT:
             continue
         if target not in _KINDS:
-            raise BadArgument(f"turi_param has no {name!r}; allowed: {', '.join(sorted(_KINDS))}")
+            raise BadArgument(f"{argument} has no {name!r}; allowed: {', '.join(sorted(_KINDS))}")
         parsed[target] = _read(name, value, _KINDS[target])
     return parsed
 
@@ -223,14 +228,14 @@ def _read(name: str, value: str, kind: str) -> Any:
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if kind == "bool":
         if value.lower() not in words:
-            raise BadArgument(f"turi_param: {name}={value!r}; allowed: {', '.join(words)}")
+            raise BadArgument(f"{name}={value!r}; allowed: {', '.join(words)}")
         return words[value.lower()]
     if kind not in ("int", "float"):
         return value
     try:
         number = float(value)
     except ValueError:
-        raise BadArgument(f"turi_param: {name}={value!r}; allowed: a number") from None
+        raise BadArgument(f"{name}={value!r}; allowed: a number") from None
     return int(number) if kind == "int" and number.is_integer() else number
 
 

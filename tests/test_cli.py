@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ import galleries_rig as rig
 import pandas as pd
 import pytest
 
+import fastdup_db
 from fastdup_db import cli
+from tests import drawn
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +127,28 @@ def test_a_full_disk_is_one_line(work, rows):
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("fastdup-db: ") and done.stderr.count("\n") == 1
+
+
+def test_an_option_may_hold_commas(tmp_path, monkeypatch, capsys):
+    for name in ("a", "aa", "aaa"):
+        drawn.draw(tmp_path / "photos" / f"{name}.png", seed=len(name))
+    for said, status in (("find_regex=/a{1,2}\\.png", 0), ("find_regex", 2), ("no_such=1,2", 2)):
+        words = ("run", tmp_path / "photos", "-w", tmp_path / "work", "-o", said, "--no-progress")
+        monkeypatch.setattr("sys.argv", ["fastdup-db", *map(str, words)])
+        with pytest.raises(SystemExit) as done:
+            cli.main()
+        assert int(done.value.code or 0) == status
+        assert ("2 images read" in capsys.readouterr().err) == (status == 0)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_page_elsewhere_needs_no_room_in_the_work_dir(work, tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTDUP_DB_CACHE", str(tmp_path / "cache"))
+    work.chmod(0o555)
+    try:
+        fd = fastdup_db.create(work)
+        assert fd.vis.stats_gallery(save_path=tmp_path / "page.html").exists()
+        with pytest.raises(fastdup_db.BadArgument, match="can be written"):
+            fd.vis.stats_gallery()
+    finally:
+        work.chmod(0o755)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -37,12 +37,10 @@ def run(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
 ) -> None:
     """Read images, find their neighbours, store everything; ends with the summary and what it cost."""
-    from fastdup_db.config import parse_turi_param
+    from fastdup_db.config import parse_settings
 
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr)
-    more: dict[str, Any] = {}
-    for pair in option or []:
-        more |= parse_turi_param(pair)
+    more = parse_settings(option or [], argument="--option")
     more |= {name: value for name, value in (("engine", engine), ("ray_address", ray_address)) if value}
     fd = fastdup_db.create(work_dir, inputs[0] if len(inputs) == 1 else inputs)
     fd.run(

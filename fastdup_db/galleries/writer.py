@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ class Output:
 def target_of(save_path: str | Path | None, *, work_dir: Path, name: str) -> Path:
     """The file to write: `save_path` itself when it ends in .html, `<name>.html` in it otherwise."""
     if save_path is None:
-        return Path(work_dir) / "galleries" / f"{name}.html"
+        save_path = Path(work_dir) / "galleries"
     checks.on_disk("save_path", save_path)
     path = Path(save_path).expanduser()
     if path.suffix.lower() in (".html", ".htm"):
@@ -102,6 +103,16 @@ def write(page: Page, *, frame: pd.DataFrame, controller: Controller, output: Ou
     return target
 
 
+def _thumbnails(work_dir: Path) -> Path:
+    """The folder of thumbnails: in the work_dir, if that can be written, else in this machine's cache."""
+    folder = work_dir / "thumbnails"
+    if os.access(folder if folder.exists() else work_dir, os.W_OK):
+        return folder
+    from fastdup_db.models.download import cache_folder
+
+    return cache_folder() / "thumbnails"
+
+
 def _rows(controller: Controller, ids: list[int]) -> pd.DataFrame:
     """Every column of the annotations and of the statistics, one row per image."""
     view = controller.gallery_frame("stats_view")["name"].iloc[0]
@@ -137,7 +148,7 @@ def gather(page: Page, *, controller: Controller, output: Output, side: int | No
         rows = rows.assign(extra=rows["index"].map(extra))
     made = thumbnails.make(
         list(found.values()),
-        folder=controller.work_dir / "thumbnails",
+        folder=_thumbnails(controller.work_dir),
         open_images=controller.open_images,
         side=side or thumbnails.side_for(len(ids)),
         crops=not output.draw_bbox,
