@@ -230,6 +230,14 @@ def _read(name: str, value: str, kind: str) -> Any:
         if value.lower() not in words:
             raise BadArgument(f"{name}={value!r}; allowed: {', '.join(words)}")
         return words[value.lower()]
+    if kind.startswith("Mapping"):
+        try:
+            read = json.loads(value)
+        except ValueError:
+            read = None
+        if not isinstance(read, dict):
+            raise BadArgument(f"{name}={value!r}; allowed: a JSON object")
+        return read
     if kind not in ("int", "float"):
         return value
     try:

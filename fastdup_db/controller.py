@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_OF_NEIGHBORS = ("components", "duplicates", "outliers", "outliers_all", "similarity")
+"""Statements of galleries that say nothing true where no neighbours have been looked for."""
+
+
 class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
     """The answers of one work_dir.
 
@@ -167,7 +171,9 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
 
     def gallery_frame(self, name: str, **parameters: Any) -> pd.DataFrame:
         """The rows of `sql/galleries/<name>.sql`: values are bound, a DataFrame is read under its parameter's name."""
-        with self._database() as db:
+        given = parameters.get("source") == "external" or parameters.get("group_by") == "label"
+        stored = name in _OF_NEIGHBORS and not given
+        with self._graph() if stored else self._database() as db:
             db.execute("galleries/measured")
             if parameters.get("source") == "chosen_components":  # as `connected_components()` has them
                 self._choose_components(db, split=None, include_unannotated=False)

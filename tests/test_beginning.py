@@ -293,7 +293,7 @@ def test_annotations_are_not_lost_by_an_update_without_any(tmp_path, photos):
     fd = fastdup_db.create(tmp_path / "work", photos)
     said = pd.DataFrame({"filename": [f"a{number}.png" for number in range(6)], "label": list("xxyyzz")})
     fd.run(annotations=said, progress=False)
-    with pytest.raises(BadArgument, match="would lose the annotations"):
+    with pytest.raises(BadArgument, match="annotations of this work_dir would be lost"):
         fd.run(progress=False, overwrite=False)
     assert fd.annotations()["label"].tolist() == list("xxyyzz")
     fd.run(annotations=said.assign(label="w"), progress=False, overwrite=False)

@@ -132,7 +132,14 @@ def test_a_full_disk_is_one_line(work, rows):
 def test_an_option_may_hold_commas(tmp_path, monkeypatch, capsys):
     for name in ("a", "aa", "aaa"):
         drawn.draw(tmp_path / "photos" / f"{name}.png", seed=len(name))
-    for said, status in (("find_regex=/a{1,2}\\.png", 0), ("find_regex", 2), ("no_such=1,2", 2)):
+    options = (
+        ("find_regex=/a{1,2}\\.png", 0),
+        ("num_images=2", 0),
+        ("find_regex", 2),
+        ("no_such=1,2", 2),
+        ("model_input=x", 2),
+    )
+    for said, status in options:
         words = ("run", tmp_path / "photos", "-w", tmp_path / "work", "-o", said, "--no-progress")
         monkeypatch.setattr("sys.argv", ["fastdup-db", *map(str, words)])
         with pytest.raises(SystemExit) as done:

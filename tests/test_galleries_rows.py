@@ -444,6 +444,7 @@ def test_labels_by_id_stand_for_those_of_the_run(vis: FastdupVisualizer) -> None
     assert rig.ids(vis.component_gallery(external_labels=own, group_by="label", slice="y")) == [[1, 2]]
     assert rig.ids(vis.stats_gallery(external_labels=own, slice="y")) == [[1], [2]]
     assert rig.ids(vis.outliers_gallery(external_labels=own, slice="x")) == [[4]]
+    assert rig.ids(vis.component_gallery(external_labels=own | {5: "y"}, group_by="label", slice="y")) == [[1, 2, 5]]
     with pytest.raises(BadArgument, match="slice='cat' is unknown; allowed: x, y"):
         vis.stats_gallery(external_labels=own, slice="cat")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fastdup_db.errors import BadArgument, NotRun
+from fastdup_db.errors import BadArgument, NotRun, WorkDirDamaged
 from fastdup_db.store import lance
 from fastdup_db.store.lance import EMBEDDINGS, VectorTable
 
@@ -46,6 +47,20 @@ def test_create_streams_and_replaces(table: VectorTable) -> None:
     table.append(*rows(50, 60))
     version = table.create((rows(i, i + 5) for i in range(0, 20, 5)), dim=DIM)
     assert version == table.version and content(table) == list(range(20))
+
+
+def test_what_was_replaced_is_read_by_who_reads_that_version(table: VectorTable) -> None:
+    before = table.append(*rows(50, 60))
+    after = table.create([rows(0, 5)], dim=DIM)
+    assert after > before and content(replace(table, at=before)) == list(range(50, 60))
+    assert content(replace(table, at=after)) == content(table) == list(range(5))
+    assert content(replace(table, at=0)) == [] and not replace(table, at=0).exists()
+    table.restore(before)
+    assert content(table) == list(range(50, 60))
+    table.forget_others()
+    with pytest.raises(WorkDirDamaged, match=f"no version {before}"):
+        content(replace(table, at=before))
+    assert table.has(table.version) and not table.has(before)
 
 
 def test_an_empty_table_is_a_table(table: VectorTable) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -191,7 +192,7 @@ def test_only_one_run_at_a_time(s3, machine, images, monkeypatch):
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.2)
     monkeypatch.setattr(extract, "commit", meanwhile)
     other.run(progress=False)
-    assert "some/run/fastdup.lock" not in keys(s3)
+    assert "some/run/fastdup.lease" not in keys(s3)
     machine("first")
     assert_same(fastdup_db.create(URI), other)
 
@@ -212,7 +213,28 @@ def test_a_machine_that_was_paused_too_long_does_not_write_over_another(machine,
     monkeypatch.setattr(extract, "commit", paused)
     with pytest.raises(WorkDirBusy, match="another machine has taken"):
         fd.run(progress=False)
-    assert "some/run/fastdup.lock" not in keys(s3)
+    assert "some/run/fastdup.lease" not in keys(s3)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"no json", b"[]"])
+def test_a_lock_that_names_nobody_grows_old(s3, machine, monkeypatch, body):
+    s3.client().put_object(Bucket="results", Key=f"some/run/{lease.NAME}", Body=body)
+    monkeypatch.setattr(lease, "SILENT_SECONDS", 1.0)
+    with lease.held(URI, holder="machine"):
+        lease.check(URI, holder="machine")
+    assert keys(s3) == set()
+
+
+def test_a_copy_of_before_there_were_locks_is_written(machine, images):
+    fd = fastdup_db.create(URI, images)
+    fd.run(progress=False)
+    marker = fd.work_dir / "remote.json"
+    said = json.loads(marker.read_text())
+    del said["copy"]
+    marker.write_text(json.dumps(said))
+    again = fastdup_db.create(URI, images)
+    again.run(progress=False)
+    assert len(again.annotations()) == 7
 
 
 def test_of_two_that_ask_together_one_gets_it(s3, machine):

@@ -13,7 +13,8 @@ from planted_models import channel_means
 
 import fastdup_db
 from fastdup_db import demo
-from fastdup_db.errors import BadArgument, NotRun
+from fastdup_db.errors import BadArgument, NotRun, NotStored
+from fastdup_db.pipeline import neighbors
 
 ASKED = ("similarity", "outliers", "connected_components", "label_quality", "verify", "dedup")
 
@@ -59,7 +60,7 @@ def test_neighbours_of_other_images_are_no_answers(filled, photos, change, setti
     filled.run(progress=False, **({"overwrite": False} | settings))
     for name in ASKED:
         if name != "label_quality":
-            with pytest.raises(NotRun, match="run_mode=2"):
+            with pytest.raises(NotRun, match="leaves out the neighbours"):
                 getattr(filled, name)()
     with pytest.raises(NotRun):
         filled.search(str(photos / "1.bmp"))
@@ -80,6 +81,65 @@ def test_neighbours_stay_where_nothing_changed(filled):
     pairs = filled.similarity()
     filled.run(progress=False, overwrite=False, run_mode=1)
     assert len(pairs) and filled.similarity().equals(pairs)
+
+
+@pytest.mark.parametrize("images", ["one", "tested"])
+def test_who_never_has_neighbours_misses_none(tmp_path, photos, images):
+    """One image alone, and those that a run with test_dir compares others with."""
+    settings = {"test_dir": str(photos)} if images == "tested" else {}
+    others = tmp_path / "others"
+    others.mkdir()
+    for number in range(1 if images == "one" else 4):
+        shutil.copy(photos / f"{number}.bmp", others / f"copy{number}.bmp")
+    fd = fastdup_db.create(tmp_path / "work", others)
+    fd.run(progress=False, **settings)
+    pairs = fd.similarity()
+    fd.run(progress=False, overwrite=False, run_mode=1, **settings)
+    assert fd.similarity().equals(pairs) and (images == "one") == pairs.empty
+
+
+def test_pages_say_that_nobody_has_looked(filled, photos, tmp_path):
+    _draw(photos / "a.bmp", 40)
+    filled.run(progress=False, overwrite=False, run_mode=1)
+    for name in ("duplicates", "outliers", "similarity", "component"):
+        with pytest.raises(NotRun, match="leaves out the neighbours"):
+            getattr(filled.vis, f"{name}_gallery")()
+    assert filled.vis.stats_gallery().exists()
+    pytest.importorskip("matplotlib")
+    assert filled.vis.report().exists()
+
+
+def test_an_update_that_breaks_off_in_its_graph_goes_on(filled, photos, monkeypatch):
+    _draw(photos / "a.bmp", 40)
+    filled.run(progress=False, overwrite=False)  # the database names a later version than the first
+    for number in range(50, 56):
+        _draw(photos / f"{number}.bmp", number)
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(neighbors, "_whole", full)
+    with pytest.raises(NotStored, match="goes on where it was"):
+        filled.run(progress=False, overwrite=False)
+    monkeypatch.undo()
+    filled.run(progress=False, overwrite=False)
+    read = filled.sql("select images from costs order by run_id")["images"].tolist()
+    assert read[-1] == 0 and len(filled.similarity(threshold=0)) == 2 * len(list(photos.iterdir()))
+
+
+def test_vectors_of_a_run_that_broke_off_are_not_taken_for_those_before(filled, photos, monkeypatch):
+    asked = str(photos / "5.bmp")
+    found = filled.search(asked, k=3)
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(neighbors, "_whole", killed)
+    with pytest.raises(KeyboardInterrupt):
+        filled.run(progress=False, overwrite=False, adapt=False)  # other vectors are written already
+    monkeypatch.undo()
+    filled.run(progress=False, overwrite=False)
+    assert fastdup_db.create(filled.work_dir).search(asked, k=3).equals(found)
 
 
 @pytest.mark.parametrize("again", ["update", "anew"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,11 +34,11 @@ class WorkDir:
     def _graph(self) -> Iterator[Database]:
         """The same. Raises `NotRun` also where no neighbours of these images have been looked for."""
         with self._database() as db:
-            if not self._last_run(db)["vectors_version"]:
-                raise NotRun(
-                    f"no run has looked for neighbours of the images in {self._work_dir}: run_mode=1 and "
-                    "run_stats_only leave that out; run(run_mode=2) does it"
-                )
+            last = self._last_run(db)
+            if not last["vectors_version"]:
+                only = "run_stats_only=True" if json.loads(last["config"]).get("run_stats_only") else "run_mode=1"
+                how = "run() without it" if only != "run_mode=1" else "run(run_mode=2), with the same model,"
+                raise NotRun(f"{only} leaves out the neighbours of the images in {self._work_dir}; {how} finds them")
             yield db
 
     def _last_run(self, db: Database) -> dict[str, Any]:

@@ -43,23 +43,23 @@ def run(
     more = parse_settings(option or [], argument="--option")
     more |= {name: value for name, value in (("engine", engine), ("ray_address", ray_address)) if value}
     fd = fastdup_db.create(work_dir, inputs[0] if len(inputs) == 1 else inputs)
-    fd.run(
-        annotations=annotations,
-        threshold=threshold,
-        cc_threshold=cc_threshold,
-        nearest_neighbors_k=k,
-        outlier_percentile=outlier_percentile,
-        num_images=num_images,
-        num_threads=num_threads,
-        high_accuracy=high_accuracy,
-        overwrite=not update,
-        s3_endpoint_url=s3_endpoint_url,
-        s3_region=s3_region,
-        s3_anonymous=s3_anonymous,
-        progress=progress,
-        verbose=verbose,
-        **more,
-    )
+    flags = {
+        "annotations": annotations,
+        "threshold": threshold,
+        "cc_threshold": cc_threshold,
+        "nearest_neighbors_k": k,
+        "outlier_percentile": outlier_percentile,
+        "num_images": num_images,
+        "num_threads": num_threads,
+        "high_accuracy": high_accuracy,
+        "overwrite": not update,
+        "s3_endpoint_url": s3_endpoint_url,
+        "s3_region": s3_region,
+        "s3_anonymous": s3_anonymous,
+        "progress": progress,
+        "verbose": verbose,
+    }
+    fd.run(**flags | more)
     fd.summary()
     cost = fd.sql("from costs order by run_id desc limit 1").iloc[0]
     said = f"{cost['images']:,} images read in {cost['seconds']:.1f} s, {cost['cpu_hours']:.4f} CPU-hours"

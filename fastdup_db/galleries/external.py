@@ -85,7 +85,10 @@ def _ids(frame: pd.DataFrame, query: Query, *, columns: Sequence[str]) -> dict[s
         given = pd.unique(pd.concat([found[column] for column in numbered]))
         absent = query.unknown_ids([int(i) for i in given])
         if absent:
-            raise BadArgument(f"external_df has {len(absent)} ids that are not in this collection: {absent[0]} …")
+            raise BadArgument(
+                f"external_df has {len(absent)} ids that are not in this collection: {absent[0]} … "
+                "(or that have no annotation, where others have one)"
+            )
     return found
 
 

@@ -88,6 +88,11 @@ class Query:
         return ("object", "objects") if self._size["is_of_boxes"] else ("image", "images")
 
     @property
+    def has_neighbors(self) -> bool:
+        """Whether neighbours of these images have been looked for."""
+        return bool(self._size["has_neighbors"])
+
+    @property
     def any_verified(self) -> bool:
         """Whether `verify()` has found duplicates."""
         return bool(self._controller.gallery_frame("any_verified")["is_any"].iloc[0])
@@ -115,9 +120,10 @@ class Query:
         found = self._controller.gallery_frame("ids_of_files", filenames=filenames)
         return dict(zip(found["filename"], found["id"], strict=True))
 
-    def unknown_ids(self, ids: list[int]) -> list[int]:
-        """Those of the ids that no image has."""
-        return [int(i) for i in self._controller.gallery_frame("unknown_ids", ids=ids)["id"]]
+    def unknown_ids(self, ids: list[int], *, annotated: bool = True) -> list[int]:
+        """Those of the ids that no image has, or, `annotated`, none with an annotation."""
+        found = self._controller.gallery_frame("unknown_ids", ids=ids, annotated=annotated)
+        return [int(i) for i in found["id"]]
 
     def _own(self, labels: Mapping[int, Any] | pd.Series) -> pd.DataFrame:
         rows = pd.Series(labels, dtype=object)
@@ -126,7 +132,7 @@ class Query:
             raise BadArgument(f"external_labels are by id, a whole number; {rows.index[0]!r} is none")
         if not rows.index.is_unique:
             raise BadArgument(f"external_labels have several labels for id {rows.index[rows.index.duplicated()][0]}")
-        if unknown := self.unknown_ids(rows.index.tolist()):
+        if unknown := self.unknown_ids(rows.index.tolist(), annotated=False):
             raise BadArgument(
                 f"external_labels have {len(unknown)} ids that are not in this collection: {unknown[0]} …"
             )

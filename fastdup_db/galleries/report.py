@@ -80,11 +80,12 @@ def write(
 
 
 def _sections(query: Query, shown: int) -> Iterator[Page]:
-    yield duplicates.pick(query, num_images=shown).page
-    yield components.pick(query, num_images=max(1, shown // 2), max_items=8).page
-    yield outliers.pick(query, how="all", num_images=shown).page  # as many as the summary and `outliers()` count
-    if query.scope("label", None, keywords=()).labelled:
-        yield similarity.pick(query, num_images=max(1, shown // 2), slice="diff").page
+    if query.has_neighbors:
+        yield duplicates.pick(query, num_images=shown).page
+        yield components.pick(query, num_images=max(1, shown // 2), max_items=8).page
+        yield outliers.pick(query, how="all", num_images=shown).page  # as many as the summary and `outliers()` count
+        if query.scope("label", None, keywords=()).labelled:
+            yield similarity.pick(query, num_images=max(1, shown // 2), slice="diff").page
     for metric in ("dark", "bright", "blur"):
         if stats.METRICS[metric].column in query.columns.numbers:
             page = stats.pick(query, metric=metric, num_images=shown).page

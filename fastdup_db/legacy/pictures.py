@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def generate_sprite_image(
         rows = fd.annotations().head(sample_size)
         names, images = rows["filename"].tolist(), fd.open_images(rows["fd_index"].tolist())
     else:
-        names = list(img_list)[:sample_size]
+        names = [os.fspath(name) for name in list(img_list)[:sample_size]]
         images = _opened(names)
     target = Path(alternative_filename) if alternative_filename else Path(log_dir) / "sprite.png"
     _sprite(images, len(names), target, h=h, w=w, across=alternative_width, max_width=max_width)

@@ -145,12 +145,12 @@ def extract_video_frames(
 
     def chosen() -> Iterator[Reference]:
         frames = (reference for reference in sources.listing(place, options=options) if reference.frame_ms >= 0)
-        last = max_offset or None
+        first, last = min_offset or 0, max_offset or None
         if num_images:
-            last = min(last or sys.maxsize, min_offset + num_images)
+            last = min(last or sys.maxsize, first + num_images)
         for position, reference in enumerate(frames):
             number = counts[reference.container] = counts.get(reference.container, 0) + 1
-            if position < min_offset:
+            if position < first:
                 continue
             if last is not None and position >= last:
                 return

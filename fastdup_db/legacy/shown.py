@@ -65,7 +65,7 @@ def shown(
     """
     frame = _frame(source)
     if frame is not None:
-        frame = frame.rename(columns=renamed or {})
+        frame = frame.rename(columns={name: to for name, to in (renamed or {}).items() if to not in frame})
         if "index" in columns and "filename" in frame:
             frame = frame.assign(index=frame["filename"], **{_NUMBER: frame.get("index", None)})
         frames.check(frame, argument="the frame", columns=columns)

@@ -19,7 +19,7 @@ import fastdup_db
 from fastdup_db.annotation_forms import has_boxes
 from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirDamaged
 from fastdup_db.models.download import digest
-from fastdup_db.pipeline import annotating, given, listing, remote
+from fastdup_db.pipeline import annotating, given, listing, neighbors, remote
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.spec import CROPS, CROPS_CSV, GALLERIES, KMEANS
 from fastdup_db.pipeline.tables import table
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 GRAPH_ONLY = 2
 """v0's run_mode that lists nothing."""
+LOOK_UP = (3, 4)
+"""v0's run_modes that add test images to what is stored."""
 _DRAFT = ".fastdup-draft"
 """Folder in the work_dir for the database of a fresh run until its listing is whole."""
 _REPLACED = "replaced.duckdb"
@@ -59,13 +61,14 @@ def starts_afresh(request: RunRequest, *, dimension: int) -> bool:
     if last is None:
         return True
     same = last["fingerprint"] == _fingerprint(request) and last["data_type"] == _mode(request, last)
-    goes_on = request.config.run_mode != GRAPH_ONLY
-    wide = {int(last["dimension"] or 0), dimension if goes_on else 0} - {0}
+    lists = request.config.run_mode != GRAPH_ONLY
+    wide = {int(last["dimension"] or 0), dimension if lists else 0} - {0}
     if request.config.overwrite:
         unfinished = (
             same and len(wide) < 2 and last["finished_at"] is None and last["input_dir"] == _input_name(request)
         )
-        return not unfinished or _repeats_names(request)
+        goes_on = unfinished and table(request.work_dir, EMBEDDINGS).has(int(last["embeddings_version"] or 0))
+        return not goes_on or _repeats_names(request)
     if not same:
         raise BadArgument(
             "overwrite=False adds to what this work_dir holds, but the model, its file, the boxes or the statistics "
@@ -77,10 +80,11 @@ def starts_afresh(request: RunRequest, *, dimension: int) -> bool:
             f"overwrite=False adds to vectors of d={last['dimension']}, and these have d={dimension}; "
             "run with overwrite=True or in another work_dir"
         )
-    if goes_on and last["has_annotations"] and request.annotations is None:
+    if lists and last["has_annotations"] and request.annotations is None:
+        or_else = "" if request.config.run_mode in LOOK_UP else ", or run with overwrite=True"
         raise BadArgument(
-            "overwrite=False would lose the annotations of this work_dir, since none are given: give them again, with "
-            "those of new images, or run with overwrite=True"
+            "the annotations of this work_dir would be lost, since none are given: give them again, with those of new "
+            f"images{or_else}"
         )
     return False
 
@@ -243,7 +247,9 @@ def _restore(db: Database, work_dir: Path) -> None:
     last = db.row("run/current") or {}
     for which, version in ((EMBEDDINGS, last.get("embeddings_version")), (VECTORS, last.get("vectors_version"))):
         vectors = table(work_dir, which)
-        if vectors.exists() and vectors.version != (version or 0):
+        if which == VECTORS and not vectors.has(int(version or 0)):
+            neighbors.clear(db, vectors=vectors)  # they are made of the embeddings
+        elif vectors.exists() and vectors.version != (version or 0):
             log.info("going back to version %s of %s", version or 0, vectors.name)
             restored = vectors.restore(int(version or 0))
             db.execute(f"run/set_{which[0]}_restored", version=restored)

@@ -25,7 +25,7 @@ from fastdup_db.sources import bucket
 
 log = logging.getLogger(__name__)
 
-NAME = "fastdup.lock"
+NAME = "fastdup.lease"
 BEAT_SECONDS = 10.0
 SILENT_SECONDS = 60.0
 """A machine that was paused for longer finds its work_dir taken."""
@@ -167,7 +167,7 @@ def _read(uri: str) -> _Found | None:
         answer = bucket.client(location).get_object(Bucket=location.bucket, Key=location.key)
         now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
         silent = (now - answer["LastModified"]).total_seconds()
-        return _Found(json.loads(answer["Body"].read())["holder"], answer["ETag"], silent)
+        return _Found(_holder_in(answer["Body"].read()), answer["ETag"], silent)
 
     try:
         return bucket.call(uri, work)
@@ -175,3 +175,11 @@ def _read(uri: str) -> _Found | None:
         if exc.code == MISSING_FILE:
             return None
         raise RemoteError(f"{uri}: the server refuses to say what is there") from exc
+
+
+def _holder_in(body: bytes) -> str:
+    """The holder that an object names, empty for one that somebody else has put there: it ages as any other."""
+    try:
+        return str(json.loads(body)["holder"])
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -121,14 +121,21 @@ def find(
             index_seconds=report.build_seconds,
             index_recall=report.recall,
         )
+    if made.is_whole and not vectors.place.is_remote:  # in a bucket others may still read what their database names
+        vectors.forget_others()
 
 
 def forget(db: Database, *, vectors: VectorTable) -> None:
     """After a run that looks for no neighbours: drop what an earlier run found, unless it is still of all images."""
     if not vectors.exists():
         return
-    if not db.value("neighbors/missing_count") and len(vectors) == db.value("run/valid_count"):
-        return
+    valid = db.arrow("neighbors/valid_ids").column("id").to_numpy()
+    if db.value("neighbors/read_since") or not np.array_equal(np.sort(vectors.ids()), valid):
+        clear(db, vectors=vectors)
+
+
+def clear(db: Database, *, vectors: VectorTable) -> None:
+    """Drop edges, components and search vectors: the next run that looks for neighbours makes them anew."""
     with db.transaction():
         db.execute("neighbors/clear_edges")
         db.execute("components/clear")

@@ -72,8 +72,8 @@ def opened(work_dir: str | os.PathLike[str]) -> Path:
     digest = hashlib.sha256(f"{bucket.server().endpoint_url} {uri}".encode()).hexdigest()[:16]
     folder = cache_folder() / FOLDER / f"{location.bucket}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / MARKER).exists():
-        _note(folder, uri=uri, etag="")
+    if not (found := _marker(folder)) or not found.get("copy"):  # of before there were locks
+        _note(folder, uri=uri, etag=found["etag"] if found else "")
     try:
         with FileLock(folder / LOCK, timeout=0):
             _refresh(folder)
@@ -272,7 +272,7 @@ def _holder(work_dir: Path) -> str:
     """This machine in the lock: a run that was killed here is known again, and need not be waited for."""
     from fastdup_db.pipeline import lease
 
-    return lease.holder((_marker(work_dir) or {}).get("copy", ""))
+    return lease.holder((_marker(work_dir) or {})["copy"])
 
 
 def _note(work_dir: Path, *, uri: str, etag: str) -> None:

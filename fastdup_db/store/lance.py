@@ -88,7 +88,7 @@ class VectorTable:
     def dataset(self) -> lance.LanceDataset:
         """The open Lance dataset. Raises NotRun where there is none, WorkDirDamaged where its version is gone."""
         if not self.exists():
-            raise NotRun(f"no table {self.name!r} in {self.folder}; run() creates it")
+            raise NotRun(f"there is no table {self.place.uri}; run() creates it")
         import lance
 
         try:
@@ -125,12 +125,21 @@ class VectorTable:
     # ---- writing -------------------------------------------------------------------------------------------------
 
     def create(self, batches: Iterable[tuple[Ids, Matrix]] = (), *, dim: int) -> int:
-        """The version after replacing the whole table by `batches` of (ids (n,), float32 (n, dim)), streamed."""
-        self.drop()
-        return self._first(batches, dim=dim)
+        """The version after replacing the whole table by `batches` of (ids (n,), float32 (n, dim)), streamed.
 
-    def _first(self, batches: Iterable[tuple[Ids, Matrix]], *, dim: int) -> int:
-        """The version of a table that is not there yet. What a `writer` has written for it stays."""
+        What was there stays restorable, and is read by who reads that version, until the next time or `forget_others`.
+        """
+        if not self.exists():
+            return self._first(batches, dim=dim)
+        self.forget_others()
+        return self._first(batches, dim=dim, mode="overwrite")
+
+    def forget_others(self) -> None:
+        """Remove all versions but the newest."""
+        self._clean(keep=1)
+
+    def _first(self, batches: Iterable[tuple[Ids, Matrix]], *, dim: int, mode: str = "create") -> int:
+        """The version of a table that has these rows and no others. What a `writer` has written for it stays."""
         import lance
 
         schema = schema_of(self.column, dim)
@@ -138,7 +147,7 @@ class VectorTable:
         Place.of(self.folder).make()
         reader = pa.RecordBatchReader.from_batches(schema, stream)
         options = self.place.storage_options
-        created = lance.write_dataset(reader, self.place.uri, schema=schema, mode="create", storage_options=options)
+        created = lance.write_dataset(reader, self.place.uri, schema=schema, mode=mode, storage_options=options)
         return int(created.version)
 
     def drop(self) -> None:
@@ -215,10 +224,16 @@ class VectorTable:
 
         dataset = self.dataset()
         if dataset.version != version:
-            if version not in {int(v["version"]) for v in dataset.versions()}:
+            if not self.has(version):
                 raise BadArgument(f"version {version} of {self.place.uri} is no longer kept; run with overwrite=True")
             lance.dataset(self.place.uri, version=version, storage_options=self.place.storage_options).restore()
         return self.version
+
+    def has(self, version: int) -> bool:
+        """Whether that version can be restored; 0 can."""
+        return version == 0 or (
+            self.exists() and version in {int(kept["version"]) for kept in self.dataset().versions()}
+        )
 
     def hold(self, version: int) -> None:
         """Keep a version restorable until another is held, however many follow it."""
@@ -238,8 +253,13 @@ class VectorTable:
         if dataset.describe_indices():
             os.environ.setdefault(EXACT_LISTS, "disabled")
             dataset.optimize.optimize_indices()
-        dataset.cleanup_old_versions(older_than=timedelta(0), retain_versions=keep, error_if_tagged_old_versions=False)
+        self._clean(keep=keep)
         return self.version
+
+    def _clean(self, *, keep: int) -> None:
+        """Remove all but the newest `keep` versions, and the one that is held."""
+        dataset = self.dataset()
+        dataset.cleanup_old_versions(older_than=timedelta(0), retain_versions=keep, error_if_tagged_old_versions=False)
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
