@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Split = str | Sequence[str] | None
+_EXTRACTED = ("run_mode=1", "run(run_mode=2), with the same model,")
+_MEASURED = ("run_stats_only=True", "run() without it")
+"""What left the neighbours out, and which run finds them."""
 
 
 class WorkDir:
@@ -36,9 +39,11 @@ class WorkDir:
         with self._database() as db:
             last = self._last_run(db)
             if not last["vectors_version"]:
-                only = "run_stats_only=True" if json.loads(last["config"]).get("run_stats_only") else "run_mode=1"
-                how = "run() without it" if only != "run_mode=1" else "run(run_mode=2), with the same model,"
-                raise NotRun(f"{only} leaves out the neighbours of the images in {self._work_dir}; {how} finds them")
+                has_vectors = not json.loads(last["config"]).get("run_stats_only")
+                setting, remedy = _EXTRACTED if has_vectors else _MEASURED
+                raise NotRun(
+                    f"{setting} leaves out the neighbours of the images in {self._work_dir}; {remedy} finds them"
+                )
             yield db
 
     def _last_run(self, db: Database) -> dict[str, Any]:

@@ -64,15 +64,15 @@ def _sprite(
     max_width: int | None = None,
 ) -> None:
     """Draw `count` images (RGB uint8, None for black) into one, row by row; arguments as in `generate_sprite_image`."""
+    import cv2
+    from PIL import Image
+
     if not count:
         raise BadArgument("img_list is empty")
     across = across or math.ceil(math.sqrt(count))
     down = math.ceil(count / across)
     side = max(1, min(SIDE, (max_width or MOST) // across, MOST // down))
     height, width = h or side, w or side
-    import cv2
-    from PIL import Image
-
     sprite = np.zeros((down * height, across * width, 3), np.uint8)
     for number, image in enumerate(images):
         y, x = number // across * height, number % across * width

@@ -85,6 +85,7 @@ def find(
         missing = db.arrow("neighbors/without_edges").column("id").to_numpy()
         if cross.rebuild_is_cheaper(len(missing), total=len(embeddings)):
             missing = None
+    was_there = vectors.exists()
     if last is None or missing is None:
         vectors.create(_searched(embeddings, transform), dim=embeddings.dim)
         graph = _whole(db, config, engine=engine, vectors=vectors, transform=transform, folder=request.work_dir)
@@ -121,7 +122,9 @@ def find(
             index_seconds=report.build_seconds,
             index_recall=report.recall,
         )
-    if made.is_whole and not vectors.place.is_remote:  # in a bucket others may still read what their database names
+    if (
+        made.is_whole and was_there and not vectors.place.is_remote
+    ):  # in a bucket others may still read what their database names
         vectors.forget_others()
 
 
