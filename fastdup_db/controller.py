@@ -68,6 +68,9 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         """The settings of the last run and what it found out: versions, dimension, index, timings."""
         with self._database() as db:
             last = self._last_run(db)
+            if last["vectors_version"]:  # also where this run has left what an earlier one found
+                graphed = db.row("run/graphed") or {}
+                last |= {name: graphed[name] for name in graphed if name.startswith(("neighbors_", "index_"))}
         settings = json.loads(last.pop("config"))
         last.pop("transform", None)
         return {**settings, **last, "work_dir": str(self._work_dir), "embeddings_dim": last["dimension"]}

@@ -119,7 +119,10 @@ def _check_input(request: RunRequest) -> None:
             raise BadInput("test_dir is compared with the images of input_dir: give it, too")
         if os.path.realpath(test_dir) in {os.path.realpath(name) for name in [wanted] if isinstance(name, str)}:
             raise BadInput(f"test_dir and input_dir are both {test_dir!r}: no image is left to compare with")
-        sources.check_input(test_dir, work_dir=request.work_dir, options=listing.options(request))
+        try:
+            sources.check_input(test_dir, work_dir=request.work_dir, options=listing.options(request))
+        except BadInput as exc:
+            raise BadInput(str(exc).replace("input_dir", "test_dir", 1)) from exc
     if wanted is None and request.annotations is not None:
         return  # every row is an image, if only one that is missing
     sources.check_input(wanted, work_dir=request.work_dir, options=listing.input_options(request))

@@ -63,6 +63,15 @@ def test_what_was_replaced_is_read_by_who_reads_that_version(table: VectorTable)
     assert table.has(table.version) and not table.has(before)
 
 
+def test_what_a_killed_writer_left_goes(table: VectorTable) -> None:
+    table.create([rows(0, 5)], dim=DIM)
+    (Path(table.place.uri) / "data" / "killed.lance").write_bytes(bytes(100_000))
+    table.create([rows(0, 5)], dim=DIM)
+    table.forget_others()
+    assert table.nbytes() < 100_000
+    assert content(table) == list(range(5))
+
+
 def test_an_empty_table_is_a_table(table: VectorTable) -> None:
     table.create(dim=DIM)
     assert len(table) == 0 and content(table) == [] and table.take(np.array([], dtype=np.int64)).shape == (0, DIM)

@@ -68,6 +68,12 @@ def test_the_run_builds_what_nnf_mode_says(tmp_path: Path, mode: str, param: str
 
 
 @pytest.mark.usefixtures("small")
+def test_the_bytes_are_those_of_the_index_that_is_there(tmp_path: Path) -> None:
+    sizes = [run(tmp_path, overwrite=not k, nearest_neighbors_k=2 + k).config["index_bytes"] for k in range(3)]
+    assert max(sizes) < 1.2 * min(sizes), "a replaced index does not count"
+
+
+@pytest.mark.usefixtures("small")
 def test_flat_builds_none(tmp_path: Path) -> None:
     assert run(tmp_path, nnf_mode="Flat").config["index_kind"] == "Flat"
 

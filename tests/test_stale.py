@@ -194,3 +194,38 @@ def test_names_that_are_shown_are_names_that_can_be_asked_for(tmp_path, photos):
     assert fd.undo()["filename"].tolist() == gone and os.path.exists(bad)
     fd.run(progress=False, subset=names[:6])
     assert fd.annotations()["filename"].tolist() == names[:6]
+
+
+def test_an_extracting_run_groups_by_its_own_threshold(filled):
+    members = len(filled.connected_components()[0])
+    assert members == 2
+    for settings, there in (({"cc_threshold": 0.85}, 9), ({}, members), ({"run_cc": False}, 0), ({}, members)):
+        filled.run(progress=False, overwrite=False, run_mode=1, **settings)
+        found, info = filled.connected_components()
+        assert len(found) >= there if there == 9 else len(found) == there
+        assert info["count"].sum() == len(found) and len(filled.sql("from component_info")) == len(info)
+        assert len(filled.dedup("first")) == len(found)
+    kept = {"index_kind", "neighbors_method", "neighbors_recall"}
+    assert all(filled.config[name] is not None for name in kept), "what the first run has found still answers"
+    filled.run(progress=False, overwrite=False, run_mode=1, distance="euclidean")
+    with pytest.raises(NotRun, match="leaves out the neighbours"):
+        filled.similarity()
+
+
+def test_an_old_transform_does_not_come_back(filled, photos):
+    asked = str(photos / "5.bmp")
+    filled.run(progress=False, overwrite=False, adapt=False)
+    found = filled.search(asked, k=3)
+    filled.run(progress=False, overwrite=False, adapt=False, run_mode=1)
+    again = fastdup_db.create(filled.work_dir).search(asked, k=3)
+    assert again.equals(found) and again["distance"].iloc[0] == pytest.approx(1)
+
+
+def test_a_message_names_what_was_given(photos, tmp_path):
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    with pytest.raises(BadArgument, match="test_dir '/no/such' does not exist"):
+        fd.run(test_dir="/no/such", progress=False)
+    fd.run(run_stats_only=True, progress=False)
+    fd.export(tmp_path / "out")
+    with pytest.raises(BadArgument, match="holds no features"):
+        fastdup_db.import_work_dir(tmp_path / "out", tmp_path / "again")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastdup_db.errors import BadArgument, NotRun, one_of
+from fastdup_db.pipeline.graphed import check_neighbors
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Split = str | Sequence[str] | None
-_EXTRACTED = ("run_mode=1", "run(run_mode=2), with the same model,")
-_MEASURED = ("run_stats_only=True", "run() without it")
-"""What left the neighbours out, and which run finds them."""
 
 
 class WorkDir:
@@ -37,13 +34,7 @@ class WorkDir:
     def _graph(self) -> Iterator[Database]:
         """The same. Raises `NotRun` also where no neighbours of these images have been looked for."""
         with self._database() as db:
-            last = self._last_run(db)
-            if not last["vectors_version"]:
-                has_vectors = not json.loads(last["config"]).get("run_stats_only")
-                setting, remedy = _EXTRACTED if has_vectors else _MEASURED
-                raise NotRun(
-                    f"{setting} leaves out the neighbours of the images in {self._work_dir}; {remedy} finds them"
-                )
+            check_neighbors(self._last_run(db), work_dir=self._work_dir)
             yield db
 
     def _last_run(self, db: Database) -> dict[str, Any]:

@@ -42,6 +42,8 @@ def read(folder: str | Path) -> Foreign:
     """
     folder = Path(folder)
     rows, matrix = features.read(folder / features.FEATURES)
+    if not matrix.shape[1]:
+        raise BadArgument(f"{str(folder)!r} holds no features: it is of a run without embeddings")
     listed = rows.assign(error_code=VALID, row=np.arange(len(rows)))
     bad = _csv(folder / fileset.BAD, columns=("index", "filename", "error_code"))
     both = pd.concat([listed, bad.rename(columns={"filesize": "file_size"})]).sort_values("index", kind="stable")

@@ -104,10 +104,7 @@ def find(
             db.execute("neighbors/delete_edges_of", incoming=pa.table({"id": made.graph.ids}))
         for table in made.graph.tables(rows=1_000_000) if made.graph is not None else ():
             db.execute("neighbors/insert_edges", incoming=table)
-        if config.run_cc:
-            _components(db, request, engine=engine, graph=made.graph if made.is_whole else None)
-        else:
-            db.execute("components/clear")
+        _group(db, request, engine=engine, graph=made.graph if made.is_whole else None)
         db.execute(
             "run/set_neighbors",
             run_id=run_id,
@@ -128,13 +125,18 @@ def find(
         vectors.forget_others()
 
 
-def forget(db: Database, *, vectors: VectorTable) -> None:
-    """After a run that looks for no neighbours: drop what an earlier run found, unless it is still of all images."""
-    if not vectors.exists():
+def keep_or_clear(db: Database, request: RunRequest, *, engine: Engine, vectors: VectorTable) -> None:
+    """After a run that looks for no neighbours: what an earlier run found stays if it is still of all images and of
+    this run's settings, grouped by these; else it goes."""
+    last = db.row("run/graphed")
+    if last is None or not vectors.exists():
         return
     valid = db.arrow("neighbors/valid_ids").column("id").to_numpy()
-    if db.value("neighbors/read_since") or not np.array_equal(np.sort(vectors.ids()), valid):
-        clear(db, vectors=vectors)
+    is_of_all = not db.value("neighbors/read_since") and np.array_equal(np.sort(vectors.ids()), valid)
+    if not is_of_all or not _has_settings(last, request.config):
+        return clear(db, vectors=vectors)
+    with db.transaction():
+        _group(db, request, engine=engine, graph=None)
 
 
 def clear(db: Database, *, vectors: VectorTable) -> None:
@@ -161,8 +163,10 @@ def _index_of(run: Mapping[str, Any]) -> index.IndexReport:
     return index.IndexReport(run["index_kind"], run["index_bytes"], run["index_seconds"], run["index_recall"])
 
 
-def _components(db: Database, request: RunRequest, *, engine: Engine, graph: KnnGraph | None) -> None:
-    """By SQL, or by the engine where a whole new graph is too large for that."""
+def _group(db: Database, request: RunRequest, *, engine: Engine, graph: KnnGraph | None) -> None:
+    """Components, if they are wanted: by SQL, or by the engine where a whole new graph is too large for that."""
+    if not request.config.run_cc:
+        return db.execute("components/clear")
     lowest = float(request.config.cc_threshold)
     found = None
     if graph is not None and len(graph) > SQL_EDGES:
@@ -230,12 +234,15 @@ def _changed(
 
 def _keeps_edges(last: Mapping[str, Any], config: RunConfig, transform: adapt.Transform | None) -> bool:
     """Whether the edges stored by the run `last` are of the same vectors, in the same way, as this run's would be."""
-    if config.test_dir:
-        return False
-    settings = json.loads(last["config"])
-    if any(settings.get(name) != getattr(config, name) for name in _DECIDING):
+    if config.test_dir or not _has_settings(last, config):
         return False
     return last["transform"] == (transform.to_bytes() if transform else None)
+
+
+def _has_settings(last: Mapping[str, Any], config: RunConfig) -> bool:
+    """Whether the run `last` looked for neighbours with the settings of this one."""
+    settings = json.loads(last["config"])
+    return all(settings.get(name) == getattr(config, name) for name in _DECIDING)
 
 
 def _write_vectors(

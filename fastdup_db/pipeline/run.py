@@ -86,7 +86,7 @@ def _run(request: RunRequest, spec: WorkSpec, *, dimension: int, embedder: Embed
             if request.config.run_mode != EXTRACT_ONLY and not request.config.run_stats_only:
                 _relate(db, request, engine=engine, run_id=run_id)
             else:
-                neighbors.forget(db, vectors=table(request.work_dir, VECTORS))
+                neighbors.keep_or_clear(db, request, engine=engine, vectors=table(request.work_dir, VECTORS))
             _publish(db, request, run_id=run_id, cost=meter.cost(engine))
 
 

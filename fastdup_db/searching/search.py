@@ -25,6 +25,7 @@ from fastdup_db.graph.index import index_kind
 from fastdup_db.graph.nearest import NOBODY
 from fastdup_db.graph.rows import Arrays
 from fastdup_db.graph.searcher import Searcher
+from fastdup_db.pipeline.graphed import check_neighbors
 from fastdup_db.pipeline.tables import stored
 from fastdup_db.searching import pictures
 from fastdup_db.store import duck
@@ -109,8 +110,9 @@ def opened(work_dir: Path, *, options: Options) -> Search:
         last = db.row("run/current")
         files = db.arrow("run/valid_files")
     vectors = stored(work_dir, VECTORS, run=last or {})
-    if last is None or last["finished_at"] is None or not vectors.exists():
+    if last is None or last["finished_at"] is None:
         raise NotRun(f"no run in {work_dir} has found neighbours yet; call run()")
+    check_neighbors(last, work_dir=work_dir)
     dimension = int(last["dimension"])
     if options.d not in (None, dimension):
         raise BadArgument(f"d={options.d}; the embeddings of this work_dir have d={dimension}")

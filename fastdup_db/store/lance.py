@@ -135,8 +135,8 @@ class VectorTable:
         return self._first(batches, dim=dim, mode="overwrite")
 
     def forget_others(self) -> None:
-        """Remove all versions but the newest."""
-        self._clean(keep=1)
+        """Remove all versions but the newest, and what a killed writer has left. Only for its one writer."""
+        self._clean(keep=1, all_files=True)
 
     def _first(self, batches: Iterable[tuple[Ids, Matrix]], *, dim: int, mode: str = "create") -> int:
         """The version of a table that has these rows and no others. What a `writer` has written for it stays."""
@@ -256,10 +256,14 @@ class VectorTable:
         self._clean(keep=keep)
         return self.version
 
-    def _clean(self, *, keep: int) -> None:
-        """Remove all but the newest `keep` versions, and the one that is held."""
-        dataset = self.dataset()
-        dataset.cleanup_old_versions(older_than=timedelta(0), retain_versions=keep, error_if_tagged_old_versions=False)
+    def _clean(self, *, keep: int, all_files: bool = False) -> None:
+        """Remove all but the newest `keep` versions, and the one that is held. all_files: also those of no version."""
+        self.dataset().cleanup_old_versions(
+            older_than=timedelta(0),
+            retain_versions=keep,
+            delete_unverified=all_files,
+            error_if_tagged_old_versions=False,
+        )
 
     # ---- reading -------------------------------------------------------------------------------------------------
 

@@ -120,4 +120,5 @@ def index_statistics(table: VectorTable) -> tuple[int, int]:
     os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")  # else Lance warns that it will leave them out
     parts = table.dataset().stats.index_stats(INDEX_NAME)["indices"]
     lists = max((int(part.get("num_partitions", 1)) for part in parts), default=1)
-    return lists, (table.place / "_indices").nbytes()
+    segments = [s for index in table.dataset().describe_indices() if index.name == INDEX_NAME for s in index.segments]
+    return lists, sum((table.place / "_indices" / str(segment.uuid)).nbytes() for segment in segments)

@@ -13,9 +13,9 @@ select
     $cc_threshold as cc_threshold,
     $outlier_percentile as outlier_percentile,
     $has_annotations as has_annotations,
-    arg_max(embeddings_version, run_id) as embeddings_version,
-    arg_max(vectors_version, run_id) as vectors_version,
-    arg_max(dimension, run_id) as dimension,
-    arg_max(transform, run_id) as transform,
-    arg_max(transform_images, run_id) as transform_images
+    arg_max_null(embeddings_version, run_id) as embeddings_version,
+    arg_max_null(vectors_version, run_id) as vectors_version,
+    arg_max_null(dimension, run_id) as dimension,
+    arg_max_null(transform, run_id) as transform,
+    arg_max_null(transform_images, run_id) as transform_images
 from runs
