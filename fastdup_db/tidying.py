@@ -235,11 +235,10 @@ def _looked_at(db: Database) -> bool:
     return bool((db.row("run/current") or {}).get("data_type") != "embedding")
 
 
-def mark(frame: pd.DataFrame, work_dir: Path) -> pd.DataFrame:
-    """The frame, which `clean` then refuses once another run has been made in the work_dir."""
+def mark(frame: pd.DataFrame, work_dir: Path) -> None:
+    """Let the frame know its run: `clean` refuses it once another has been made in the work_dir."""
     with duck.connect(work_dir) as db:
         frame.attrs[_RUN] = _run(db)
-    return frame
 
 
 def marked_as(frame: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:

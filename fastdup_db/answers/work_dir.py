@@ -33,7 +33,7 @@ class WorkDir:
     @contextmanager
     def _graph(self) -> Iterator[Database]:
         """The same. Raises `NotRun` also where no neighbours of these images have been looked for."""
-        with self._database() as db:
+        with duck.connect(self._work_dir) as db:
             check_neighbors(self._last_run(db), work_dir=self._work_dir)
             yield db
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fastdup_db import checks
 from fastdup_db.engine import Fastdup
-from fastdup_db.errors import BadArgument, ImageError, one_of
+from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.legacy.labels import MISSING, LabelFunc, labels_of
 
 SIDE = 64
@@ -138,14 +138,10 @@ def export_to_tensorboard_projector(
 def _opened(names: Sequence[str]) -> Iterator[np.ndarray | None]:
     """Images by the names that listings give them: RGB uint8 (h, w, 3), None for one that cannot be read."""
     from fastdup_db import sources
-    from fastdup_db.imaging import decode
+    from fastdup_db.pipeline.originals import decoded
 
-    for _, load in sources.payloads(map(sources.named, names)):
-        try:
-            data = load()
-            yield decode.flatten(data if isinstance(data, np.ndarray) else decode.decode(data).image)
-        except ImageError:
-            yield None
+    loads = sources.payloads(map(sources.named, names))
+    return (decoded(load, name=name) for name, (_, load) in zip(names, loads, strict=True))
 
 
 def _one_line(value: Any) -> str:

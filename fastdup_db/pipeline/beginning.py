@@ -6,6 +6,7 @@ argument that turns out not to fit what is listed leaves the work_dir as it was,
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -208,8 +209,19 @@ def _fingerprint(request: RunRequest) -> str:
     """That of the settings and, since a file may be replaced under its name, of the bytes of models that are files."""
     config = request.config
     named = {"model_path": config.model_path, "bounding_box": config.bounding_box}
-    files = {name: digest(Path(path)) for name, path in named.items() if path and Path(path).is_file()}
+    files = {name: _digest_of(path) for name, path in named.items() if path and os.path.isfile(path)}
     return config.fingerprint() + (json.dumps(files, sort_keys=True) if files else "")
+
+
+def _digest_of(path: str) -> str:
+    state = os.stat(path)
+    return _digest_at(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=2)
+def _digest_at(path: str, mtime_ns: int, size: int) -> str:
+    """Remembered, since a run asks twice and models are large; a file of another time or size is read anew."""
+    return digest(Path(path))
 
 
 def _repeats_names(request: RunRequest) -> bool:

@@ -119,9 +119,8 @@ def find(
             index_seconds=report.build_seconds,
             index_recall=report.recall,
         )
-    if (
-        made.is_whole and was_there and not vectors.place.is_remote
-    ):  # in a bucket others may still read what their database names
+    # in a bucket others may still read what their database names
+    if made.is_whole and was_there and not vectors.place.is_remote:
         vectors.forget_others()
 
 

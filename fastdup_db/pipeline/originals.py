@@ -42,12 +42,13 @@ def open_images(work_dir: Path, ids: Sequence[int], *, crops: bool = True) -> It
         if image_id is None:  # an id that this work_dir does not have
             yield from [None] * len(group)
             continue
-        image = _decoded(next(loads)[1], name=references[image_id].filename)
+        image = decoded(next(loads)[1], name=references[image_id].filename)
         for i in group:
             yield image if image is None or not crops else _part(image, rows[i])
 
 
-def _decoded(load: Load, *, name: str) -> np.ndarray | None:
+def decoded(load: Load, *, name: str) -> np.ndarray | None:
+    """An image as a viewer shows it, RGB uint8 (h, w, 3); None, and a line in the log, where it cannot be had."""
     try:
         data = load()
         return decode.flatten(data if isinstance(data, np.ndarray) else decode.decode(data).image)

@@ -109,10 +109,10 @@ def opened(work_dir: Path, *, options: Options) -> Search:
     with duck.connect(work_dir) as db:
         last = db.row("run/current")
         files = db.arrow("run/valid_files")
-    vectors = stored(work_dir, VECTORS, run=last or {})
     if last is None or last["finished_at"] is None:
         raise NotRun(f"no run in {work_dir} has found neighbours yet; call run()")
     check_neighbors(last, work_dir=work_dir)
+    vectors = stored(work_dir, VECTORS, run=last)
     dimension = int(last["dimension"])
     if options.d not in (None, dimension):
         raise BadArgument(f"d={options.d}; the embeddings of this work_dir have d={dimension}")

@@ -130,15 +130,15 @@ class VectorTable:
         What was there stays restorable, and is read by who reads that version, until the next time or `forget_others`.
         """
         if not self.exists():
-            return self._first(batches, dim=dim)
+            return self._write_whole(batches, dim=dim)
         self.forget_others()
-        return self._first(batches, dim=dim, mode="overwrite")
+        return self._write_whole(batches, dim=dim, mode="overwrite")
 
     def forget_others(self) -> None:
         """Remove all versions but the newest, and what a killed writer has left. Only for its one writer."""
         self._clean(keep=1, all_files=True)
 
-    def _first(self, batches: Iterable[tuple[Ids, Matrix]], *, dim: int, mode: str = "create") -> int:
+    def _write_whole(self, batches: Iterable[tuple[Ids, Matrix]], *, dim: int, mode: str = "create") -> int:
         """The version of a table that has these rows and no others. What a `writer` has written for it stays."""
         import lance
 
@@ -160,7 +160,7 @@ class VectorTable:
         ids: int64 (n,), matrix: float32 (n, d). The caller keeps ids unique (`replace` when they may exist).
         """
         if not self.exists():
-            return self._first([(ids, matrix)], dim=matrix.shape[1])
+            return self._write_whole([(ids, matrix)], dim=matrix.shape[1])
         import lance
 
         dataset = self.dataset()
