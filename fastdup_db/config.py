@@ -18,9 +18,10 @@ METRICS = ("cosine", "euclidean", *FLAT_METRICS)
 DATA_TYPES = ("infer", "image", "bbox")
 ENGINES = ("local", "ray")
 VERIFY = ("off", "auto", "all")
-RUN_MODES = {0: "all", 1: "extract", 2: "neighbors", 3: "test", 4: "test"}
-"""v0's run_mode by name: 1 stops after the embeddings are stored, 2 makes the graph of stored embeddings,
-3 and 4 look for the neighbours of `test_dir` among the stored images."""
+EXTRACT_ONLY, GRAPH_ONLY, LOOK_UP = 1, 2, (3, 4)
+"""v0's run_modes: stop after the embeddings are stored; make the graph of stored embeddings; look for the neighbours of
+`test_dir` among the stored images. 0 does everything."""
+RUN_MODES = (0, EXTRACT_ONLY, GRAPH_ONLY, *LOOK_UP)
 
 _ALIASES = {"lower_threshold": "outlier_percentile", "ccthreshold": "cc_threshold"}
 # v0 arguments that tune fastdup's native code or its licence: taken so that scripts run, without any effect here
@@ -136,6 +137,21 @@ class RunConfig:
         """Whether a multiplicative margin was asked for."""
         return bool(self.augmentation_horiz or self.augmentation_vert)
 
+    @property
+    def lists(self) -> bool:
+        """Whether the run looks at its input; else it works on the images that are stored."""
+        return self.run_mode != GRAPH_ONLY
+
+    @property
+    def finds_neighbors(self) -> bool:
+        """Whether the run looks for the neighbours of its images."""
+        return self.run_mode != EXTRACT_ONLY and not self.run_stats_only
+
+    @property
+    def needs_stored(self) -> bool:
+        """Whether the run builds on what an earlier one has stored."""
+        return self.run_mode in (GRAPH_ONLY, *LOOK_UP)
+
     def _check(self) -> None:
         """Refuse what is not allowed; numbers and flags become Python's own, whatever library's they were."""
         if self.num_threads == -1:  # fastdup's word for all cores
@@ -156,7 +172,7 @@ class RunConfig:
         checks.member("engine", self.engine, ENGINES)
         checks.member("verify", self.verify, VERIFY)
         if self.run_mode not in RUN_MODES:
-            raise BadArgument(f"run_mode={self.run_mode!r} is unknown; allowed: {sorted(RUN_MODES)}")
+            raise BadArgument(f"run_mode={self.run_mode!r} is unknown; allowed: {list(RUN_MODES)}")
         if isinstance(self.video_fps, bool) or not isinstance(self.video_fps, Real) or not self.video_fps > 0:
             raise BadArgument(f"video_fps={self.video_fps!r}; allowed: a number of frames per second above 0")
         if self.max_offset is not None and self.max_offset <= (self.min_offset or 0):
@@ -171,7 +187,7 @@ class RunConfig:
         if self.s3_endpoint_url is not None:
             _server("s3_endpoint_url", self.s3_endpoint_url)
         self._set("test_dir", str(self.test_dir) if self.test_dir else None)
-        if self.run_mode in (3, 4) and not self.test_dir:
+        if self.run_mode in LOOK_UP and not self.test_dir:
             raise BadArgument(f"run_mode={self.run_mode} needs test_dir: the images to look up among the stored ones")
         try:
             re.compile(self.find_regex)

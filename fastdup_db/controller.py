@@ -109,7 +109,7 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         from fastdup_db.pipeline import run as pipeline
 
         config = RunConfig.from_arguments({"data_type": data_type, "overwrite": overwrite, **arguments})
-        stored = self.input_dir if config.run_mode in (2, 3, 4) else self._input_dir
+        stored = self.input_dir if config.needs_stored else self._input_dir
         with fetching.server_of(config):
             request = requests.run_request(
                 self._work_dir,

@@ -16,7 +16,6 @@ from fastdup_db.errors import BadArgument, BadInput, NotRun
 from fastdup_db.graph import index
 from fastdup_db.graph.metrics import metric
 from fastdup_db.pipeline import fetching, given, listing, remote
-from fastdup_db.pipeline.beginning import GRAPH_ONLY
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.sources import kinds
 from fastdup_db.sources.inputs import plain
@@ -40,13 +39,13 @@ def run_request(
     if config.test_dir:
         config = replace(config, test_dir=_absolute(config.test_dir))
     remote.check(work_dir, config)
-    fetching.check(config, _input(input_dir), reads_images=embeddings is None and config.run_mode != GRAPH_ONLY)
-    if config.run_mode in (2, 3, 4):
+    fetching.check(config, _input(input_dir), reads_images=embeddings is None and config.lists)
+    if config.needs_stored:
         config = replace(config, overwrite=False)  # these stages work on what a run has stored
         if not duck.exists(work_dir):
             raise NotRun(f"run_mode={config.run_mode} needs the embeddings of an earlier run in {work_dir}")
     frame = annotation_forms.read(annotations)
-    if config.run_mode == GRAPH_ONLY and embeddings is None and (frame is not None or subset is not None):
+    if not config.lists and embeddings is None and (frame is not None or subset is not None):
         raise BadArgument("run_mode=2 works on the images and annotations that are stored; give none with it")
     if frame is None and embeddings is None and config.data_type != "image" and _is_yolo(input_dir):
         frame = _yolo_boxes(input_dir, options=listing.options(RunRequest(work_dir=work_dir, config=config)))
@@ -111,7 +110,7 @@ def _check_vectors_alone(config: RunConfig) -> None:
 
 
 def _check_input(request: RunRequest) -> None:
-    if request.embeddings is not None or request.config.run_mode == GRAPH_ONLY:
+    if request.embeddings is not None or not request.config.lists:
         return
     wanted, test_dir = request.input_dir, request.config.test_dir
     if test_dir:

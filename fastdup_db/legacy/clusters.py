@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fastdup_db import checks
+from fastdup_db.config import EXTRACT_ONLY
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import NotRun
 from fastdup_db.pipeline.spec import KMEANS
@@ -40,7 +41,7 @@ def run_kmeans(
     check(num_clusters, num_em_iter)
     checks.on_disk("work_dir", work_dir)
     create(work_dir, input_dir or None).run(
-        run_mode=1,
+        run_mode=EXTRACT_ONLY,
         verbose=verbose,
         num_threads=None if num_threads < 1 else num_threads,
         num_images=num_images or None,

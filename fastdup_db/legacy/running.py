@@ -15,14 +15,15 @@ import numpy as np
 
 import fastdup_db
 from fastdup_db import checks
+from fastdup_db.config import EXTRACT_ONLY
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument
 from fastdup_db.exchange import fileset
 from fastdup_db.legacy import clusters
 from fastdup_db.sources.reference import Reference
 
-EXTRACT, KMEANS, KMEANS_ON_EXTRACTED = 1, 5, 6
-"""v0's run_mode 1 embeds the images, 5 clusters them as well, 6 clusters the features stored by an earlier run."""
+KMEANS, KMEANS_ON_EXTRACTED = 5, 6
+"""v0's run_modes that cluster: the images that they embed, or the features stored by an earlier run."""
 
 
 def run(
@@ -77,14 +78,14 @@ def run(
         model_path=model_path,
         nearest_neighbors_k=nearest_neighbors_k,
         d=d if model_path else None,
-        run_mode=EXTRACT if run_mode == KMEANS else run_mode,
+        run_mode=EXTRACT_ONLY if run_mode == KMEANS else run_mode,
         min_offset=min_offset or None,
         max_offset=max_offset or None,
         nnf_mode=nnf_mode,
         nnf_param=nnf_param,
         bounding_box=bounding_box or None,
         high_accuracy=high_accuracy,
-        overwrite=not resume and run_mode in (0, EXTRACT, KMEANS),
+        overwrite=not resume and run_mode in (0, EXTRACT_ONLY, KMEANS),
     )
     if run_mode == KMEANS:
         return clusters.run_kmeans_on_extracted(input_dir, work_dir)

@@ -33,10 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GRAPH_ONLY = 2
-"""v0's run_mode that lists nothing."""
-LOOK_UP = (3, 4)
-"""v0's run_modes that add test images to what is stored."""
 _DRAFT = ".fastdup-draft"
 """Folder in the work_dir for the database of a fresh run until its listing is whole."""
 _REPLACED = "replaced.duckdb"
@@ -62,8 +58,7 @@ def starts_afresh(request: RunRequest, *, dimension: int) -> bool:
     if last is None:
         return True
     same = last["fingerprint"] == _fingerprint(request) and last["data_type"] == _mode(request, last)
-    lists = request.config.run_mode != GRAPH_ONLY
-    wide = {int(last["dimension"] or 0), dimension if lists else 0} - {0}
+    wide = {int(last["dimension"] or 0), dimension if request.config.lists else 0} - {0}
     if request.config.overwrite:
         unfinished = (
             same and len(wide) < 2 and last["finished_at"] is None and last["input_dir"] == _input_name(request)
@@ -81,8 +76,8 @@ def starts_afresh(request: RunRequest, *, dimension: int) -> bool:
             f"overwrite=False adds to vectors of d={last['dimension']}, and these have d={dimension}; "
             "run with overwrite=True or in another work_dir"
         )
-    if lists and last["has_annotations"] and request.annotations is None:
-        or_else = "" if request.config.run_mode in LOOK_UP else ", or run with overwrite=True"
+    if request.config.lists and last["has_annotations"] and request.annotations is None:
+        or_else = "" if request.config.needs_stored else ", or run with overwrite=True"
         raise BadArgument(
             "the annotations of this work_dir would be lost, since none are given: give them again, with those of new "
             f"images{or_else}"
@@ -139,12 +134,11 @@ def _go_on(db: Database, request: RunRequest) -> int:
     run_id = _begin(db, request)
     try:
         _restore(db, request.work_dir)
-        lists = request.config.run_mode != GRAPH_ONLY
-        has_rows = lists and _stage(db, request)
+        has_rows = request.config.lists and _stage(db, request)
     except BaseException:
         db.execute("run/forget", run_id=run_id)
         raise
-    if lists:
+    if request.config.lists:
         _store(db, request, has_rows, run_id=run_id, embeddings=table(request.work_dir, EMBEDDINGS))
         for name in KMEANS:
             (request.work_dir / name).unlink(missing_ok=True)
@@ -200,7 +194,7 @@ def _input_name(request: RunRequest) -> str:
 
 def _mode(request: RunRequest, last: Mapping[str, Any]) -> str:
     """What an instance is; of a run that lists nothing, that of the `last` one: nothing is given again."""
-    if request.config.run_mode == GRAPH_ONLY and request.mode == "image":
+    if not request.config.lists and request.mode == "image":
         return str(last.get("data_type") or "image")
     return request.mode
 
@@ -235,7 +229,7 @@ def _repeats_names(request: RunRequest) -> bool:
 def _begin(db: Database, request: RunRequest) -> int:
     config = request.config
     last = db.row("run/current") or {}
-    keeps_annotations = config.run_mode == GRAPH_ONLY and last.get("has_annotations", False)
+    keeps_annotations = not config.lists and last.get("has_annotations", False)
     with db.transaction():
         db.script("views/macros")
     db.execute(

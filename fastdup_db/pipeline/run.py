@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXTRACT_ONLY = 1
-"""v0's run_mode that looks for no neighbours."""
-
 
 def run(request: RunRequest) -> None:
     """Do the run. Raises `BadArgument`/`BadInput`, with the work_dir as before, where the request cannot be met."""
@@ -70,7 +67,7 @@ def _run(request: RunRequest, spec: WorkSpec, *, dimension: int, embedder: Embed
         request = fetching.fetch(request)
         with beginning.listed(request, starts_afresh=starts_afresh) as (db, run_id):
             db.execute("run/set_providers", run_id=run_id, providers=", ".join(embedder.providers if embedder else ()))
-            if request.config.run_mode != beginning.GRAPH_ONLY:
+            if request.config.lists:
                 extract.pending(
                     db,
                     request,
@@ -83,7 +80,7 @@ def _run(request: RunRequest, spec: WorkSpec, *, dimension: int, embedder: Embed
                 )
             if not db.value("run/valid_count"):
                 raise BadInput(_nothing_valid(db, request))
-            if request.config.run_mode != EXTRACT_ONLY and not request.config.run_stats_only:
+            if request.config.finds_neighbors:
                 _relate(db, request, engine=engine, run_id=run_id)
             else:
                 neighbors.keep_or_clear(db, request, engine=engine, vectors=table(request.work_dir, VECTORS))
@@ -136,7 +133,7 @@ def _publish(db: Database, request: RunRequest, *, run_id: int, cost: Cost) -> N
     """Make the views and mark the run finished, in one transaction."""
     images = int(db.value("run/images_read", run_id=run_id))
     with db.transaction():
-        if request.mode == "boxes" and request.config.run_mode != beginning.GRAPH_ONLY:
+        if request.mode == "boxes" and request.config.lists:
             db.execute("annotations/add_crop_filenames")
         elif request.mode == "detect":
             db.execute("annotations/replace_from_detections")
