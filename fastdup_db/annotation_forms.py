@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from fastdup_db.errors import BadArgument
+from fastdup_db.imaging.crops import BOX_COLUMNS, CORNER_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BOX_COLUMNS = ("col_x", "row_y", "width", "height")
-CORNER_COLUMNS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
 ROW, NAME = "fastdup row", "fastdup filename"
 """Columns of our own beside the user's, on their way into the database."""
 RESERVED_COLUMNS = ("id", "index", "fd_index", "error_code", "is_valid", "crop_filename", "is_annotated", ROW, NAME)

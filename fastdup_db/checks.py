@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 from fastdup_db.errors import BadArgument, one_of
 
 
-def member(name: str, value: object, allowed: tuple[str, ...]) -> None:
+def member(name: str, value: Any, allowed: Iterable[str]) -> str:
     """One of the words."""
-    if value not in allowed:
-        raise one_of(name, value, allowed)
+    words = tuple(allowed)
+    if not isinstance(value, str) or value not in words:
+        raise one_of(name, value, words)
+    return value
 
 
 def between(name: str, value: object, low: float, high: float) -> float:

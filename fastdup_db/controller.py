@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,6 @@ from fastdup_db.store import duck
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-_OF_NEIGHBORS = ("components", "duplicates", "outliers", "outliers_all", "similarity")
-"""Statements of galleries that say nothing true where no neighbours have been looked for."""
 
 
 class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
@@ -172,13 +168,15 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
 
     # ---- what galleries ask --------------------------------------------------------------------------------------
 
-    def gallery_frame(self, name: str, **parameters: Any) -> pd.DataFrame:
-        """The rows of `sql/galleries/<name>.sql`: values are bound, a DataFrame is read under its parameter's name."""
-        given = parameters.get("source") == "external" or parameters.get("group_by") == "label"
-        stored = name in _OF_NEIGHBORS and not given
-        with self._graph() if stored else self._database() as db:
+    def gallery_frame(self, name: str, *, needs: Collection[str] = (), **parameters: Any) -> pd.DataFrame:
+        """The rows of `sql/galleries/<name>.sql`: values are bound, a DataFrame is read under its parameter's name.
+
+        needs: 'neighbors' (raises `NotRun` where none have been looked for), 'components' (the temp table
+        `chosen_components`, as `connected_components()` has them).
+        """
+        with self._graph() if "neighbors" in needs else self._database() as db:
             db.execute("galleries/measured")
-            if parameters.get("source") == "chosen_components":  # as `connected_components()` has them
+            if "components" in needs:
                 self._choose_components(db, split=None, include_unannotated=False)
             return db.frame(f"galleries/{name}", **parameters)
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from fastdup_db import checks
 from fastdup_db.cleaning import cleaner, manifest
 from fastdup_db.cleaning.cleaner import Known, Step
-from fastdup_db.errors import BadArgument, one_of
+from fastdup_db.errors import BadArgument
 from fastdup_db.sources.files import opened_by, shown
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
@@ -34,10 +35,8 @@ _State = tuple[int, str | None]
 
 def keep_one(db: Database, *, keep: str, groups: str) -> pd.DataFrame:
     """One row per member of a group, by the rule `keep`; the temp tables of `groups` are made by the caller."""
-    if keep not in RULES:
-        raise one_of("keep", keep, RULES)
-    if groups not in GROUPS:
-        raise one_of("groups", groups, GROUPS)
+    checks.member("keep", keep, RULES)
+    checks.member("groups", groups, GROUPS)
     db.execute(f"dedup/choose_{groups}")
     db.execute("dedup/choose_members")
     _mark_changed(db)
@@ -118,8 +117,7 @@ def _names(plan: object) -> list[str]:
 
 def clean(work_dir: Path, plan: pd.DataFrame | Sequence[str], *, how: str, folder: Any, dry_run: bool) -> pd.DataFrame:
     """Take away the files of a plan; see `Fastdup.clean`."""
-    if how not in HOWS:
-        raise one_of("how", how, HOWS)
+    checks.member("how", how, HOWS)
     names = going(plan)
     target = Path(folder) if folder is not None else next_folder(work_dir)
     manifest.check_new(target)

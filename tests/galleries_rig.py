@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
@@ -53,7 +53,7 @@ class Rig:
         self._open = ExitStack()
         self._db = self._open.enter_context(duck.connect(work_dir))
 
-    def gallery_frame(self, name: str, **parameters: Any) -> pd.DataFrame:
+    def gallery_frame(self, name: str, *, needs: Collection[str] = (), **parameters: Any) -> pd.DataFrame:
         self._db.execute("galleries/measured")
         self._db.execute("components/choose_stored")
         return self._db.frame(f"galleries/{name}", **parameters)

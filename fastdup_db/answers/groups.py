@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastdup_db import checks
 from fastdup_db.answers.work_dir import Split, WorkDir, choose
-from fastdup_db.errors import BadArgument, one_of
+from fastdup_db.errors import BadArgument
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
 
@@ -19,6 +19,7 @@ METRICS = frozenset(
     "mean_val edge_density mean_r mean_g mean_b mean_rel_intensity_r mean_rel_intensity_g mean_rel_intensity_b".split()
 )
 """Statistics that components can be described and sorted by."""
+_ORDERS = frozenset("comp_size len distance min_distance max_distance mean_distance component_id".split())
 
 
 class GroupVerbs(WorkDir):
@@ -70,13 +71,10 @@ class GroupVerbs(WorkDir):
             `files` (list), `component_id`, `files_ids` (list), `distance` (lowest similarity), `label` (list, where
             there are labels), `len` and the metric.
         """
-        if group_by not in ("visual", "label"):
-            raise one_of("group_by", group_by, ("visual", "label"))
-        if metric is not None and metric not in METRICS:
-            raise one_of("metric", metric, METRICS)
-        allowed = {"comp_size", "len", "distance", "min_distance", "max_distance", "mean_distance", "component_id"}
-        if sort_by not in allowed | ({metric} if metric else set()):
-            raise one_of("sort_by", sort_by, allowed | ({metric} if metric else set()))
+        checks.member("group_by", group_by, ("visual", "label"))
+        if metric is not None:
+            checks.member("metric", metric, METRICS)
+        checks.member("sort_by", sort_by, _ORDERS | ({metric} if metric else set()))
         direction = 1 if ascending else -1
         with self._graph() as db:
             self._choose_components(db, split=split, include_unannotated=include_unannotated)
@@ -145,8 +143,8 @@ class GroupVerbs(WorkDir):
         """
         from fastdup_db.graph.verdict import KINDS
 
-        if kind is not None and kind not in KINDS:
-            raise one_of("kind", kind, KINDS)
+        if kind is not None:
+            checks.member("kind", kind, KINDS)
         with self._database() as db:
             choose(db, split=split, include_unannotated=include_unannotated)
             return self._crops(db.frame(f"verify/{'duplicates' if data else 'duplicate_ids'}", kind=kind), load_crops)

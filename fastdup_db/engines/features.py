@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
-from fastdup_db.engines.local import CHUNK, cores, opened
+from fastdup_db.engines.local import chunks, cores
 from fastdup_db.engines.task import Boxes, Task
 from fastdup_db.errors import BAD_BOUNDING_BOX, VALID, ImageError
 from fastdup_db.imaging import crops, decode, keypoints
 from fastdup_db.imaging.crops import Margin
+from fastdup_db.sources.ahead import mapped
 from fastdup_db.sources.reference import Load
 
 log = logging.getLogger(__name__)
@@ -30,22 +29,10 @@ def run(tasks: Iterable[Task], *, margin: Margin, threads: int | None = None) ->
     At most two chunks of images per thread are under way. A bad image becomes a row with an error code.
     """
     count = threads or cores()
-    chunks = opened(tasks)
-    waiting: deque[Future[pa.Table]] = deque()
-    with ThreadPoolExecutor(count, thread_name_prefix="fastdup-keypoints") as pool:
-        try:
-            while chunk := list(islice(chunks, CHUNK)):
-                waiting.append(pool.submit(_extracted, chunk, margin))
-                if len(waiting) >= 2 * count:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    yield from mapped(partial(_extracted, margin=margin), chunks(tasks), threads=count, depth=2 * count)
 
 
-def _extracted(chunk: Sequence[tuple[Task, Load]], margin: Margin) -> pa.Table:
+def _extracted(chunk: Sequence[tuple[Task, Load]], *, margin: Margin) -> pa.Table:
     rows: list[tuple[int, str, bytes | None]] = []
     for task, load in chunk:
         ids = [task.image_id] if task.boxes is None else task.boxes.ids.tolist()

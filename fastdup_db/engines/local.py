@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fastdup_db import sources
 from fastdup_db.engines.task import BatchResult, Task, WorkSpec
+from fastdup_db.sources.ahead import mapped
 from fastdup_db.sources.reference import Load, Reference
 
 if TYPE_CHECKING:
@@ -84,19 +85,7 @@ def run(
         from fastdup_db.engines.worker import Worker
 
         worker = Worker(spec)
-    chunks = opened(tasks)
-    waiting: deque[Future[BatchResult]] = deque()
-    with nullcontext(pool) if pool else ThreadPoolExecutor(count, thread_name_prefix="fastdup") as running:
-        try:
-            while chunk := list(islice(chunks, CHUNK)):
-                waiting.append(running.submit(worker.process, chunk))
-                if len(waiting) >= 2 * count:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    yield from mapped(worker.process, chunks(tasks), threads=count, depth=2 * count, pool=pool)
 
 
 def cores() -> int:
@@ -116,3 +105,10 @@ def opened(tasks: Iterable[Task]) -> Iterator[tuple[Task, Load]]:
 
     for _, load in sources.payloads(references()):
         yield ahead.popleft(), load
+
+
+def chunks(tasks: Iterable[Task]) -> Iterator[list[tuple[Task, Load]]]:
+    """`opened`, `CHUNK` at a time."""
+    stream = opened(tasks)
+    while chunk := list(islice(stream, CHUNK)):
+        yield chunk

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from fastdup_db.imaging.crops import NO_MARGIN, GlobalBox, Margin
+from fastdup_db.imaging.crops import BOX_COLUMNS, CORNER_COLUMNS, NO_MARGIN, GlobalBox, Margin
 from fastdup_db.sources.reference import Reference
 
 
@@ -20,6 +21,22 @@ class Boxes:
     ids: np.ndarray
     rectangles: np.ndarray
     corners: np.ndarray
+
+    @classmethod
+    def by_image(cls, rows: pa.Table | pa.RecordBatch) -> dict[int, Boxes]:
+        """Those of each image_id, of rows `id, image_id` and the columns of a box, ordered by image_id."""
+        image_ids, ids = (rows.column(name).to_numpy(zero_copy_only=False) for name in ("image_id", "id"))
+        rectangles, corners = _floats(rows, BOX_COLUMNS), _floats(rows, CORNER_COLUMNS)
+        starts = np.flatnonzero(np.r_[True, image_ids[1:] != image_ids[:-1]])[: len(ids)]
+        ends = np.r_[starts[1:], len(ids)]
+        return {
+            int(image_ids[a]): cls(ids[a:b], rectangles[a:b], corners[a:b]) for a, b in zip(starts, ends, strict=False)
+        }
+
+
+def _floats(rows: pa.Table | pa.RecordBatch, names: Sequence[str]) -> np.ndarray:
+    """float64 (n, len(names)), NaN for null."""
+    return np.stack([rows.column(name).to_numpy(zero_copy_only=False).astype(float) for name in names], axis=1)
 
 
 @dataclass(frozen=True, slots=True)

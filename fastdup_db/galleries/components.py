@@ -11,7 +11,7 @@ from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.galleries import external
 from fastdup_db.galleries.cards import Card, Field, Page, Shot, number, readable, total
 from fastdup_db.galleries.query import Picked, Query, count, similarity
-from fastdup_db.galleries.selection import NO_LABEL, SIZE, choice
+from fastdup_db.galleries.selection import NO_LABEL, SIZE
 
 SLICES = {"diff": ", from different classes", "same": ", from one class"}
 
@@ -42,14 +42,15 @@ def pick(
     limit, threshold = count("num_images", num_images), similarity("threshold", threshold)
     least, most = count("min_items", min_items), count("max_items", max_items)
     ascending = checks.flag("ascending", ascending)
-    group_by = choice("group_by", group_by, ("visual", "label"))
+    group_by = checks.member("group_by", group_by, ("visual", "label"))
     if metric is not None:
-        metric = choice("metric", metric, {SIZE, *query.columns.numbers})
+        metric = checks.member("metric", metric, {SIZE, *query.columns.numbers})
     order = _order(query, sort_by=sort_by, reduction=sort_by_reduction, metric=metric)
     scope = query.scope(label_col, slice, keywords=("diff", "same"))
     if group_by == "label" and not scope.labelled:
         raise BadArgument("group_by='label' needs labels, and this collection has none; see label_col")
-    tables: dict[str, Any] = {"source": "chosen_components"}
+    needs = ("components",) if group_by == "label" else ("neighbors", "components")
+    tables: dict[str, Any] = {"source": "chosen_components", "needs": needs}
     if external_df is not None:
         tables = {"source": "external", "external": external.components(external_df, query)}
     frame = query.frame(

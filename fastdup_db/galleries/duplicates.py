@@ -25,7 +25,7 @@ def pick(
     verified: bool | None = None,
 ) -> Picked:
     """The pairs a `duplicates_gallery` with these arguments shows. verified: None shows verified pairs if any are."""
-    asked = {
+    asked: dict[str, Any] = {
         "threshold": similarity("threshold", threshold),
         "ascending": checks.flag("ascending", ascending),
         "limit": count("num_images", num_images),

@@ -20,9 +20,9 @@ def pairs(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
 
 
 def pairs_or_stored(frame: pd.DataFrame | None, query: Query) -> dict[str, Any]:
-    """The `source` of a statement on pairs: the stored ones, or a frame that a user brought."""
+    """The `source` of a statement on pairs, and what it needs: the stored ones, or a frame that a user brought."""
     if frame is None:
-        return {"source": "stored"}
+        return {"source": "stored", "needs": ("neighbors",)}
     return {"source": "external", "external": pairs(frame, query)}
 
 

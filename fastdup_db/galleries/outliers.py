@@ -10,7 +10,7 @@ from fastdup_db import checks
 from fastdup_db.galleries import external
 from fastdup_db.galleries.cards import Card, Field, Page, Shot, number, text, total
 from fastdup_db.galleries.query import Picked, Query, count
-from fastdup_db.galleries.selection import NO_LABEL, choice
+from fastdup_db.galleries.selection import NO_LABEL
 
 WORDS = {
     "one": "Each of these images is far from at least one of its nearest neighbours; others may be close.",
@@ -30,14 +30,14 @@ def pick(
     external_df: pd.DataFrame | None = None,
 ) -> Picked:
     """The outliers an `outliers_gallery` with these arguments shows."""
-    how = choice("how", how, WORDS)
+    how = checks.member("how", how, WORDS)
     limit, ascending = count("num_images", num_images), checks.flag("ascending", ascending)
     by_distance = sort_by == "distance"
     sort_table = (
         "annotations" if by_distance else query.columns.table_of(sort_by, argument="sort_by", also=["distance"])
     )
     scope = query.scope(label_col, slice, keywords=("diff", "same"))
-    tables: dict[str, Any] = {"source": "outliers", "edges": "edges"}
+    tables: dict[str, Any] = {"source": "outliers", "edges": "edges", "needs": ("neighbors",)}
     if external_df is not None:
         own = external.outliers(external_df, query)
         tables = {"source": "external", "edges": "external", "external": own}

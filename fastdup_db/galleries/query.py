@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -110,9 +110,9 @@ class Query:
         """label, images: the labels of the valid images, the most frequent first."""
         return self._controller.gallery_frame("labels", **scope.label_source)
 
-    def frame(self, name: str, scope: Scope, **parameters: Any) -> pd.DataFrame:
+    def frame(self, name: str, scope: Scope, *, needs: Collection[str] = (), **parameters: Any) -> pd.DataFrame:
         """The rows of a gallery; without columns of labels where there are none."""
-        found = self._controller.gallery_frame(name, **scope.parameters, **parameters)
+        found = self._controller.gallery_frame(name, needs=needs, **scope.parameters, **parameters)
         return found if scope.labelled else found.drop(columns=_LABEL_COLUMNS, errors="ignore")
 
     def find_ids(self, filenames: list[str]) -> dict[str, int]:

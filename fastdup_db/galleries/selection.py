@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fastdup_db import checks
 from fastdup_db.errors import BadArgument, one_of
 
 KEYWORDS = ("diff", "same", "label_score")
@@ -52,7 +53,7 @@ class Columns:
 
     def table_of(self, column: str, *, argument: str, also: Iterable[str] = ()) -> str:
         """The table that holds a column; a statistic goes before an annotation of the same name. Refuses others."""
-        choice(argument, column, {*self.annotations, *self.stats, *self.view, *also})
+        checks.member(argument, column, {*self.annotations, *self.stats, *self.view, *also})
         return "measured" if column in self.stats else "annotations" if column in self.annotations else self.stats_view
 
     def is_number(self, column: str) -> bool:
@@ -69,19 +70,11 @@ def columns_of(frame: pd.DataFrame, *, stats_view: str) -> Columns:
     return Columns(annotations, stats, view, stats_view)
 
 
-def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
-    """The value if it is one of the allowed words; else `BadArgument` naming them."""
-    words = list(allowed)
-    if not isinstance(value, str) or value not in words:
-        raise one_of(name, value, words)
-    return value
-
-
 def label_column(columns: Columns, label_col: str | None) -> str | None:
     """The column to take labels from, None for no labels. The default `label` may be absent, another one may not."""
     if label_col is None or (label_col == "label" and label_col not in columns.annotations):
         return None
-    return choice("label_col", label_col, columns.annotations)
+    return checks.member("label_col", label_col, columns.annotations)
 
 
 def slice_of(value: Any, *, keywords: Iterable[str], known: Iterable[str] | None) -> Slice:

@@ -11,7 +11,7 @@ from fastdup_db import checks
 from fastdup_db.galleries import external
 from fastdup_db.galleries.cards import Card, Field, Page, Shot, number, text, total
 from fastdup_db.galleries.query import Picked, Query, count
-from fastdup_db.galleries.selection import SIZE, choice
+from fastdup_db.galleries.selection import SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def pick(
 ) -> Picked:
     """The images a `stats_gallery` with these arguments shows."""
     limit = count("num_images", num_images)
-    metric = choice("metric", metric, {*METRICS, *query.columns.numbers})
+    metric = checks.member("metric", metric, {*METRICS, *query.columns.numbers})
     scope = query.scope(label_col, slice, keywords=())
     meaning = metric_of(metric)
     ascending = meaning.ascending if ascending is None else checks.flag("ascending", ascending)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,8 +26,11 @@ class Controller(Protocol):
     def work_dir(self) -> Path:
         """Where pages and thumbnails go unless the user says otherwise."""
 
-    def gallery_frame(self, name: str, **parameters: Any) -> pd.DataFrame:
-        """Run `sql/galleries/<name>.sql`; values are bound, a DataFrame is registered under its parameter's name."""
+    def gallery_frame(self, name: str, *, needs: Collection[str] = (), **parameters: Any) -> pd.DataFrame:
+        """Run `sql/galleries/<name>.sql`; values are bound, a DataFrame is registered under its parameter's name.
+
+        needs: what has to be there before: 'neighbors', 'components' (the temp table `chosen_components`).
+        """
 
     def open_images(self, ids: Sequence[int], *, crops: bool = True) -> Iterator[np.ndarray | None]:
         """Decoded images, id by id: RGB uint8 (h, w, 3), None where it cannot be had. Called from several threads.

@@ -17,8 +17,10 @@ diverse photographs, which lie beside the model.
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -141,6 +143,11 @@ class Transform:
         return buffer.getvalue()
 
     @classmethod
+    def of_run(cls, run: Mapping[str, Any]) -> Transform | None:
+        """That of a row of `runs`; None where embeddings are searched as they are."""
+        return cls.from_bytes(run["transform"]) if run.get("transform") else None
+
+    @classmethod
     def from_bytes(cls, data: bytes) -> Transform:
         with np.load(io.BytesIO(data)) as stored:
             matrix = stored["matrix"]
@@ -184,6 +191,11 @@ def fit(moments: Moments, generic: Generic | None = None) -> Transform:
         n=moments.n,
         shrinkage=shrinkage,
     )
+
+
+def calibration_of(transform: Transform | None) -> float:
+    """The constant of `Metric.similarity` for vectors that went through a transform, or through none."""
+    return transform.c2 if transform else 0.0
 
 
 def refit_needed(transform: Transform, *, n_now: int) -> bool:

@@ -49,14 +49,12 @@ class Likeness:
     """float32 (q,) each. Correlations are −1 where too little overlaps.
 
     correlation: of the overlapping pixels, 1 = the same up to brightness and contrast.
-    median_block: median over blocks of their own correlations; plain blocks agree with plain blocks.
     structure: mean of the blocks' correlations, weighted by how much there is to see in a block.
     overlap: overlapping share of the more zoomed-in view.
     difference: root mean square difference of overlapping pixels, grey levels, after no correction at all.
     """
 
     correlation: np.ndarray
-    median_block: np.ndarray
     structure: np.ndarray
     overlap: np.ndarray
     difference: np.ndarray
@@ -84,11 +82,10 @@ def likeness(packed: Packed, first: np.ndarray, second: np.ndarray, *, transform
     b = view - (view * weight).sum(axis=1, keepdims=True)
     spread = (a * a * weight).sum(axis=1) * (b * b * weight).sum(axis=1)
     correlation = ((a * b * weight).sum(axis=1) + NOISE) / (np.sqrt(spread) + NOISE)
-    median, structure = _blocks(a, b, inside=inside)
+    structure = _structure(a, b, inside=inside)
     difference = np.sqrt((np.square(sample - view) * weight).sum(axis=1))
     return Likeness(
         correlation=np.where(enough, np.minimum(correlation, 1), -1).astype(np.float32),
-        median_block=np.where(enough, median, -1).astype(np.float32),
         structure=np.where(enough, structure, -1).astype(np.float32),
         overlap=(count / len(_GRID[0])).astype(np.float32),
         difference=np.where(enough, difference, 255).astype(np.float32),
@@ -121,8 +118,8 @@ def whole_frame(packed: Packed, first: np.ndarray, second: np.ndarray) -> tuple[
     return which, (bits[0] != bits[1]).sum(axis=(1, 2))
 
 
-def _blocks(a: np.ndarray, b: np.ndarray, *, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Median and detail-weighted mean of the blocks' correlations, blocks at least half inside."""
+def _structure(a: np.ndarray, b: np.ndarray, *, inside: np.ndarray) -> np.ndarray:
+    """Detail-weighted mean of the blocks' correlations, blocks at least half inside."""
 
     def total(value: np.ndarray) -> np.ndarray:
         side = SMALL // BLOCK
@@ -135,11 +132,8 @@ def _blocks(a: np.ndarray, b: np.ndarray, *, inside: np.ndarray) -> tuple[np.nda
     var_a = np.maximum(total(a * a) / n - mean_a**2, 0)
     var_b = np.maximum(total(b * b) / n - mean_b**2, 0)
     both = (total(a * b) / n - mean_a * mean_b + NOISE) / np.sqrt((var_a + NOISE) * (var_b + NOISE))
-    ordered = np.sort(np.where(usable, both, np.inf), axis=1)
-    middle = np.maximum(usable.sum(axis=1) - 1, 0) // 2
-    median = np.where(usable.any(axis=1), ordered[np.arange(len(middle)), middle], -1)
     detail = np.minimum(np.sqrt(np.maximum(var_a, var_b)), PLENTY) * usable
-    return median, (both * detail).sum(axis=1) / np.maximum(detail.sum(axis=1), 1e-9)
+    return (both * detail).sum(axis=1) / np.maximum(detail.sum(axis=1), 1e-9)
 
 
 def _bilinear(mip: np.ndarray, rows: np.ndarray, *, where: np.ndarray, fine: np.ndarray) -> np.ndarray:

@@ -17,6 +17,10 @@ import numpy as np
 
 from ..errors import BadArgument
 
+BOX_COLUMNS = ("col_x", "row_y", "width", "height")
+CORNER_COLUMNS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
+"""How frames and tables call the numbers of an upright and of a rotated box."""
+
 MIN_SIDE = 10
 """Pixels; a smaller box is ERROR_BAD_BOUNDING_BOX, as a smaller image is ERROR_IMAGE_TOO_SMALL."""
 
@@ -83,16 +87,16 @@ def parse_global_box(text: str) -> GlobalBox:
     return GlobalBox(**found)
 
 
-def valid_boxes(boxes: np.ndarray, *, width: int, height: int, min_side: int = MIN_SIDE) -> np.ndarray:
+def valid_boxes(boxes: np.ndarray, *, width: int, height: int) -> np.ndarray:
     """Which of the boxes (n, 4) are usable in an image of that size: bool (n,).
 
-    Not usable (ERROR_BAD_BOUNDING_BOX): NaN or infinite, a negative corner, a side under `min_side`, or a part outside.
+    Not usable (ERROR_BAD_BOUNDING_BOX): NaN or infinite, a negative corner, a side under `MIN_SIDE`, or a part outside.
     """
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     exact = _finite(boxes).round(_DECIMALS)
     x, y, w, h = np.trunc(exact).T
     inside = (exact[:, 0] >= 0) & (exact[:, 1] >= 0) & (x + w <= width) & (y + h <= height)
-    return inside & (w >= min_side) & (h >= min_side)
+    return inside & (w >= MIN_SIDE) & (h >= MIN_SIDE)
 
 
 def pixel_boxes(boxes: np.ndarray, *, width: int, height: int, margin: Margin = NO_MARGIN) -> np.ndarray:
@@ -126,11 +130,11 @@ def crop(image: np.ndarray, *, box: tuple[float, float, float, float], margin: M
     return crops(image, boxes=np.asarray([box], dtype=np.float64), margin=margin)[0]
 
 
-def valid_quads(quads: np.ndarray, *, width: int, height: int, min_side: int = MIN_SIDE) -> np.ndarray:
+def valid_quads(quads: np.ndarray, *, width: int, height: int) -> np.ndarray:
     """Which of the rotated boxes (n, 4, 2) are usable: bool (n,).
 
     Not usable: NaN or infinite, a corner outside the image, not convex (crossed, flat, hollow), a mean side under
-    `min_side`.
+    `MIN_SIDE`.
     """
     quads = np.asarray(quads, dtype=np.float64).reshape(-1, 4, 2)
     exact = _finite(quads).round(_DECIMALS)
@@ -140,7 +144,7 @@ def valid_quads(quads: np.ndarray, *, width: int, height: int, min_side: int = M
     turns = sides[..., 0] * following[..., 1] - sides[..., 1] * following[..., 0]
     convex = (turns > 0).all(axis=1) | (turns < 0).all(axis=1)
     lengths = np.hypot(sides[..., 0], sides[..., 1])
-    long = np.minimum(lengths[:, 0] + lengths[:, 2], lengths[:, 1] + lengths[:, 3]) / 2 >= min_side
+    long = np.minimum(lengths[:, 0] + lengths[:, 2], lengths[:, 1] + lengths[:, 3]) / 2 >= MIN_SIDE
     return inside & convex & long
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from fastdup_db import checks, tidying
 from fastdup_db.engine import Fastdup
 from fastdup_db.errors import BadArgument, one_of
-from fastdup_db.galleries.selection import SIZE, as_text, choice, slice_of
+from fastdup_db.galleries.selection import SIZE, as_text, slice_of
 from fastdup_db.legacy.clusters import assignments
 from fastdup_db.legacy.labels import MISSING, LabelFunc, labels_of
 from fastdup_db.legacy.shown import Slice
@@ -48,7 +48,7 @@ def find_top_components(
     """
     for name in kwargs:
         raise one_of("keyword argument", name, _ARGUMENTS)
-    group_by = choice("group_by", group_by, ("visual", "label"))
+    group_by = checks.member("group_by", group_by, ("visual", "label"))
     if keyword is not None and get_label_func is None:
         raise BadArgument("keyword looks into labels: give get_label_func")
     fd = Fastdup(work_dir)
@@ -67,7 +67,7 @@ def find_top_components(
     if metric is not None:
         stats = fd.img_stats(data=False).set_index("index")
         stats = stats.assign(**{SIZE: stats["img_w"] * stats["img_h"]}).select_dtypes("number")
-        members = members.assign(metric=members["index"].map(stats[choice("metric", metric, stats.columns)]))
+        members = members.assign(metric=members["index"].map(stats[checks.member("metric", metric, stats.columns)]))
     frame = _grouped(members, key="component_id" if group_by == "visual" else "label", metric=metric)
     if not labelled:
         frame = frame.drop(columns="label")

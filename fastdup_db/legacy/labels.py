@@ -95,8 +95,8 @@ def create_knn_classifier(
     vectors = stored(fd.work_dir, VECTORS, run=last)
     if not vectors.exists():
         raise NotRun(f"{work_dir} holds no neighbours; call run() first")
-    transform = adapt.Transform.from_bytes(last["transform"]) if last.get("transform") else None
-    calibration = transform.c2 if transform else 0.0
+    transform = adapt.Transform.of_run(last)
+    calibration = adapt.calibration_of(transform)
     graph = knn.neighbors(vectors, k=k, metric=last["distance"], calibration=calibration, folder=fd.work_dir)
     edges = graph.table().to_pandas()
     labels = labels_of(fd, get_label_func)

@@ -17,13 +17,11 @@ import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
-from fastdup_db import sources
+from fastdup_db import checks, sources
 from fastdup_db.errors import BadArgument, ImageError, NotRun
-from fastdup_db.imaging import crops, decode
 from fastdup_db.models.captions import Captioner, source
-from fastdup_db.pipeline import listing, remote
+from fastdup_db.pipeline import listing, originals, remote
 from fastdup_db.pipeline.run import publish_views
-from fastdup_db.sources.reference import Load
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
 
@@ -31,9 +29,6 @@ log = logging.getLogger(__name__)
 
 COMMIT_SECONDS = 15.0
 """What a kill loses at most. The database is open only for a commit, so that others can read meanwhile."""
-
-_BOX = ("col_x", "row_y", "width", "height")
-_CORNERS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +52,7 @@ def run(request: CaptionRequest) -> pd.DataFrame:
     What is stored stays stored when the call is killed. An image that can no longer be read keeps a missing caption.
     Raises what `Captioner` raises, `NotRun` without a run, `BadArgument` for a subset that is not there.
     """
-    if request.batch_size < 1:
-        raise BadArgument(f"batch_size={request.batch_size!r} must be at least 1")
+    checks.at_least("batch_size", request.batch_size, 1)
     if not duck.exists(request.work_dir):
         raise NotRun(f"no run has been made in {request.work_dir}; call run() first")
     asked = {
@@ -136,25 +130,11 @@ def _pictures(missing: pa.Table) -> Iterator[tuple[int, np.ndarray]]:
     loads = sources.payloads(reference for reference, _ in images)
     for (reference, parts), (_, load) in zip(images, loads, strict=True):
         try:
-            image = _decoded(load)
+            image = originals.pixels(load)
         except ImageError as exc:
             log.warning("%s has no caption: %s", reference.filename, exc)
             continue
         for row in parts:
-            pixels = _part(image, row)
+            pixels = originals.part(image, row)
             if pixels is not None:
                 yield int(row["id"]), np.ascontiguousarray(pixels)
-
-
-def _decoded(load: Load) -> np.ndarray:
-    data = load()
-    return decode.flatten(data if isinstance(data, np.ndarray) else decode.decode(data).image)
-
-
-def _part(image: np.ndarray, row: Mapping[str, Any]) -> np.ndarray | None:
-    if row["x1"] is not None:
-        return crops.straighten(image, quad=np.array([row[c] for c in _CORNERS], dtype=float).reshape(4, 2))
-    if row["col_x"] is not None:
-        x, y, width, height = (float(row[c]) for c in _BOX)
-        return crops.crop(image, box=(x, y, width, height))
-    return image

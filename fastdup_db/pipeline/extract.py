@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from tqdm import tqdm
 
 from fastdup_db.engines import Engine, rows, stored
@@ -33,9 +32,6 @@ log = logging.getLogger(__name__)
 COMMIT_INSTANCES = 4096
 COMMIT_SECONDS = 15.0
 """A commit costs some 20 ms whatever its size; this loses at most 15 seconds of work to a kill."""
-
-_BOX = ("col_x", "row_y", "width", "height")
-_CORNERS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
 
 
 def pending(
@@ -85,7 +81,9 @@ def tasks(db: Database, *, with_boxes: bool) -> Iterator[Task]:
     for batch in db.stream("ingest/pending", rows=4096):
         if not batch.num_rows:
             continue
-        boxes = _boxes(db, batch) if with_boxes else {}
+        ids = batch.column("image_id").to_numpy()
+        between = {"first": int(ids[0]), "last": int(ids[-1])}
+        boxes = Boxes.by_image(db.arrow("ingest/boxes_between", **between)) if with_boxes else {}
         for image_id, reference in references(batch):
             yield Task(image_id, reference, boxes.get(image_id))
 
@@ -182,19 +180,3 @@ def _numbered(results: list[BatchResult], *, start: int) -> list[tuple[BatchResu
             ids = rows.ids(result)
         numbered.append((result, ids))
     return numbered
-
-
-def _boxes(db: Database, batch: pa.RecordBatch) -> dict[int, Boxes]:
-    ids = batch.column("image_id").to_numpy()
-    table = db.arrow("ingest/boxes_between", first=int(ids[0]), last=int(ids[-1]))
-    if not table.num_rows:
-        return {}
-    image_ids = table.column("image_id").to_numpy()
-    box_ids = table.column("id").to_numpy()
-    rectangles = np.stack([table.column(c).to_numpy().astype(float) for c in _BOX], axis=1)
-    corners = np.stack([table.column(c).to_numpy().astype(float) for c in _CORNERS], axis=1)
-    starts = np.flatnonzero(np.r_[True, image_ids[1:] != image_ids[:-1]])
-    ends = np.r_[starts[1:], len(image_ids)]
-    return {
-        int(image_ids[a]): Boxes(box_ids[a:b], rectangles[a:b], corners[a:b]) for a, b in zip(starts, ends, strict=True)
-    }

@@ -188,7 +188,7 @@ def _whole(
     transform: adapt.Transform | None,
     folder: Path,
 ) -> KnnGraph:
-    calibration = transform.c2 if transform else 0.0
+    calibration = adapt.calibration_of(transform)
     if config.test_dir:
         tested = db.arrow("neighbors/test_ids").column("id").to_numpy()
         others = np.setdiff1d(vectors.ids(), tested)
@@ -226,7 +226,7 @@ def _changed(
         k=config.nearest_neighbors_k,
         new_ids=missing,
         metric=config.distance,
-        calibration=transform.c2 if transform else 0.0,
+        calibration=adapt.calibration_of(transform),
         threads=config.num_threads,
     )
 
@@ -266,7 +266,7 @@ def _transform(db: Database, request: RunRequest, *, embeddings: VectorTable) ->
         wanted = spec is not None and spec.statistics is not None
     if not wanted or request.config.distance != "cosine":
         return None
-    stored = adapt.Transform.from_bytes(last["transform"]) if last.get("transform") else None
+    stored = adapt.Transform.of_run(last)
     n = len(embeddings)
     if stored is not None and not adapt.refit_needed(stored, n_now=n):
         return stored

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastdup_db import sources
+from fastdup_db.annotation_forms import BOX_COLUMNS, CORNER_COLUMNS
 from fastdup_db.errors import FastdupError
 from fastdup_db.imaging import crops as boxes
 from fastdup_db.imaging import decode
@@ -19,9 +20,6 @@ from fastdup_db.sources.reference import Load
 from fastdup_db.store import duck
 
 log = logging.getLogger(__name__)
-
-_BOX = ("col_x", "row_y", "width", "height")
-_CORNERS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
 
 
 def open_images(work_dir: Path, ids: Sequence[int], *, crops: bool = True) -> Iterator[np.ndarray | None]:
@@ -44,23 +42,29 @@ def open_images(work_dir: Path, ids: Sequence[int], *, crops: bool = True) -> It
             continue
         image = decoded(next(loads)[1], name=references[image_id].filename)
         for i in group:
-            yield image if image is None or not crops else _part(image, rows[i])
+            yield image if image is None or not crops else part(image, rows[i])
 
 
 def decoded(load: Load, *, name: str) -> np.ndarray | None:
     """An image as a viewer shows it, RGB uint8 (h, w, 3); None, and a line in the log, where it cannot be had."""
     try:
-        data = load()
-        return decode.flatten(data if isinstance(data, np.ndarray) else decode.decode(data).image)
+        return pixels(load)
     except (FastdupError, OSError) as exc:
         log.info("%s cannot be shown: %s", name, exc)
         return None
 
 
-def _part(image: np.ndarray, row: Mapping[str, Any]) -> np.ndarray | None:
+def pixels(load: Load) -> np.ndarray:
+    """An image as a viewer shows it, RGB uint8 (h, w, 3). Raises `ImageError`."""
+    data = load()
+    return decode.flatten(data if isinstance(data, np.ndarray) else decode.decode(data).image)
+
+
+def part(image: np.ndarray, row: Mapping[str, Any]) -> np.ndarray | None:
+    """What lies in the box of a row (`BOX_COLUMNS`, `CORNER_COLUMNS`), upright; the image where it has none."""
     if row["x1"] is not None:
-        return boxes.straighten(image, quad=np.array([row[c] for c in _CORNERS], dtype=float).reshape(4, 2))
+        return boxes.straighten(image, quad=np.array([row[c] for c in CORNER_COLUMNS], dtype=float).reshape(4, 2))
     if row["col_x"] is not None:
-        x, y, width, height = (float(row[c]) for c in _BOX)
+        x, y, width, height = (float(row[c]) for c in BOX_COLUMNS)
         return boxes.crop(image, box=(x, y, width, height))
     return image

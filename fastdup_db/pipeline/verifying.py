@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,10 @@ from fastdup_db.graph import adapt, knn, verify
 from fastdup_db.graph.metrics import metric as metric_named
 from fastdup_db.imaging.crops import NO_MARGIN, Margin
 from fastdup_db.imaging.keypoints import Keypoints
-from fastdup_db.pipeline import remote
 from fastdup_db.pipeline.listing import references
 from fastdup_db.pipeline.request import RunRequest
-from fastdup_db.pipeline.spec import LANCE_FOLDER, work_spec
+from fastdup_db.pipeline.spec import work_spec
+from fastdup_db.pipeline.tables import table
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VECTORS, VectorTable
 
@@ -95,8 +95,8 @@ def check(db: Database, *, vectors: VectorTable, folder: Path, options: Options)
     last = db.row("run/current") or {}
     if not vectors.exists():
         raise NotRun("there are no neighbours to verify yet; call run() without run_mode=1 or run_stats_only first")
-    transform = adapt.Transform.from_bytes(last["transform"]) if last.get("transform") else None
-    calibration = transform.c2 if transform else 0.0
+    transform = adapt.Transform.of_run(last)
+    calibration = adapt.calibration_of(transform)
     lower, upper = _lines(options, metric=last["distance"], calibration=calibration)
     graph = knn.neighbors(
         vectors,
@@ -110,8 +110,8 @@ def check(db: Database, *, vectors: VectorTable, folder: Path, options: Options)
     # "all null"), so nothing is inserted twice into one table within one.
     with db.transaction():
         db.execute("verify/create_incoming_candidates")
-        for table in graph.tables(rows=100_000):
-            near = table.filter(pc.field("similarity") >= lower)
+        for edges in graph.tables(rows=100_000):
+            near = edges.filter(pc.field("similarity") >= lower)
             if near.num_rows:
                 db.execute("verify/insert_incoming_candidates", incoming=near, lower=lower)
         db.execute("verify/replace_candidates")
@@ -165,7 +165,7 @@ def check_again(db: Database, work_dir: Path, **changes: Any) -> None:
     last = db.row("run/current") or {}
     config = RunConfig(**json.loads(last["config"]))
     request = RunRequest(work_dir, config, boxes=last["data_type"] == "boxes")
-    vectors = VectorTable(remote.place(work_dir, LANCE_FOLDER), name=VECTORS[0], column=VECTORS[1])
+    vectors = table(work_dir, VECTORS)
     db.script("views/macros")
     check(db, vectors=vectors, folder=work_dir, options=options_of(request, **changes))
     db.script("views/verified_views")
@@ -178,9 +178,9 @@ def _read(db: Database, options: Options) -> None:
     if not total:
         return
     with _bar(total, "keypoints", options) as bar:
-        for table in features.run(_tasks(db, options), margin=options.margin, threads=options.threads):
-            gathered.append(table)
-            bar.update(table.num_rows)
+        for found in features.run(_tasks(db, options), margin=options.margin, threads=options.threads):
+            gathered.append(found)
+            bar.update(found.num_rows)
             if sum(t.num_rows for t in gathered) >= COMMIT_KEYPOINTS:
                 db.execute("verify/insert_keypoints", incoming=pa.concat_tables(gathered))
                 gathered = []
@@ -193,21 +193,9 @@ def _tasks(db: Database, options: Options) -> Iterator[Task]:
     for batch in db.stream("verify/pending_instances", rows=4096):
         if not batch.num_rows:
             continue
-        image_ids = batch.column("image_id").to_numpy()
-        starts = np.flatnonzero(np.r_[True, image_ids[1:] != image_ids[:-1]])
-        ends = np.r_[starts[1:], len(image_ids)]
         located = dict(references(batch))
-        ids = batch.column("id").to_numpy()
-        rectangles = _columns(batch, ("col_x", "row_y", "width", "height"))
-        corners = _columns(batch, ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4"))
-        for start, end in zip(starts, ends, strict=True):
-            image_id = int(image_ids[start])
-            boxes = Boxes(ids[start:end], rectangles[start:end], corners[start:end]) if options.boxes else None
-            yield Task(image_id, located[image_id], boxes)
-
-
-def _columns(batch: pa.RecordBatch, names: Sequence[str]) -> np.ndarray:
-    return np.stack([batch.column(name).to_numpy(zero_copy_only=False).astype(float) for name in names], axis=1)
+        for image_id, boxes in Boxes.by_image(batch).items():
+            yield Task(image_id, located[image_id], boxes if options.boxes else None)
 
 
 def _judge(db: Database, options: Options) -> None:
@@ -221,19 +209,19 @@ def _judge(db: Database, options: Options) -> None:
                 block = batch.slice(start, COMMIT_PAIRS)
                 pairs = np.stack([block.column(name).to_numpy() for name in ("from_id", "to_id")], axis=1)
                 known = _features(db, np.unique(pairs))
-                table = verify.verify_pairs(
+                checked = verify.verify_pairs(
                     pairs,
                     lambda ids, known=known: [Keypoints.from_bytes(known[i]) for i in ids.tolist()],  # type: ignore[misc]
                     similarity=block.column("similarity").to_numpy(zero_copy_only=False),
                     threads=options.threads,
                 )
-                db.execute("verify/insert_verified", incoming=table)
+                db.execute("verify/insert_verified", incoming=checked)
                 bar.update(block.num_rows)
 
 
 def _features(db: Database, ids: np.ndarray) -> dict[int, bytes]:
-    table = db.arrow("verify/keypoints_of", wanted=pa.table({"id": pa.array(ids, pa.int64())}))
-    return dict(zip(table.column("id").to_pylist(), table.column("features").to_pylist(), strict=True))
+    found = db.arrow("verify/keypoints_of", wanted=pa.table({"id": pa.array(ids, pa.int64())}))
+    return dict(zip(found.column("id").to_pylist(), found.column("features").to_pylist(), strict=True))
 
 
 def _bar(total: int, unit: str, options: Options) -> tqdm[Any]:

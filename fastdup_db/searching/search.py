@@ -19,7 +19,7 @@ from fastdup_db import checks
 from fastdup_db.config import parse_turi_param
 from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadArgument, NotRun
-from fastdup_db.graph.adapt import Transform
+from fastdup_db.graph.adapt import Transform, calibration_of
 from fastdup_db.graph.cross import cross_neighbors
 from fastdup_db.graph.index import index_kind
 from fastdup_db.graph.nearest import NOBODY
@@ -117,7 +117,7 @@ def opened(work_dir: Path, *, options: Options) -> Search:
     if options.d not in (None, dimension):
         raise BadArgument(f"d={options.d}; the embeddings of this work_dir have d={dimension}")
     settings = json.loads(last["config"]) | parse_turi_param(options.turi_param)
-    transform = Transform.from_bytes(last["transform"]) if last["transform"] else None
+    transform = Transform.of_run(last)
     return Search(
         work_dir=work_dir,
         options=options,
@@ -125,7 +125,7 @@ def opened(work_dir: Path, *, options: Options) -> Search:
         searcher=Searcher(
             vectors,
             metric=last["distance"],
-            calibration=transform.c2 if transform else 0.0,
+            calibration=calibration_of(transform),
             search=index_kind(settings["nnf_mode"], param=settings["nnf_param"]).search,
         ),
         transform=transform,

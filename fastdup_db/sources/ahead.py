@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TypeVar
 
 S = TypeVar("S")
 T = TypeVar("T")
 
 
-def mapped(work: Callable[[S], T], items: Iterable[S], *, threads: int = 1, depth: int | None = None) -> Iterator[T]:
+def mapped(
+    work: Callable[[S], T],
+    items: Iterable[S],
+    *,
+    threads: int = 1,
+    depth: int | None = None,
+    pool: ThreadPoolExecutor | None = None,
+) -> Iterator[T]:
     """`map` by `threads` threads of its own, in order, at most `depth` (four a thread) results ahead of the caller.
 
     The items are taken in the caller's thread: they may come from a database connection that belongs to it. With one
@@ -19,11 +27,11 @@ def mapped(work: Callable[[S], T], items: Iterable[S], *, threads: int = 1, dept
     release the GIL and overlap with the caller. The first exception ends it; closing the iterator waits for the
     calls under way.
     """
-    with ThreadPoolExecutor(threads, thread_name_prefix="fastdup-ahead") as pool:
+    with nullcontext(pool) if pool else ThreadPoolExecutor(threads, thread_name_prefix="fastdup-ahead") as running:
         waiting: deque[Future[T]] = deque()
         try:
             for item in items:
-                waiting.append(pool.submit(work, item))
+                waiting.append(running.submit(work, item))
                 if len(waiting) >= (depth or 4 * threads):
                     yield waiting.popleft().result()
             while waiting:

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastdup_db import errors
 from fastdup_db.errors import BadInput, ImageError, MissingExtra
+from fastdup_db.imaging.crops import BOX_COLUMNS
 from fastdup_db.sources import files
 from fastdup_db.sources.options import ListingOptions
 from fastdup_db.sources.reference import Reference
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SPLITS = ("train", "val", "test")
-BOX_COLUMNS = ("col_x", "row_y", "width", "height")
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _ROW = rf"^{_NUMBER}(?:[ \t]+{_NUMBER}){{4,}}$"
