@@ -19,6 +19,13 @@ def member(name: str, value: Any, allowed: Iterable[str]) -> str:
     return value
 
 
+def text(name: str, value: object) -> str:
+    """A text."""
+    if not isinstance(value, str):
+        raise BadArgument(f"{name}={value!r}; allowed: a text")
+    return value
+
+
 def between(name: str, value: object, low: float, high: float) -> float:
     """A number from `low` to `high`, both included; NaN is none."""
     if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
@@ -41,6 +48,17 @@ def flag(name: str, value: object) -> bool:
     except (TypeError, ValueError):  # of an array, or of pandas' NA
         pass
     raise BadArgument(f"{name}={value!r}; allowed: True or False")
+
+
+def names(name: str, value: object) -> list[str]:
+    """A list of names; a name alone is none."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise BadArgument(f"{name}={value!r}; allowed: a list of names")
+    found = list(value)
+    wrong = next((one for one in found if not isinstance(one, str)), None)
+    if wrong is not None:
+        raise BadArgument(f"{name} holds {wrong!r}; allowed: a list of names")
+    return found
 
 
 def on_disk(name: str, value: str | os.PathLike[str]) -> None:

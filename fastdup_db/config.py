@@ -165,6 +165,13 @@ class RunConfig:
         for name in _FRACTIONS:
             if getattr(self, name) is not None:
                 self._set(name, checks.between(name, getattr(self, name), 0.0, 1.0))
+        if self.model_path is not None:
+            self._set("model_path", str(self.model_path))
+        for name in _TEXTS:
+            if getattr(self, name) is not None:
+                checks.text(name, getattr(self, name))
+        if not isinstance(self.nnf_param, str | Mapping):
+            raise BadArgument(f"nnf_param={self.nnf_param!r}; allowed: 'name=value,name=value' or a dict")
         if self.model_path and self.high_accuracy:
             raise BadArgument("high_accuracy is a variant of the default model; give it or model_path, not both")
         checks.member("data_type", self.data_type, DATA_TYPES)
@@ -208,6 +215,7 @@ _OPTIONAL = frozenset(f.name for f in fields(RunConfig) if f.default is None)
 _KINDS = {f.name: str(f.type).partition(" | ")[0] for f in fields(RunConfig)}
 """Name → 'bool', 'int', 'float', 'str' or 'Mapping[str, Any]'."""
 _FLAGS = tuple(name for name, kind in _KINDS.items() if kind == "bool")
+_TEXTS = tuple(name for name, kind in _KINDS.items() if kind == "str" and name not in ("test_dir", "nnf_param"))
 _EXTRACTION = (
     "model_path d high_accuracy model_input bounding_box augmentation_horiz augmentation_vert "
     "augmentation_additive_margin min_input_image_width min_input_image_height run_stats run_advanced_stats "

@@ -135,13 +135,13 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         Blurry: `blur` below its threshold; bright and dark: `mean` above and below theirs. All counts are images, those
         with an annotation where there are annotations, as in the other answers.
         """
-        checks.between("blur_threshold", blur_threshold, 0, math.inf)
-        checks.between("brightness_threshold", brightness_threshold, 0, math.inf)
-        checks.between("darkness_threshold", darkness_threshold, 0, math.inf)
+        blur = checks.between("blur_threshold", blur_threshold, 0, math.inf)
+        bright = checks.between("brightness_threshold", brightness_threshold, 0, math.inf)
+        dark = checks.between("darkness_threshold", darkness_threshold, 0, math.inf)
         with self._database() as db:
             last = self._last_run(db)
             self._choose_components(db, split=None, include_unannotated=False)
-            counts = db.row("summary/counts", blur=blur_threshold, bright=brightness_threshold, dark=darkness_threshold)
+            counts = db.row("summary/counts", blur=blur, bright=bright, dark=dark)
         lines = summaries.lines(counts or {}, last)
         if verbose:
             summaries.show(lines)

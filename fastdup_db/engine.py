@@ -77,7 +77,7 @@ class Fastdup(FastdupController):
                 batch_size=batch_size,
                 subset=subset,
                 vqa_prompt=vqa_prompt,
-                kwargs=dict(kwargs or {}),
+                kwargs=kwargs or {},
                 bases=(base,) if isinstance(base, str) else (),
                 progress=progress,
             )
@@ -226,6 +226,10 @@ class Fastdup(FastdupController):
         """
         from fastdup_db.exchange import fileset
 
+        checks.on_disk("work_dir", work_dir)
+        checks.on_disk("input_dir", input_dir)
+        if not Path(work_dir).is_dir():
+            raise BadArgument(f"work_dir={str(work_dir)!r}; allowed: a folder that holds fastdup files")
         return fileset.make_relative(Path(work_dir), base=Path(input_dir))
 
     def exact_duplicates(self) -> pd.DataFrame:

@@ -52,8 +52,11 @@ def search(
     threshold: float | None = None,
     img: Any = None,
 ) -> pd.DataFrame:
-    """The stored images most like an image or each of a list; see `Fastdup.search`."""
-    return _last().search(filename, image, verbose, k=k, where=where, threshold=threshold, img=img)
+    """The stored images most like an image or each of a list; see `Fastdup.search`.
+
+    The frame's `attrs['work_dir']` tells galleries whose images they are.
+    """
+    return _found(_last().search(filename, image, verbose, k=k, where=where, threshold=threshold, img=img))
 
 
 def vector_search(
@@ -66,7 +69,12 @@ def vector_search(
     threshold: float | None = None,
 ) -> pd.DataFrame:
     """The stored images nearest to an embedding or each of several; see `Fastdup.vector_search`."""
-    return _last().vector_search(filename, vec, verbose, k=k, where=where, threshold=threshold)
+    return _found(_last().vector_search(filename, vec, verbose, k=k, where=where, threshold=threshold))
+
+
+def _found(frame: pd.DataFrame) -> pd.DataFrame:
+    frame.attrs["work_dir"] = str(_last().work_dir)
+    return frame
 
 
 def _last() -> FastdupController:

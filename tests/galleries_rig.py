@@ -90,7 +90,8 @@ def facts(folder: Path, *, labelled: bool = True) -> dict[str, pd.DataFrame]:
     """Eight images, number 5 invalid. Labels cat, cat, dog, dog, bird, cat (invalid), cat, none.
 
     Pairs from 0.9 on: 0-1 0.99, 2-3 0.97, 1-2 0.95 (cat and dog), 4-6 0.91 (bird and cat), 0-2 0.90.
-    Components: {0, 1, 2, 3} and {4, 6}. The outlier is 7; far from one neighbour are 7 (0.10) and 4 (0.12).
+    Components: {0, 1, 2, 3} and {4, 6}. The outliers are 7 (0.15) and 4 (0.91); the farthest neighbours are
+    those of 7 (0.10) and 4 (0.12).
     """
     names = [str(folder / f"{kind}/{i}.jpg") for i, kind in enumerate(["a", "a", "a", "b", "b", "b", "c", "c"])]
     user = pd.DataFrame(
@@ -155,14 +156,14 @@ def verified() -> pd.DataFrame:
 
 
 def run() -> pd.DataFrame:
-    """A finished run with threshold and cc_threshold 0.9 and 5 % outliers."""
+    """A finished run with threshold and cc_threshold 0.9 and 20 % outliers: two."""
     return pd.DataFrame(
         [
             {
                 "run_id": 1,
                 "threshold": 0.9,
                 "cc_threshold": 0.9,
-                "outlier_percentile": 0.05,
+                "outlier_percentile": 0.2,
                 "has_annotations": True,
                 "vectors_version": 1,
                 "listed": True,

@@ -223,6 +223,10 @@ def test_crops_are_compared_measured_and_saved(boxed):
     assert image.shape == (90, 100, 3)
     loaded = boxed.similarity(load_crops=True)
     assert all(Path(f).is_file() for f in loaded["crop_filename_from"])
+    grouped = boxed.connected_components_grouped()
+    assert set(grouped["crop_filename"].iloc[0]) <= set(crops["crop_filename"])
+    (files,) = boxed.connected_components_grouped(load_crops=True)["crop_filename"]
+    assert len(files) == grouped["len"].iloc[0] and all(Path(file).is_file() for file in files)
 
 
 def test_boxes_in_a_coco_dict_and_file_give_the_same(images, boxed, tmp_path):
@@ -266,6 +270,13 @@ def test_one_global_box_for_every_image(images, tmp_path):
     fd = fastdup_db.create(tmp_path / "g", images)
     fd.run(bounding_box="row_y=200,col_x=100,height=100,width=50", progress=False)
     assert fd.img_stats()[["img_w", "img_h"]].drop_duplicates().to_numpy().tolist() == [[50, 40]], "clamped at 240"
+    box = "row_y=100,col_x=100,height=100,width=50"
+    for margin, size in (
+        ({"augmentation_horiz": 0.2, "augmentation_vert": 0.1}, [70, 120]),
+        ({"augmentation_additive_margin": 5}, [60, 110]),
+    ):
+        fd.run(bounding_box=box, progress=False, **margin)
+        assert fd.img_stats()[["img_w", "img_h"]].drop_duplicates().to_numpy().tolist() == [size]
 
 
 def test_annotations_grouped_by_image(boxed):

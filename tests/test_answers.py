@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import fastdup_db
-from fastdup_db.errors import BadArgument, NotRun
+from fastdup_db.errors import BadArgument, BadInput, NotRun
 from fastdup_db.sources import kinds
 from tests import drawn
 
@@ -206,6 +206,70 @@ def test_numbers_of_other_libraries_are_numbers(photos, tmp_path):
         with pytest.raises(BadArgument):
             fd.run(**wrong, progress=False)
     assert fd.num_instances() == 8
+
+
+def test_accessors_take_numbers_and_flags_of_numpy_and_nothing_else(labelled):
+    assert labelled.num_instances(np.True_) == labelled.num_instances()
+    assert labelled.annotations(include_unannotated=np.False_).equals(labelled.annotations())
+    assert labelled.similarity(np.False_).equals(labelled.similarity(data=False))
+    assert labelled.summary(False, blur_threshold=np.float32(150)) == labelled.summary(False)
+    for name in ("data", "load_crops", "include_unannotated"):
+        for verb in (labelled.similarity, labelled.outliers, labelled.img_stats, labelled.connected_components):
+            with pytest.raises(BadArgument, match=f"{name}='x'; allowed: True or False"):
+                verb(**{name: "x"})
+    with pytest.raises(BadArgument, match="ascending='x'"):
+        labelled.connected_components_grouped(ascending="x")
+    for wrong in ({"metric": ["blur"]}, {"sort_by": ["len"]}):
+        with pytest.raises(BadArgument, match="is unknown; allowed"):
+            labelled.connected_components_grouped(**wrong)
+    with pytest.raises(BadArgument, match="a list of names"):
+        labelled.img_grouped_annot(5)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda fd, _: fd.caption(batch_size="a"),
+        lambda fd, _: fd.caption(subset=5),
+        lambda fd, _: fd.caption(kwargs=5),
+        lambda fd, _: fd.caption(model_name=3),
+        lambda fd, _: fd.vector_search(filename=5, vec=fd.embeddings()[1][0]),
+        lambda fd, photos: fd.search(str(next(photos.iterdir())), where=5),
+        lambda fd, photos: fd.feature_vector(str(photos / "0.jpg"), model_path=5),
+        lambda fd, photos: fd.fastdup_convert_to_relpath(5, photos),
+        lambda fd, photos: fd.fastdup_convert_to_relpath("/nowhere", photos),
+        lambda fd, _: fd.s3_folder_exists_and_not_empty(None),
+        lambda fd, _: fd.run(bounding_box=5),
+        lambda fd, _: fd.run(bounding_box={"row_y": 1}),
+        lambda fd, _: fd.run(nnf_mode=5),
+        lambda fd, _: fd.run(nnf_param=5),
+        lambda fd, _: fd.vis.stats_gallery(lazy_load="x"),
+        lambda fd, _: fd.vis.outliers_gallery(draw_bbox="x"),
+        lambda fd, _: fd.vis.component_gallery(save_artifacts="x"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused(labelled, photos, call):
+    with pytest.raises((BadArgument, BadInput), match="allowed: "):
+        call(labelled, photos)
+
+
+def test_what_was_not_measured_sorts_no_components(labelled, photos, tmp_path):
+    with pytest.raises(BadArgument, match="run_advanced_stats=True"):
+        labelled.connected_components_grouped(metric="mean_hue")
+    fd = fastdup_db.create(tmp_path, photos)
+    fd.run(run_stats=False, progress=False)
+    with pytest.raises(BadArgument, match="run_stats=False"):
+        fd.connected_components_grouped(metric="blur")
+
+
+def test_a_pair_on_the_line_is_a_pair(tmp_path):
+    fd = fastdup_db.create(tmp_path)
+    fd.run(annotations=["a", "b"], embeddings=np.array([[1, 0], [24, 7]], np.float32), progress=False)
+    assert fd.similarity(data=False, threshold=0.96)["distance"].tolist() == [np.float32(0.96)] * 2
+    members, info = fd.connected_components(threshold=0.96)
+    assert members["index"].tolist() == [0, 1] and info["count"].tolist() == [2]
+    assert len(fd.connected_components()[0]) == len(fd.sql("from components_at(0.96)")) == 2
+    assert fd.vector_search(vec=np.array([1, 0], np.float32), threshold=0.96)["to"].tolist() == ["a", "b"]
 
 
 def test_sql_may_name_two_lists_alike(labelled):

@@ -106,7 +106,7 @@ def test_an_array_of_many_numbers_is_one_line(call):
         (("clean", "{empty}"), 2),
         (("clean", "{binary}"), 2),
         (("clean", "{other}"), 2),
-        (("clean", "{folder}"), 1),
+        (("clean", "{folder}"), 2),
     ],
 )
 def test_what_goes_wrong_is_one_line(call, tmp_path, words, status):

@@ -294,8 +294,8 @@ def test_report_has_summary_charts_and_every_gallery(tmp_path: Path) -> None:
     keys = [card["id"] for card in soup.select("article")]
     assert len(keys) == len(set(keys))
     assert [int(s["data-id"]) for s in soup.select("#section-duplicates .shot")] == [0, 1, 2, 3]
-    assert [int(s["data-id"]) for s in soup.select("#section-outliers .shot")] == [7]
-    assert "Showing the only outlier" in soup.select_one("#section-outliers").get_text()  # as outliers() has it
+    assert [int(s["data-id"]) for s in soup.select("#section-outliers .shot")] == [7, 4]
+    assert "Showing all 2 outliers" in soup.select_one("#section-outliers").get_text()  # as outliers() has it
     everything = [element["id"] for element in soup.select("[id]")]
     assert len(everything) == len(set(everything))
     used = re.findall(r'(?:href="|url\()#(chart-[^")]+)', page.read_text())

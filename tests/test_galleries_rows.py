@@ -118,7 +118,7 @@ def test_duplicates_of_an_external_frame_by_file_name(vis: FastdupVisualizer) ->
     ("arguments", "shown"),
     [
         ({}, [[7], [4]]),
-        ({"how": "all"}, [[7]]),
+        ({"how": "all"}, [[7], [4]]),
         ({"ascending": False}, [[4], [7]]),
         ({"num_images": 1}, [[7]]),
         ({"sort_by": "weight"}, [[4], [7]]),
@@ -135,8 +135,9 @@ def test_outliers_arguments(vis: FastdupVisualizer, arguments: dict, shown: list
 
 def test_outliers_one_is_far_from_one_neighbour_all_from_every(vis: FastdupVisualizer) -> None:
     assert column(vis.outliers_gallery(how="one"), "Distance") == ["0.1", "0.12"]
-    assert column(vis.outliers_gallery(how="one"), "Nearest") == ["#4", "#0"]
-    assert column(vis.outliers_gallery(how="all"), "Distance") == ["0.15"]
+    assert column(vis.outliers_gallery(how="one"), "Farthest neighbour") == ["#4", "#0"]
+    assert column(vis.outliers_gallery(how="all"), "Distance") == ["0.15", "0.91"]
+    assert column(vis.outliers_gallery(how="all"), "Nearest") == ["#0", "#6"]
 
 
 def test_outliers_of_an_external_frame(vis: FastdupVisualizer) -> None:

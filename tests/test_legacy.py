@@ -73,6 +73,26 @@ def test_extract_first_then_neighbours(images, tmp_path):
     assert len(pd.read_csv(tmp_path / "similarity.csv")) > 20
 
 
+def test_the_width_of_an_embedding_need_not_be_said(images, tmp_path):
+    fastdup.run(images, tmp_path, model_path="high_accuracy")
+    assert fastdup.load_binary_feature(tmp_path / "atrain_features.dat")[1].shape == (21, 960)
+    fastdup.run_kmeans(images, tmp_path / "clusters", model_path="high_accuracy", num_clusters=5)
+    assert len(pd.read_csv(tmp_path / "clusters" / "kmeans_centroids.csv", header=None).columns) == 960
+
+
+def test_a_file_may_be_called_like_nothing(tmp_path):
+    (tmp_path / "images").mkdir()
+    for scene in range(4):
+        (tmp_path / "images" / ("NA" if scene == 3 else f"{scene}.png")).write_bytes(_png(scene))
+    fastdup.run_kmeans([str(p) for p in sorted((tmp_path / "images").iterdir())], tmp_path, num_clusters=2)
+    frame = fastdup.find_top_components(tmp_path, comp_type="cluster", min_items=1)
+    assert "NA" in {Path(name).name for files in frame["files"] for name in files}
+
+
+def _png(scene: int) -> bytes:
+    return cv2.imencode(".png", demo.scene(scene + 20))[1].tobytes()
+
+
 def test_version_is_told(capsys):
     assert fastdup.run(version=True) == 0
     assert capsys.readouterr().out == f"{fastdup.__version__}\n"
@@ -306,6 +326,18 @@ def test_components_go_but_for_their_first_file(own, capsys):
     assert len(list(images.iterdir())) == 17
 
 
+def test_in_a_label_each_component_keeps_its_first_file(own):
+    images, work = own
+    top = fastdup.find_top_components(work, get_label_func=lambda file: "all", group_by="label")
+    assert len(top) == 1 and len(set(top["component_id"].iloc[0])) == 5
+    one = fastdup.delete_components(top, to_delete=[top["component_id"].iloc[0][0]], min_distance=0.5)
+    assert len(one) == 3 and len({_letter(file) for file in one}) == 1
+    with pytest.raises(BadArgument, match="group_by='visual'"):
+        fastdup.delete_components_by_label(top, min_items=1, min_distance=0.5, work_dir=work)
+    fastdup.delete_components(top, min_distance=0.5, dry_run=False, verbose=False)
+    assert sorted(p.name for p in images.iterdir()) == [*(f"{letter}_0.jpg" for letter in "abcde"), "z_dark.jpg"]
+
+
 def test_components_whose_first_file_is_gone_stay(own):
     images, work = own
     top = fastdup.find_top_components(work)
@@ -408,6 +440,28 @@ def test_galleries_of_a_work_dir_and_of_its_files(work, tmp_path):
     fastdup.run_kmeans_on_extracted(work_dir=work, num_clusters=6)
     assert fastdup.create_kmeans_clusters_gallery(work, tmp_path / "k") == 0
     assert len(cards(next((tmp_path / "k").glob("component*.html")))) == 5, "the dark image is a cluster of one"
+
+
+def test_rows_that_are_none_and_counts_that_are_none(work, images, tmp_path):
+    fastdup.init_search(3, work)
+    nothing = fastdup.search(str(images / "a_0.jpg"), where="blur < 0")
+    assert nothing.empty and fastdup.create_duplicates_gallery(nothing, tmp_path) == 0
+    with pytest.raises(BadArgument, match="no row to show"):
+        fastdup.create_duplicates_gallery(pd.DataFrame({"from": [], "to": [], "distance": []}), tmp_path)
+    assert fastdup.create_similarity_gallery(work, tmp_path, min_items=4).empty  # k is 3
+    for wrong in ({"min_items": "a"}, {"max_items": "a"}):
+        with pytest.raises(BadArgument, match="whole number"):
+            fastdup.create_similarity_gallery(work, tmp_path, **wrong)
+    with pytest.raises(BadArgument, match="a work_dir, a csv file, a DataFrame"):
+        fastdup.create_duplicates_gallery(5, tmp_path)
+
+
+def test_outliers_of_a_work_dir_are_as_many_as_those_of_its_file(work, tmp_path):
+    pages = []
+    for source in (work, work / "outliers.csv"):
+        fastdup.create_outliers_gallery(source, tmp_path)
+        pages.append((tmp_path / "outliers.html").read_text().count('class="card'))
+    assert pages[0] == pages[1] > 0
 
 
 def test_labels_and_slices_of_ones_own(work, tmp_path):

@@ -46,6 +46,7 @@ VALUES = {
     "source": "similarity",
     "sort_table": "img_stats",
     "edges": "edges",
+    "column": "label",
     "label_col": "label",
     "label_table": "annotations",
     "slice": "all",
@@ -60,7 +61,11 @@ VALUES = {
 SOURCES = {"components": "components", "outliers": "outliers", "outliers_all": "outliers", "stats": "img_stats"}
 
 
-LIKE = {"ingest/stage_boxes": "staged_boxes", "verify/insert_incoming_candidates": "edges"}
+LIKE = {
+    "ingest/stage_boxes": "staged_boxes",
+    "verify/insert_incoming_candidates": "edges",
+    "verify/set_similarities": "edges",
+}
 """The table that `incoming` looks like, where the statement does not name it by `insert into … select *`."""
 
 

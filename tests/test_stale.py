@@ -14,7 +14,7 @@ from planted_models import channel_means
 import fastdup_db
 from fastdup_db import demo
 from fastdup_db.errors import BadArgument, NotRun, NotStored
-from fastdup_db.pipeline import neighbors
+from fastdup_db.pipeline import extract, neighbors
 
 ASKED = ("similarity", "outliers", "connected_components", "label_quality", "verify", "dedup")
 
@@ -229,3 +229,88 @@ def test_a_message_names_what_was_given(photos, tmp_path):
     fd.export(tmp_path / "out")
     with pytest.raises(BadArgument, match="holds no features"):
         fastdup_db.import_work_dir(tmp_path / "out", tmp_path / "again")
+
+
+def test_a_graph_is_not_made_of_a_collection_that_is_partly_read(filled, photos, monkeypatch):
+    for number in range(5):
+        _replaced(photos / f"{number}.bmp", number + 40)
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(extract, "store_results", killed)
+    with pytest.raises(KeyboardInterrupt):
+        filled.run(progress=False, overwrite=False)
+    monkeypatch.undo()
+    with pytest.raises(NotRun, match="5 images are still to be read"):
+        filled.run(progress=False, run_mode=2)
+    filled.run(progress=False, overwrite=False)
+    assert filled.num_instances() == 9
+
+
+def test_overwrite_begins_anew_after_an_update_that_broke_off(filled, photos, monkeypatch):
+    (photos / "added.bmp").write_bytes((photos / "5.bmp").read_bytes())
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(neighbors, "find", killed)
+    with pytest.raises(KeyboardInterrupt):
+        filled.run(progress=False, overwrite=False)
+    monkeypatch.undo()
+    time = (photos / "0.bmp").stat().st_mtime_ns
+    _draw(photos / "0.bmp", 60)  # of equal size and time: only reading everything anew can see it
+    os.utime(photos / "0.bmp", ns=(time, time))
+    filled.run(progress=False)
+    fresh = fastdup_db.create(filled.work_dir.parent / "fresh", photos)
+    fresh.run(progress=False)
+    assert filled.annotations().equals(fresh.annotations())
+    assert filled.similarity(threshold=-1).equals(fresh.similarity(threshold=-1))
+    assert filled.sql("select count(*) as runs from runs")["runs"].item() == 1
+
+
+@pytest.mark.parametrize("again", [{}, {"verify": "all"}])
+def test_verified_pairs_have_the_similarity_of_the_vectors_there_are(tmp_path, photos, again):
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    fd.run(progress=False, verify="all", adapt=False)
+    before = fd.duplicates()["distance"].tolist()
+    for number in range(60, 70):
+        _draw(photos / f"{number}.bmp", number)
+    cv2.imwrite(str(photos / "5b.jpg"), demo.scene(25), [cv2.IMWRITE_JPEG_QUALITY, 20])
+    fd.run(progress=False, overwrite=False, verify="all", adapt=False)
+    adapted = fd.run(progress=False, overwrite=False, **again)
+    assert adapted == 0 and before == [1.0]
+    names = ["filename_from", "filename_to"]
+    both = fd.duplicates()[[*names, "distance"]].merge(fd.similarity(threshold=-1)[[*names, "distance"]], on=names)
+    assert len(both) == 2 and both["distance_x"].tolist() == both["distance_y"].tolist()
+
+
+def test_a_graph_alone_keeps_the_input_that_was_listed(filled, photos, tmp_path):
+    (tmp_path / "other").mkdir()
+    fastdup_db.create(filled.work_dir, tmp_path / "other").run(run_mode=2, progress=False)
+    assert fastdup_db.create(filled.work_dir).input_dir == str(photos)
+
+
+def test_fastdups_files_are_of_the_last_run_or_not_there(photos, tmp_path):
+    work = tmp_path / "work"
+    fastdup_db.run(photos, work)
+    assert fastdup_db.load_config(work)["threshold"] == 0.9
+    (work / "notes.txt").write_text("mine")
+    fastdup_db.run(photos, work, run_mode=1)
+    there = {path.name for path in work.iterdir()}
+    assert "similarity.csv" not in there and {"atrain_features.dat", "config.json", "notes.txt"} <= there
+    fd = fastdup_db.create(work, photos)
+    for settings in ({"overwrite": True}, {"overwrite": False}, {"run_mode": 2}):
+        fastdup_db.run(photos, work)
+        fd.run(progress=False, threshold=0.5, **settings)
+        assert fastdup_db.load_config(work)["threshold"] == 0.5
+        assert not (work / "similarity.csv").exists() and (work / "notes.txt").exists()
+
+
+def test_files_that_fastdup_made_stay(photos, tmp_path):
+    (tmp_path / "config.json").write_text('{"threshold": 0.7}')
+    (tmp_path / "similarity.csv").write_text("from,to,distance\n")
+    fd = fastdup_db.create(tmp_path, photos)
+    for overwrite in (True, False, True):
+        fd.run(progress=False, overwrite=overwrite)
+    assert (tmp_path / "similarity.csv").exists() and fastdup_db.load_config(tmp_path)["threshold"] == 0.7

@@ -243,6 +243,10 @@ def test_boxes_are_compared_as_pictures(tmp_path: Path) -> None:
     fd.run(annotations=boxes, progress=False)
     frame = fd.verify("all", lower=0.0, progress=False)
     assert frame[["from", "to", "kind"]].values.tolist() == [[1, 2, "mirrored"]]
+    later = fastdup_db.create(work_dir=tmp_path / "later", input_dir=str(folder))
+    later.run(annotations=boxes, run_mode=1, progress=False)
+    later.run(run_mode=2, verify="all", progress=False)  # is given no boxes: they are stored
+    assert later.verify("all", lower=0.0, progress=False)[["from", "to", "kind"]].equals(frame[["from", "to", "kind"]])
 
 
 def test_a_changed_image_is_checked_anew(photos: Path, tmp_path: Path) -> None:

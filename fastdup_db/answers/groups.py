@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from fastdup_db import checks
 from fastdup_db.answers.work_dir import Split, WorkDir, choose
 from fastdup_db.errors import BadArgument
+from fastdup_db.imaging.stats import ADVANCED_COLUMNS, STAT_COLUMNS
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
 
 if TYPE_CHECKING:
     import pandas as pd
 
-METRICS = frozenset(
-    "mean min max stdv unique blur contrast img_w img_h size file_size rms_contrast mean_hue mean_saturation "
-    "mean_val edge_density mean_r mean_g mean_b mean_rel_intensity_r mean_rel_intensity_g mean_rel_intensity_b".split()
-)
+METRICS = frozenset({*STAT_COLUMNS, *ADVANCED_COLUMNS, "img_w", "img_h", "size", "file_size"})
 """Statistics that components can be described and sorted by."""
 _ORDERS = frozenset("comp_size len distance min_distance max_distance mean_distance component_id".split())
 
@@ -44,6 +43,7 @@ class GroupVerbs(WorkDir):
             `component_id` is the lowest id in it, `count` the number of its images, the others are the similarities
             of its pairs.
         """
+        data = checks.flag("data", data)
         with self._graph() as db:
             self._choose_components(db, split=split, include_unannotated=include_unannotated, threshold=threshold)
             members = db.frame(f"components/{'rows' if data else 'ids'}")
@@ -66,27 +66,32 @@ class GroupVerbs(WorkDir):
             sort_by: `comp_size`, `distance`, `component_id` or the metric.
             metric: a column of `img_stats` whose mean over the members is added.
             group_by: 'visual' or 'label'.
+            load_crops: `crop_filename` as absolute paths.
 
         Returns:
-            `files` (list), `component_id`, `files_ids` (list), `distance` (lowest similarity), `label` (list, where
-            there are labels), `len` and the metric.
+            `files` (list), `component_id`, `files_ids` (list), `distance` (lowest similarity), `label` and
+            `crop_filename` (lists; by component, and where there are any), `len` and the metric.
         """
         checks.member("group_by", group_by, ("visual", "label"))
         if metric is not None:
             checks.member("metric", metric, METRICS)
         checks.member("sort_by", sort_by, _ORDERS | ({metric} if metric else set()))
-        direction = 1 if ascending else -1
+        direction = 1 if checks.flag("ascending", ascending) else -1
         with self._graph() as db:
             self._choose_components(db, split=split, include_unannotated=include_unannotated)
-            labelled = "label" in set(db.frame("annotations/columns")["column_name"])
-            if group_by == "label" and not labelled:
+            columns = set(db.frame("annotations/columns")["column_name"])
+            if group_by == "label" and "label" not in columns:
                 raise BadArgument("group_by='label' needs a column 'label' in the annotations")
+            if metric is not None:
+                _check_measured(metric, json.loads(self._last_run(db)["config"]))
             db.execute("components/choose_measured", metric=metric)
             name = "components/grouped" + ("_by_label" if group_by == "label" else "")
             frame = db.frame(name, sort_by=sort_by, direction=direction)
-            if labelled and group_by == "visual":
-                labels = db.frame("components/labels").set_index("component_id")["label"]
-                frame.insert(4, "label", frame["component_id"].map(labels).astype(object))
+            if group_by == "visual":
+                for column in [name for name in ("crop_filename", "label") if name in columns]:
+                    listed = db.frame("components/listed", column=column).set_index("component_id")["listed"]
+                    frame.insert(4, column, frame["component_id"].map(listed).astype(object))
+        frame = self._crops(frame, load_crops)
         return frame.rename(columns={"metric": metric}) if metric else frame.drop(columns="metric")
 
     def verify(
@@ -145,6 +150,7 @@ class GroupVerbs(WorkDir):
 
         if kind is not None:
             checks.member("kind", kind, KINDS)
+        data = checks.flag("data", data)
         with self._database() as db:
             choose(db, split=split, include_unannotated=include_unannotated)
             return self._crops(db.frame(f"verify/{'duplicates' if data else 'duplicate_ids'}", kind=kind), load_crops)
@@ -165,3 +171,11 @@ class GroupVerbs(WorkDir):
         else:
             db.execute("components/choose_within", threshold=lowest)
         db.execute("components/choose_info", threshold=lowest)
+
+
+def _check_measured(metric: str, settings: Mapping[str, Any]) -> None:
+    """Raises `BadArgument` for a statistic that the run, by its settings, has not taken."""
+    if metric in ADVANCED_COLUMNS and not settings["run_advanced_stats"]:
+        raise BadArgument(f"metric={metric!r} was not measured; run with run_advanced_stats=True")
+    if not (settings["run_stats"] or settings["run_stats_only"]):
+        raise BadArgument(f"metric={metric!r} was not measured; run without run_stats=False")

@@ -35,11 +35,14 @@ class RowVerbs(WorkDir):
 
     def num_instances(self, valid_only: bool = True) -> int:
         """How many images (boxes in boxes mode) there are; `valid_only`: that can be used."""
+        valid_only = checks.flag("valid_only", valid_only)
         with self._database() as db:
             return int(db.value("annotations/count", valid_only=valid_only))
 
     def annotations(self, valid_only: bool = True, include_unannotated: bool = False) -> pd.DataFrame:
         """`filename`, your columns, `index, error_code, is_valid, fd_index`; one row per image or box, by id."""
+        valid_only = checks.flag("valid_only", valid_only)
+        include_unannotated = checks.flag("include_unannotated", include_unannotated)
         with self._database() as db:
             frame = db.frame("annotations/all", include_unannotated=include_unannotated)
         return frame[frame["is_valid"]] if valid_only else frame
@@ -78,6 +81,7 @@ class RowVerbs(WorkDir):
             checks.between("threshold", threshold, -1, 1)
         if between is not None:
             _check_two(between, split=split)
+        data = checks.flag("data", data)
         with self._graph() as db:
             lowest = float(self._last_run(db)["threshold"] if threshold is None else threshold)
             choose(db, split=split if between is None else between, include_unannotated=include_unannotated)
@@ -95,6 +99,7 @@ class RowVerbs(WorkDir):
         Returns:
             `outlier, nearest` (int64 ids), `distance` (similarity) and, with `data`, the columns of both.
         """
+        data = checks.flag("data", data)
         with self._graph() as db:
             fraction = float(self._last_run(db)["outlier_percentile"])
             choose(db, split=split, include_unannotated=include_unannotated)
@@ -110,6 +115,7 @@ class RowVerbs(WorkDir):
             the run was asked for them and, with `data`, `truncated` (whether the file is cut short) and the columns of
             `annotations`. A column of yours that is named like a statistic comes as `<name>_1`.
         """
+        data = checks.flag("data", data)
         with self._database() as db:
             choose(db, split=split, include_unannotated=include_unannotated)
             frame = db.frame(f"stats/{'rows' if data else 'ids'}")
@@ -144,6 +150,8 @@ class RowVerbs(WorkDir):
         `image_level_columns` (by default `split, img_h, img_w`, and of a run on images `index, is_valid, fd_index,
         error_code`) keep their first value instead of a list.
         """
+        if image_level_columns is not None:
+            checks.names("image_level_columns", image_level_columns)
         with self._database() as db:
             frame = db.frame("annotations/grouped_by_image")
             of_images = self._last_run(db)["data_type"] not in ("boxes", "detect")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastdup_db import checks
 from fastdup_db.errors import BadArgument, NotRun, one_of
 from fastdup_db.pipeline.graphed import check_neighbors
 from fastdup_db.store import duck
@@ -44,17 +46,26 @@ class WorkDir:
         return last
 
     def _crops(self, frame: pd.DataFrame, load_crops: bool) -> pd.DataFrame:
-        from fastdup_db.pipeline.spec import CROPS
+        """With names of crops as absolute paths, where that is asked for."""
+        from fastdup_db.pipeline.files import CROPS
 
-        if load_crops:
+        if checks.flag("load_crops", load_crops):
             folder = self._work_dir.resolve() / CROPS
             for name in [c for c in frame.columns if c.startswith("crop_filename")]:
-                frame[name] = frame[name].map(lambda file: str(folder / file), na_action="ignore")
+                frame[name] = frame[name].map(partial(_below, folder=folder))
         return frame
+
+
+def _below(files: Any, *, folder: Path) -> Any:
+    """The place of a file, or of each of a list; nothing stays nothing."""
+    if isinstance(files, list):
+        return [_below(file, folder=folder) for file in files]
+    return str(folder / files) if isinstance(files, str) else files
 
 
 def choose(db: Database, *, split: Split, include_unannotated: bool) -> bool:
     """Make the temp table `chosen`; says whether it holds every valid instance."""
+    include_unannotated = checks.flag("include_unannotated", include_unannotated)
     if split is None:
         db.execute("annotations/choose", include_unannotated=include_unannotated)
         return bool(db.value("annotations/is_everyone_chosen"))

@@ -9,7 +9,6 @@ import typer
 
 import fastdup_db
 from fastdup_db.cli.options import AsCsv, AsJson, Endpoint, Limit, Region, WorkDir, show
-from fastdup_db.errors import BadArgument
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,14 +59,10 @@ def clean(
 
 
 def _plan(path: Path) -> pd.DataFrame:
-    """The rows of a csv; names stay as they are written, `NA` and `007` too."""
-    import pandas as pd
+    """The rows of a csv; names stay as they are written, `nan` and `007` too."""
+    from fastdup_db import frames
 
-    try:
-        return pd.read_csv(path, dtype={"filename": str}, keep_default_na=False, na_values=[""])
-    except ValueError as exc:
-        said = " ".join(str(exc).split())  # pandas says it over several lines
-        raise BadArgument(f"plan {str(path)!r} cannot be read as a csv: {said}") from exc
+    return frames.read_csv(path, argument="plan", missing=frames.EMPTY, dtype={"filename": str})
 
 
 def undo(

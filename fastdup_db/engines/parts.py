@@ -72,7 +72,7 @@ def parts_of(
     elif spec.mode == "global" and image is not None and spec.global_box is not None:
         height, width = image.shape[:2]
         box = spec.global_box.clamped(width=width, height=height)
-        pixels = None if box is None else crops.crop(image, box=box)
+        pixels = None if box is None else crops.crop(image, box=box, margin=spec.margin)
         yield _part(kept, id=task.image_id, box=box or (None,) * 4, pixels=pixels)
     else:
         yield Part(task.image_id, error_code, pixels=image)

@@ -53,7 +53,7 @@ class WorkSpec:
     """What a worker does with an image; picklable, so that any engine can make workers of it.
 
     `mode`: 'image' (the instance is the image), 'boxes' (the boxes of the task), 'detect' (what `detector` finds),
-    'global' (the one box `global_box` of every image). `margin` goes around boxes and detections.
+    'global' (the one box `global_box` of every image). `margin` goes around boxes, detections and the global one.
     `model`: a name of the catalogue, or a path.
     """
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fastdup_db import frames
 from fastdup_db.errors import BadArgument
+from fastdup_db.pipeline.files import FEATURES, ROWS
 
-FEATURES = "atrain_features.dat"
-ROWS = ".csv"
-"""What the name of the csv adds to that of the features."""
 DTYPE = np.dtype("<f4")
 
 
@@ -27,7 +26,7 @@ def read(path: str | Path, *, d: int | None = None) -> tuple[pd.DataFrame, np.nd
     for file in (features, listed):
         if not file.is_file():
             raise BadArgument(f"{str(file)!r} does not exist; features are a .dat file and a .dat.csv beside it")
-    rows = pd.read_csv(listed, dtype={"filename": str}, keep_default_na=False)
+    rows = frames.read_csv(listed, missing=(), dtype={"filename": str})
     if "filename" not in rows.columns:
         raise BadArgument(f"{str(listed)!r} has no column 'filename'")
     numbers = features.stat().st_size // DTYPE.itemsize

@@ -8,18 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from fastdup_db import frames
 from fastdup_db.exchange import features
+from fastdup_db.pipeline import files
+from fastdup_db.pipeline.graphed import has_neighbors
 from fastdup_db.store.duck import Database
-
-BAD = "atrain_features.bad.csv"
-STATS = "atrain_stats.csv"
-SIMILARITY = "similarity.csv"
-OUTLIERS = "outliers.csv"
-COMPONENTS = "connected_components.csv"
-COMPONENT_INFO = "component_info.csv"
-CONFIG = "config.json"
 
 
 def write(
@@ -28,20 +22,24 @@ def write(
     """Write all files. `vectors`: the embeddings in id order, float32 (b, d) a batch.
 
     names: file names instead of ids in similarity.csv and outliers.csv and a column `filename` in atrain_stats.csv, as
-    fastdup's module-level `run` writes them.
+    fastdup's module-level `run` writes them. Where no neighbours were looked for, there are no files of them.
     """
     rows = db.frame("exchange/features")
     features.write(folder, ids=rows["index"], filenames=rows["filename"], batches=vectors)
-    db.write_csv("exchange/bad", folder / BAD)
+    db.write_csv("exchange/bad", folder / files.BAD)
     named = "_named" if names else ""
-    db.write_csv(f"exchange/stats{named}", folder / STATS)
-    db.write_csv(f"exchange/similarity{named}", folder / SIMILARITY)
-    db.write_csv(f"exchange/outliers{named}", folder / OUTLIERS)
-    db.execute("exchange/choose_numbers")
-    db.write_csv("exchange/connected_components", folder / COMPONENTS)
-    db.write_csv("exchange/component_info", folder / COMPONENT_INFO)
+    db.write_csv(f"exchange/stats{named}", folder / files.STATS)
+    if has_neighbors(db.row("run/current") or {}):
+        db.write_csv(f"exchange/similarity{named}", folder / files.SIMILARITY)
+        db.write_csv(f"exchange/outliers{named}", folder / files.OUTLIERS)
+        db.execute("exchange/choose_numbers")
+        db.write_csv("exchange/connected_components", folder / files.COMPONENTS)
+        db.write_csv("exchange/component_info", folder / files.COMPONENT_INFO)
+    else:
+        for name in files.GRAPH:
+            (folder / name).unlink(missing_ok=True)
     said = json.dumps(_config(config), indent=4, ensure_ascii=False, default=str)
-    (folder / CONFIG).write_text(said, encoding="utf-8")
+    (folder / files.CONFIG).write_text(said, encoding="utf-8")
 
 
 def make_relative(folder: Path, *, base: Path) -> list[Path]:
@@ -51,11 +49,11 @@ def make_relative(folder: Path, *, base: Path) -> list[Path]:
     """
     start = str(base.absolute()).rstrip("/") + "/"
     changed = []
-    for name in (features.FEATURES + features.ROWS, BAD, STATS, SIMILARITY, OUTLIERS):
+    for name in (files.FEATURES + files.ROWS, files.BAD, files.STATS, files.SIMILARITY, files.OUTLIERS):
         path = folder / name
         if not path.is_file():
             continue
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        frame = frames.read_csv(path, missing=(), dtype=str)
         columns = [c for c in ("filename", "from", "to") if c in frame.columns]
         relative = frame.assign(**{c: frame[c].str.removeprefix(start) for c in columns})
         if not relative.equals(frame):
@@ -79,6 +77,7 @@ def _config(config: dict[str, Any]) -> dict[str, Any]:
         "min_input_image_width": config["min_input_image_width"],
     }
     return {
+        files.MADE_BY: f"fastdup_db {config['package_version']}",
         "input_dir": config["input_dir"],
         "work_dir": config["work_dir"],
         "test_dir": config["test_dir"] or "",

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fastdup_db import checks, requests
+from fastdup_db import checks, frames, requests
 from fastdup_db.config import RunConfig
 from fastdup_db.errors import VALID, BadArgument
-from fastdup_db.exchange import features, fileset
+from fastdup_db.exchange import features
 from fastdup_db.imaging.stats import STAT_COLUMNS
+from fastdup_db.pipeline import files
 from fastdup_db.pipeline import run as pipeline
 
 _SIZES = {"width": "img_w", "height": "img_h"}
@@ -41,14 +42,14 @@ def read(folder: str | Path) -> Foreign:
     Its pickles are not opened (a pickle can run any code), so labels have to be given again.
     """
     folder = Path(folder)
-    rows, matrix = features.read(folder / features.FEATURES)
+    rows, matrix = features.read(folder / files.FEATURES)
     if not matrix.shape[1]:
         raise BadArgument(f"{str(folder)!r} holds no features: it is of a run without embeddings")
     listed = rows.assign(error_code=VALID, row=np.arange(len(rows)))
-    bad = _csv(folder / fileset.BAD, columns=("index", "filename", "error_code"))
+    bad = _csv(folder / files.BAD, columns=("index", "filename", "error_code"))
     both = pd.concat([listed, bad.rename(columns={"filesize": "file_size"})]).sort_values("index", kind="stable")
     facts = both.drop_duplicates("index").reset_index(drop=True)
-    stats = _csv(folder / fileset.STATS, columns=("index",)).rename(columns=_SIZES)
+    stats = _csv(folder / files.STATS, columns=("index",)).rename(columns=_SIZES)
     measured = facts[["index"]].merge(stats.drop(columns="filename", errors="ignore"), on="index", how="left")
     embeddings = np.zeros((len(facts), matrix.shape[1]), np.float32)
     is_valid = facts["row"].notna().to_numpy()
@@ -57,7 +58,7 @@ def read(folder: str | Path) -> Foreign:
         facts[name] = measured.get(name, np.nan)
     sizes = measured["file_size"] if "file_size" in measured else pd.Series(np.nan, index=facts.index)
     facts["file_size"] = sizes.fillna(facts.get("file_size", -1)).fillna(-1).astype("int64")
-    config = _config(folder / fileset.CONFIG)
+    config = _config(folder / files.CONFIG)
     return Foreign(facts, embeddings, _settings(config), str(config.get("input_dir") or "") or None)
 
 
@@ -104,7 +105,7 @@ def _config(path: Path) -> dict[str, Any]:
 def _csv(path: Path, *, columns: tuple[str, ...]) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame({name: pd.Series(dtype="int64" if name == "index" else object) for name in columns})
-    frame = pd.read_csv(path, keep_default_na=False, na_values=["", "nan", "-nan"])
+    frame = frames.read_csv(path)
     missing = sorted(set(columns) - set(frame.columns))
     if missing:
         raise BadArgument(f"{str(path)!r} lacks the columns {missing}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from fastdup_db.errors import BadArgument, NotRun
 from fastdup_db.exchange import export
 from fastdup_db.pipeline import lease, remote
-from fastdup_db.pipeline.spec import LANCE_FOLDER
+from fastdup_db.pipeline.files import LANCE_FOLDER
 from fastdup_db.sources import bucket, copies
 from fastdup_db.store import duck
 

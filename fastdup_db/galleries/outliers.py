@@ -13,9 +13,11 @@ from fastdup_db.galleries.query import Picked, Query, count
 from fastdup_db.galleries.selection import NO_LABEL
 
 WORDS = {
-    "one": "Each of these images is far from at least one of its nearest neighbours; others may be close.",
+    "one": "These images are the farthest from one of their nearest neighbours; their other neighbours may be close.",
     "all": "Each of these images is far from every other image: even its nearest neighbour hardly resembles it.",
 }
+
+_COMPARED = {"one": "Farthest neighbour", "all": "Nearest"}
 
 
 def pick(
@@ -68,16 +70,16 @@ def page(frame: pd.DataFrame, *, how: str, labelled: bool, facts: tuple[Field, .
         subtitle="Showing image outliers, one per row",
         words=f"{WORDS[how]} Distance is the similarity to that neighbour (1 = identical).",
         layout="single",
-        cards=tuple(_card(row, labelled=labelled) for row in frame.to_dict("records")),
+        cards=tuple(_card(row, how=how, labelled=labelled) for row in frame.to_dict("records")),
         total=total(frame),
         noun=("outlier", "outliers"),
         facts=facts,
     )
 
 
-def _card(row: dict[str, Any], *, labelled: bool) -> Card:
+def _card(row: dict[str, Any], *, how: str, labelled: bool) -> Card:
     label = text(row["label"]) if labelled else None
-    fields = [Field("Distance", number(row["distance"])), Field("Nearest", f"#{row['nearest']}")]
+    fields = [Field("Distance", number(row["distance"])), Field(_COMPARED[how], f"#{row['nearest']}")]
     if labelled:
         fields.append(Field("Label", label))
     return Card(

@@ -68,7 +68,8 @@ class FastdupVisualizer:
     ) -> Path:
         """Images that resemble no other image, the least similar first.
 
-        how: 'one' = far from at least one of its neighbours (others may be close); 'all' = far from all images.
+        how: 'one' = the farthest from one of its neighbours (others may be close), as many images as `outliers()` has;
+            'all' = far from all images, those of `outliers()`.
         slice: labels of the outlier; 'diff' / 'same': its label against that of the neighbour it is measured by.
         sort_by: 'distance', or a column of the annotations or statistics.
         """
@@ -262,11 +263,11 @@ class FastdupVisualizer:
     ) -> Path:
         output = Output(
             save_path=save_path,
-            draw_bbox=draw_bbox and not kwargs.get("load_crops"),
+            draw_bbox=checks.flag("draw_bbox", draw_bbox) and not kwargs.get("load_crops"),
             max_width=count("max_width", max_width),
-            lazy_load=lazy_load,
-            save_artifacts=save_artifacts,
-            show=show,
+            lazy_load=checks.flag("lazy_load", lazy_load),
+            save_artifacts=checks.flag("save_artifacts", save_artifacts),
+            show=checks.flag("show", show),
             gray=self._gray,
             get_extra_col_func=kwargs.get("get_extra_col_func"),
             get_reformat_filename_func=kwargs.get("get_reformat_filename_func"),

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fastdup_db import checks
+from fastdup_db import checks, frames
 from fastdup_db.config import EXTRACT_ONLY
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import NotRun
-from fastdup_db.pipeline.spec import KMEANS
+from fastdup_db.pipeline.files import KMEANS
 
 CENTROIDS, ASSIGNMENTS = KMEANS
+DEFAULT_D = 576
+"""v0's default width of an embedding. It is taken for none given, since a model knows its own."""
 SEED = 20260101
 
 
@@ -29,7 +31,7 @@ def run_kmeans(
     model_path: str | None = None,
     license: str = "",
     nearest_neighbors_k: int = 2,
-    d: int = 576,
+    d: int = DEFAULT_D,
     bounding_box: str = "",
     high_accuracy: bool = False,
 ) -> int:
@@ -46,7 +48,7 @@ def run_kmeans(
         num_threads=None if num_threads < 1 else num_threads,
         num_images=num_images or None,
         model_path=model_path,
-        d=d if model_path else None,
+        d=d if model_path and d != DEFAULT_D else None,
         nearest_neighbors_k=nearest_neighbors_k,
         bounding_box=bounding_box or None,
         high_accuracy=high_accuracy,
@@ -65,7 +67,7 @@ def run_kmeans_on_extracted(
     model_path: str | None = None,
     license: str = "",
     nearest_neighbors_k: int = 2,
-    d: int = 576,
+    d: int = DEFAULT_D,
 ) -> int:
     """Cluster the embeddings that a run stored in `work_dir`; files as in `run_kmeans`. Returns 0."""
     from scipy.cluster.vq import kmeans2
@@ -103,4 +105,4 @@ def assignments(work_dir: str | Path, *, num_clusters: int | None = None) -> pd.
         if num_clusters is None:
             raise NotRun(f"{path} does not exist; call run_kmeans() first")
         run_kmeans_on_extracted(work_dir=work_dir, num_clusters=num_clusters)
-    return pd.read_csv(path)
+    return frames.read_csv(path, missing=(), dtype={"filename": str})

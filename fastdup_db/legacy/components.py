@@ -49,6 +49,10 @@ def find_top_components(
     for name in kwargs:
         raise one_of("keyword argument", name, _ARGUMENTS)
     group_by = checks.member("group_by", group_by, ("visual", "label"))
+    for name, value in (("min_items", min_items), ("max_items", max_items)):
+        checks.at_least(name, value or 0, 0)
+    if keyword is not None and not isinstance(keyword, str):
+        raise BadArgument(f"keyword={keyword!r}; allowed: a text that labels hold")
     if keyword is not None and get_label_func is None:
         raise BadArgument("keyword looks into labels: give get_label_func")
     fd = Fastdup(work_dir)

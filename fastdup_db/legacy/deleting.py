@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from fastdup_db import checks, tidying
+from fastdup_db import checks, frames, tidying
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument, one_of
-from fastdup_db.legacy import frames
 from fastdup_db.legacy.labels import MISSING
 
 
@@ -31,23 +31,25 @@ def delete_components(
 ) -> list[str]:
     """The files of components to take away, taken away with `dry_run=False`.
 
-    top_components: as `find_top_components` returns it. to_delete: ids of components, all by default. min_distance:
-    only components whose least similar pair is at least that similar. how: 'one' keeps the first file of each
-    component, 'all' keeps none; a component whose first file is missing or changed is left alone. verbose: print what
-    would be done.
+    top_components: as `find_top_components` returns it; in a row of a label, each of its components counts for itself.
+    to_delete: ids of components, all by default. min_distance: only rows whose least similar pair is at least that
+    similar. how: 'one' keeps the first file of each component, 'all' keeps none; a component whose first file is
+    missing or changed is left alone. verbose: print what would be done.
     work_dir: of the run, known from the frame. quarantine: a new folder to move the files to; `Fastdup.undo` moves them
     back. Without it they are deleted.
     """
     if how not in ("one", "all"):
         raise one_of("how", how, ("all", "one"))
     frames.check(top_components, argument="top_components", columns=("component_id", "files", "distance"))
-    chosen = top_components[top_components["distance"] >= min_distance]
+    members = _members(top_components[top_components["distance"] >= min_distance])
     if to_delete is not None:
-        chosen = chosen[chosen["component_id"].isin(list(to_delete))]
+        members = members[members["component_id"].isin(list(to_delete))]
     if how == "all":
-        plan = _plan((file, None) for group in chosen["files"] for file in group)
+        plan = _plan((file, None) for file in members["files"])
     else:
-        plan = _plan((file, group[0]) for group in map(list, chosen["files"]) for file in group[1:])
+        keeper = members.groupby(["row", "component_id"])["files"].transform("first")
+        goes = members["files"] != keeper
+        plan = _plan(zip(members["files"][goes], keeper[goes], strict=True))
     plan = tidying.marked_as(plan, top_components)
     return _act(plan, _work_dir(top_components, work_dir), dry_run=dry_run, verbose=verbose, quarantine=quarantine)
 
@@ -76,6 +78,8 @@ def delete_components_by_label(
     if "label" not in frame.columns:
         raise BadArgument("the components have no labels: give get_label_func to find_top_components")
     chosen = frame[(frame["len"] >= min_items) & (frame["distance"] >= min_distance)]
+    if chosen["component_id"].map(_is_list).any():
+        raise BadArgument("these rows are of labels; give those of components (group_by='visual')")
     members = chosen[["component_id", "files", "label"]].explode(["files", "label"], ignore_index=True)
     if how == "majority" and len(members):
         members["label"] = members["label"].where(members["label"] != MISSING)
@@ -197,6 +201,23 @@ def _act(
         command = "rm -f" if quarantine is None else f"mv -t {shlex.quote(str(quarantine))}"
         sys.stdout.writelines(f"{command} {shlex.quote(file)}\n" for file in files)
     return files
+
+
+def _members(frame: pd.DataFrame) -> pd.DataFrame:
+    """row, component_id, files: one row a file. A row of a label names the component of each of its files."""
+    rows = frame[["component_id", "files"]].assign(row=range(len(frame)))
+    by_label = rows["component_id"].map(_is_list)
+    return pd.concat(
+        [
+            rows[~by_label].explode("files"),
+            rows[by_label].explode(["component_id", "files"]),
+        ],
+        ignore_index=True,
+    )
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple | np.ndarray)
 
 
 def _work_dir(frame: pd.DataFrame, work_dir: str | Path | None) -> str | Path | None:

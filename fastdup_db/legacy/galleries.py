@@ -1,4 +1,7 @@
-"""v0's galleries over `fd.vis`: of a work_dir, a csv in it, or a frame of anybody's."""
+"""v0's galleries over `fd.vis`: of a work_dir, a csv in it, or a frame of anybody's.
+
+get_bounding_box_func has no effect in any of them: what is drawn are the boxes of the run.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from fastdup_db import checks
 from fastdup_db.engine import Fastdup
 from fastdup_db.galleries import similarity
 from fastdup_db.galleries.query import Query
@@ -18,6 +22,7 @@ from fastdup_db.legacy.labels import LabelFunc, labels_of
 from fastdup_db.legacy.shown import Func, Slice, Source, shown
 
 _PAIR = ("from", "to")
+_MIN_ITEMS = 2
 
 
 def create_duplicates_gallery(
@@ -107,7 +112,7 @@ def create_similarity_gallery(
     get_extra_col_func: Func = None,
     input_dir: str | Path | None = None,
     work_dir: str | Path | None = None,
-    min_items: int = 2,
+    min_items: int = _MIN_ITEMS,
     max_items: int | None = None,
 ) -> pd.DataFrame:
     """Images with those most like them, as `similarity.html`.
@@ -115,16 +120,19 @@ def create_similarity_gallery(
     slice: labels of the image; 'diff': images with a neighbour of another label, the lowest score first; 'same': those
     whose neighbours all have their label; 'label_score': all with a label, the highest score first.
     descending: the most similar neighbour first; where rows go by their score it has no say.
-    min_items, max_items: how many neighbours a row may have.
+    min_items, max_items: how many neighbours a row may have; a run with one neighbour an image has rows of one.
 
     Returns one row per image, however many the page shows, in its order: `from, to` (list), with labels `label, label2`
     (lists), `distance` (list), with labels `score` (percentage of its neighbours with its label), `length`.
     """
+    checks.at_least("min_items", min_items, 0)
+    checks.at_least("max_items", max_items or 0, 0)
     with shown(similarity_file, _PAIR, get_label_func=get_label_func, work_dir=work_dir, input_dir=input_dir) as rows:
         pairs = rows.fd.similarity(data=False) if rows.frame is None else rows.frame
         sizes = pairs.groupby("from")["to"].transform("size")
         largest = int(sizes.max()) if len(sizes) else 0
-        rows = replace(rows, frame=pairs[(sizes >= min(min_items, largest)) & (sizes <= (max_items or largest))])
+        least = min_items if min_items != _MIN_ITEMS else min(_MIN_ITEMS, largest)
+        rows = replace(rows, frame=pairs[(sizes >= least) & (sizes <= (max_items or largest))])
         ascending = None if isinstance(slice, str) and slice in similarity.WORDS else not descending
         rows.fd.vis.similarity_gallery(
             save_path,

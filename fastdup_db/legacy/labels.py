@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
+from fastdup_db import frames
 from fastdup_db.engine import Fastdup
 from fastdup_db.errors import BadArgument, NotRun
-from fastdup_db.legacy import frames
 
 LabelFunc: TypeAlias = Callable[[str], Any] | Mapping[str, Any] | str | Path | None
 """What v0 takes as get_label_func: a function of the file name, a dict by file name, or a csv with filename (or index)
@@ -39,7 +39,8 @@ def labels_of(fd: Fastdup, get_label_func: LabelFunc, *, annotations: pd.DataFra
         key = "filename" if "filename" in given else "index"
         found = (names if key == "filename" else ids).map(given.drop_duplicates(key).set_index(key)["label"])
     said = found.map(lambda label: label[0] if isinstance(label, list) and label else label)
-    return pd.Series(said.to_numpy(), index=ids.to_numpy(), dtype=object).fillna(MISSING)
+    labels = pd.Series(said.to_numpy(), index=ids.to_numpy(), dtype=object)
+    return labels.where(labels.notna(), MISSING)
 
 
 def top_k_label(

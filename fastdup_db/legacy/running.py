@@ -18,8 +18,9 @@ from fastdup_db import checks
 from fastdup_db.config import EXTRACT_ONLY
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument
-from fastdup_db.exchange import fileset
 from fastdup_db.legacy import clusters
+from fastdup_db.legacy.clusters import DEFAULT_D
+from fastdup_db.pipeline import files
 from fastdup_db.sources.reference import Reference
 
 KMEANS, KMEANS_ON_EXTRACTED = 5, 6
@@ -42,7 +43,7 @@ def run(
     license: str = "",
     version: bool = False,
     nearest_neighbors_k: int = 2,
-    d: int = 576,
+    d: int = DEFAULT_D,
     run_mode: int = 0,
     nn_provider: str = "nnf",
     min_offset: int = 0,
@@ -57,7 +58,7 @@ def run(
 ) -> int:
     """v0's run: as `Fastdup.run`, and fastdup's own files (with file names in them) beside the database. Returns 0.
 
-    compute, license, nn_provider, batch_size and logger have no effect; `d` counts with a model of one's own.
+    compute, license, nn_provider, batch_size and logger have no effect; `d` counts with a model_path, other than 576.
     """
     if version:
         sys.stdout.write(f"{fastdup_db.__version__}\n")
@@ -77,7 +78,7 @@ def run(
         lower_threshold=lower_threshold,
         model_path=model_path,
         nearest_neighbors_k=nearest_neighbors_k,
-        d=d if model_path else None,
+        d=d if model_path and d != DEFAULT_D else None,
         run_mode=EXTRACT_ONLY if run_mode == KMEANS else run_mode,
         min_offset=min_offset or None,
         max_offset=max_offset or None,
@@ -95,7 +96,7 @@ def run(
 
 def load_config(work_dir: str | Path) -> dict[str, Any]:
     """The settings of a work_dir: its config.json (fastdup's or ours), else those of the database."""
-    path = Path(work_dir) / fileset.CONFIG
+    path = Path(work_dir) / files.CONFIG
     if path.is_file():
         try:
             return dict(json.loads(path.read_text(encoding="utf-8")))
@@ -114,7 +115,7 @@ def extract_video_frames(
     max_offset: int = 0,
     turi_param: str = "",
     model_path: str | None = None,
-    d: int = 576,
+    d: int = DEFAULT_D,
     resize_video: int = 0,
     keyframes_only: int = 1,
     license: str = "",

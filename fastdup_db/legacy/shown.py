@@ -12,11 +12,11 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
+from fastdup_db import frames
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument
-from fastdup_db.exchange import features
-from fastdup_db.legacy import frames
 from fastdup_db.legacy.labels import LabelFunc, labels_of
+from fastdup_db.pipeline import files
 from fastdup_db.store import duck
 
 Source: TypeAlias = pd.DataFrame | str | Path
@@ -78,12 +78,14 @@ def _frame(source: Source) -> pd.DataFrame | None:
     """The rows a gallery is to show; None for those of the work_dir."""
     if isinstance(source, pd.DataFrame):
         return source
+    if not isinstance(source, str | Path):
+        raise BadArgument(f"{source!r} shows nothing; allowed: a work_dir, a csv file, a DataFrame")
     path = Path(source)
     if path.is_dir():
         return None
     if not path.is_file():
         raise BadArgument(f"{str(path)!r} is neither a work_dir nor a csv file")
-    return frames.read_csv(path, argument="the file")
+    return frames.read_csv(path)
 
 
 @contextmanager
@@ -100,7 +102,7 @@ def _run_of(
         if place is not None and Path(place).is_dir() and duck.exists(Path(place)):
             yield Fastdup(place)
             return
-    if frame is None or any(pd.api.types.is_integer_dtype(frame[column]) for column in columns):
+    if frame is None or (len(frame) and any(pd.api.types.is_integer_dtype(frame[column]) for column in columns)):
         theirs = [place for place in places if place is not None and _is_fastdups(Path(place))]
         if theirs:
             raise BadArgument(
@@ -108,6 +110,8 @@ def _run_of(
                 f"fastdup_db.import_work_dir({str(theirs[0])!r}, 'work_dir') makes one of ours of it"
             )
         raise BadArgument("ids are those of a run: give its work_dir")
+    if frame.empty:
+        raise BadArgument("there is no row to show; with the work_dir of a run given, an empty page is made")
     names = pd.unique(pd.concat([frame[column].astype(str) for column in columns]))
     with tempfile.TemporaryDirectory(prefix="fastdup-db-") as folder:
         fd = create(folder, [_place(name, input_dir) for name in names])
@@ -116,7 +120,7 @@ def _run_of(
 
 
 def _is_fastdups(folder: Path) -> bool:
-    return (folder / f"{features.FEATURES}{features.ROWS}").is_file()
+    return (folder / f"{files.FEATURES}{files.ROWS}").is_file()
 
 
 def _place(name: str, input_dir: Any) -> str:

@@ -125,6 +125,8 @@ def open_embedder(model: ModelSpec | str = "default", *, dim: int | None = None,
 def _opened(model: ModelSpec | str, given: dict[str, Any]) -> Embedder:
     if isinstance(model, ModelSpec):
         return Embedder(model)
+    if not isinstance(model, str | Path):
+        raise BadArgument(f"model_path={model!r}; allowed: a name or a path")
     from fastdup_db.models.zoo import ALIASES, ZOO, zoo_model, zoo_names
 
     if model in BUNDLED or model in ZOO or model in ALIASES:

@@ -20,9 +20,9 @@ import fastdup_db
 from fastdup_db.annotation_forms import has_boxes
 from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirDamaged
 from fastdup_db.models.download import digest
-from fastdup_db.pipeline import annotating, given, listing, neighbors, remote
+from fastdup_db.pipeline import annotating, files, given, listing, neighbors, remote
+from fastdup_db.pipeline.files import CROPS, CROPS_CSV, GALLERIES, KMEANS
 from fastdup_db.pipeline.request import RunRequest
-from fastdup_db.pipeline.spec import CROPS, CROPS_CSV, GALLERIES, KMEANS
 from fastdup_db.pipeline.tables import table
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
@@ -46,7 +46,7 @@ _OWN = (CROPS, GALLERIES, CROPS_CSV, *KMEANS)
 def starts_afresh(request: RunRequest, *, dimension: int) -> bool:
     """Whether to begin with an empty work_dir; raises BadArgument where old rows would not fit the new ones.
 
-    `overwrite=True` starts afresh, but goes on with an unfinished run of the same settings and input.
+    `overwrite=True` starts afresh, but goes on with an unfinished run of the same settings and input that did so, too.
     dimension: of the vectors that this run makes or was given; 0 for none.
     """
     try:
@@ -60,9 +60,7 @@ def starts_afresh(request: RunRequest, *, dimension: int) -> bool:
     same = last["fingerprint"] == _fingerprint(request) and last["data_type"] == _mode(request, last)
     wide = {int(last["dimension"] or 0), dimension if request.config.lists else 0} - {0}
     if request.config.overwrite:
-        unfinished = (
-            same and len(wide) < 2 and last["finished_at"] is None and last["input_dir"] == _input_name(request)
-        )
+        unfinished = same and len(wide) < 2 and not last["ever_finished"] and last["input_dir"] == _input_name(request)
         goes_on = unfinished and table(request.work_dir, EMBEDDINGS).has(int(last["embeddings_version"] or 0))
         return not goes_on or _repeats_names(request)
     if not same:
@@ -135,21 +133,28 @@ def _go_on(db: Database, request: RunRequest) -> int:
     try:
         _restore(db, request.work_dir)
         has_rows = request.config.lists and _stage(db, request)
+        if not request.config.lists and (pending := db.value("ingest/pending_count")):
+            raise NotRun(
+                f"the last run in {request.work_dir} did not end: {pending} images are still to be read; call run() "
+                "again as it was called, it goes on where it was"
+            )
     except BaseException:
         db.execute("run/forget", run_id=run_id)
         raise
     if request.config.lists:
         _store(db, request, has_rows, run_id=run_id, embeddings=table(request.work_dir, EMBEDDINGS))
-        for name in KMEANS:
-            (request.work_dir / name).unlink(missing_ok=True)
+        files.delete_clusters(request.work_dir)
+    files.delete_exported(request.work_dir)
     return run_id
 
 
 def _last(work_dir: Path) -> dict[str, Any] | None:
-    """The last run of a work_dir, None where there is none. Raises `WorkDirDamaged`."""
+    """The last run of a work_dir, and whether it or one before it has ended; None where there is none. Raises
+    `WorkDirDamaged`."""
     try:
         with duck.connect(work_dir) as db:
-            return db.row("run/current")
+            last = db.row("run/current")
+            return last and {**last, "ever_finished": bool(db.value("run/ever_finished"))}
     except NotRun:
         return None
 
@@ -174,6 +179,7 @@ def _clear(work_dir: Path, replaced: Path) -> None:
     if duck.exists(work_dir):
         os.replace(work_dir / duck.FILE_NAME, replaced)
     remote.clear(work_dir)
+    files.delete_exported(work_dir)
     for name in _OWN:
         path = work_dir / name
         if path.is_dir():
@@ -237,7 +243,7 @@ def _begin(db: Database, request: RunRequest) -> int:
         package_version=fastdup_db.__version__,
         config=config.to_json(),
         fingerprint=_fingerprint(request),
-        input_dir=_input_name(request),
+        input_dir=_input_name(request) if config.lists else last.get("input_dir"),
         data_type=_mode(request, last),
         distance=config.distance,
         threshold=float(config.threshold),

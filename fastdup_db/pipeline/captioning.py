@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
@@ -53,6 +53,9 @@ def run(request: CaptionRequest) -> pd.DataFrame:
     Raises what `Captioner` raises, `NotRun` without a run, `BadArgument` for a subset that is not there.
     """
     checks.at_least("batch_size", request.batch_size, 1)
+    checks.text("model_name", request.model_name)
+    if not isinstance(request.kwargs, Mapping):
+        raise BadArgument(f"kwargs={request.kwargs!r}; allowed: a dict of settings of the model")
     if not duck.exists(request.work_dir):
         raise NotRun(f"no run has been made in {request.work_dir}; call run() first")
     asked = {
@@ -75,9 +78,11 @@ def run(request: CaptionRequest) -> pd.DataFrame:
 def _names(db: Database, request: CaptionRequest) -> list[str] | None:
     if request.subset is None:
         return None
-    if isinstance(request.subset, str) or not len(request.subset):
-        raise BadArgument("subset is a list of at least one file name")
+    if isinstance(request.subset, str) or not isinstance(request.subset, Iterable):
+        raise BadArgument(f"subset={request.subset!r}; allowed: a list of file names")
     given = [str(name) for name in request.subset]
+    if not given:
+        raise BadArgument("subset is empty; leave it out to caption every image")
     unknown = set(db.frame("captions/unknown_names", filenames=given)["name"])
     if not unknown:
         return given

@@ -13,9 +13,14 @@ _EXTRACTED = ("run_mode=1", "run(run_mode=2), with the other settings as they we
 _MEASURED = ("run_stats_only=True", "run() without it, with the annotations if there are any,")
 
 
+def has_neighbors(run: Mapping[str, Any]) -> bool:
+    """Whether the run, a row of `runs`, has looked for the neighbours of its images."""
+    return bool(run.get("vectors_version"))
+
+
 def check_neighbors(run: Mapping[str, Any], *, work_dir: Path) -> None:
     """Raises `NotRun` where the last run, a row of `runs`, has left out the neighbours of its images."""
-    if run["vectors_version"]:
+    if has_neighbors(run):
         return
     left_out, remedy = _MEASURED if json.loads(run["config"]).get("run_stats_only") else _EXTRACTED
     raise NotRun(f"{left_out} leaves out the neighbours of the images in {work_dir}; {remedy} finds them")

@@ -152,7 +152,7 @@ def places(names: Sequence[str], *, bases: Sequence[str]) -> list[str]:
 def keep_subset(db: Database, subset: Sequence[str], *, bases: Sequence[str]) -> None:
     """Keep only the staged references that the subset names. Raises BadInput for a name that is not there."""
     resolved = resolve(db, [files.shown(name) for name in subset], bases=bases)
-    resolved = resolved.fillna(resolve(db, subset, bases=bases))  # as `annotations()` has it
+    resolved = resolved.where(resolved.notna(), resolve(db, subset, bases=bases))  # as `annotations()` has it
     if resolved.isna().any():
         missing = [subset[row] for row in resolved.index[resolved.isna()]]
         raise BadInput(f"subset names {len(missing)} files that are not in the input, first {missing[0]!r}")

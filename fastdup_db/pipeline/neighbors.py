@@ -22,7 +22,7 @@ from fastdup_db.engines import Engine
 from fastdup_db.graph import adapt, cross, index, knn
 from fastdup_db.graph.knn import KnnGraph
 from fastdup_db.models import catalog
-from fastdup_db.pipeline import remote
+from fastdup_db.pipeline import remote, verified
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
@@ -105,6 +105,9 @@ def find(
         for table in made.graph.tables(rows=1_000_000) if made.graph is not None else ():
             db.execute("neighbors/insert_edges", incoming=table)
         _group(db, request, engine=engine, graph=made.graph if made.is_whole else None)
+        if made.is_whole:
+            calibration = adapt.calibration_of(transform)
+            verified.measure(db, vectors=vectors, distance=config.distance, calibration=calibration)
         db.execute(
             "run/set_neighbors",
             run_id=run_id,

@@ -19,8 +19,9 @@ from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadInput, FastdupError, NotStored
 from fastdup_db.pipeline import beginning, extract, fetching, neighbors, remote
 from fastdup_db.pipeline.costs import Cost, Meter
+from fastdup_db.pipeline.files import CROPS_CSV
 from fastdup_db.pipeline.request import RunRequest
-from fastdup_db.pipeline.spec import CROPS_CSV, work_spec
+from fastdup_db.pipeline.spec import work_spec
 from fastdup_db.pipeline.tables import table
 from fastdup_db.store import lance
 from fastdup_db.store.duck import Database
@@ -94,7 +95,7 @@ def _relate(db: Database, request: RunRequest, *, engine: Engine, run_id: int) -
     if request.config.verify != "off":
         from fastdup_db.pipeline import verifying
 
-        options = verifying.options_of(request)
+        options = verifying.options_of(db, request)
         verifying.check(db, vectors=vectors, folder=request.work_dir, options=options)
 
 

@@ -6,14 +6,9 @@ from pathlib import Path
 
 from fastdup_db.engines.task import WorkSpec
 from fastdup_db.imaging.crops import Margin, parse_global_box
+from fastdup_db.pipeline.files import CROPS
 from fastdup_db.pipeline.request import RunRequest
 
-CROPS = "crops"
-CROPS_CSV = "atrain_crops.csv"
-GALLERIES = "galleries"
-KMEANS = ("kmeans_centroids.csv", "kmeans_assignments.csv")
-"""What v0's k-means leaves in a work_dir: of the images that it found there, so a run that lists removes it."""
-LANCE_FOLDER = "lance"
 FACE_MARGIN = 0.2
 """The seed's default margin around detected faces, as a fraction of the face's width and height."""
 

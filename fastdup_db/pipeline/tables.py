@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastdup_db.pipeline import remote
-from fastdup_db.pipeline.spec import LANCE_FOLDER
+from fastdup_db.pipeline.files import LANCE_FOLDER
 from fastdup_db.store.lance import VectorTable
 
 

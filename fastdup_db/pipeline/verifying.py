@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,14 +146,18 @@ def _lines(options: Options, *, metric: str, calibration: float) -> tuple[float,
     )
 
 
-def options_of(request: RunRequest, **changes: Any) -> Options:
-    """How the near-duplicates of a run are checked; `changes` to that by name, None for none."""
+def options_of(db: Database, request: RunRequest, **changes: Any) -> Options:
+    """How the near-duplicates of a run are checked; `changes` to that by name, None for none.
+
+    Whether the instances are boxes is asked of the database: a run on what is stored is given no annotations.
+    """
     config = request.config
+    request = replace(request, boxes=(db.row("run/current") or {}).get("data_type") == "boxes")
     settings = {
         "scope": "auto" if config.verify == "off" else config.verify,
         "k": config.verify_k or NEIGHBORS,
         "boxes": request.mode in ("boxes", "detect", "global"),
-        "margin": NO_MARGIN if request.mode == "global" else work_spec(request).margin,
+        "margin": work_spec(request).margin,
         "threads": config.num_threads,
         "progress": config.progress,
     }
@@ -164,10 +168,10 @@ def check_again(db: Database, work_dir: Path, **changes: Any) -> None:
     """The check on a finished run of the work_dir; `changes` are fields of `Options`."""
     last = db.row("run/current") or {}
     config = RunConfig(**json.loads(last["config"]))
-    request = RunRequest(work_dir, config, boxes=last["data_type"] == "boxes")
+    options = options_of(db, RunRequest(work_dir, config), **changes)
     vectors = table(work_dir, VECTORS)
     db.script("views/macros")
-    check(db, vectors=vectors, folder=work_dir, options=options_of(request, **changes))
+    check(db, vectors=vectors, folder=work_dir, options=options)
     db.script("views/verified_views")
 
 

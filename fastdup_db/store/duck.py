@@ -187,7 +187,7 @@ class Database:
         """The statement's text and the values to bind; Arrow parameters are tables for the length of the block."""
         log.debug("sql %s %s", name, sorted(parameters))
         tables = {key: value for key, value in parameters.items() if _is_tabular(value)}
-        bound = {key: value for key, value in parameters.items() if key not in tables}
+        bound = {key: _plain(value) for key, value in parameters.items() if key not in tables}
         for key, table in tables.items():
             self._connection.register(key, table)
         try:

@@ -9,7 +9,7 @@ pairs as (
     from edges as e
     join chosen_components as f on f.id = e.from_id
     join chosen_components as t on t.id = e.to_id
-    where e.similarity >= $threshold
+    where e.similarity >= $threshold::float
     group by f.component_id
 )
 select s.component_id, s."count", p.mean, p.min, p.max

@@ -4,11 +4,11 @@ with recursive
 links as materialized (
     select from_id as a, to_id as b
     from edges
-    where similarity >= $threshold and from_id in (select id from chosen) and to_id in (select id from chosen)
+    where similarity >= $threshold::float and from_id in (select id from chosen) and to_id in (select id from chosen)
     union
     select to_id, from_id
     from edges
-    where similarity >= $threshold and from_id in (select id from chosen) and to_id in (select id from chosen)
+    where similarity >= $threshold::float and from_id in (select id from chosen) and to_id in (select id from chosen)
 ),
 labelled(id, component_id) using key (id) as (
     -- as in components_at, where the passes are explained

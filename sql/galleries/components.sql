@@ -48,8 +48,8 @@ inside as (
     join sliced as a on a.id = e.from_id
     join sliced as b on b.id = e.to_id and b.name = a.name
     where e.similarity >= coalesce(
-        cast($threshold as double),
-        case when $group_by = 'visual' then (select cc_threshold from current_run) end,
+        cast($threshold as float),
+        case when $group_by = 'visual' then (select cc_threshold::float from current_run) end,
         e.similarity
     )
 ),

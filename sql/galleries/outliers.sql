@@ -1,8 +1,8 @@
--- Images that are far from at least one of their neighbours (how='one'), one row each; others may be close. Far means:
--- as far as the nearest neighbour of an outlier.
+-- The images farthest from one of their neighbours (how='one'), as many as there are outliers, one row each; their
+-- other neighbours may be close.
 -- Returns outlier, nearest (its farthest neighbour), distance (similarity to it, 1 = identical), label, label_nearest,
 -- total (outliers before the limit).
--- Parameters: $edges table of neighbours (from_id, to_id, similarity); $source table of outliers (distance); $label_col
+-- Parameters: $edges table of neighbours (from_id, to_id, similarity); $source table of outliers (outlier); $label_col
 -- column of $label_table; $slice 'all', 'labels' (the outlier has one of $labels), 'same' or 'diff' (its label equals
 -- that of nearest or not); $labels; $sort_table 'measured' or a view, $sort_by its column, or $sort_by_distance;
 -- $ascending; $limit number of outliers.
@@ -14,13 +14,18 @@ keys as (
     select "index" as id, columns(lambda c: c = $sort_by)::varchar as value
     from query_table($sort_table)
 ),
-farthest as (
-    select from_id as outlier, arg_min(to_id, (similarity, to_id)) as nearest, min(similarity) as distance
+far as (
+    select from_id, arg_min(to_id, (similarity, to_id)) as to_id, min(similarity) as similarity
     from query_table($edges) as e
     semi join annotations as f on f."index" = e.from_id
     semi join annotations as t on t."index" = e.to_id
-    where similarity <= (select max(distance) from query_table($source))
     group by from_id
+),
+farthest as (
+    select from_id as outlier, to_id as nearest, similarity as distance
+    from far
+    order by similarity, from_id
+    limit (select count(distinct outlier) from query_table($source))
 ),
 ranked as (
     select

@@ -3,7 +3,7 @@
 create or replace macro similarity_at(min_similarity) as table
 select e.from_id as "from", e.to_id as "to", e.similarity as distance
 from edges as e
-where e.similarity >= min_similarity
+where e.similarity >= min_similarity::float  -- as they were before they became doubles
 order by distance desc, "from", "to";
 
 comment on macro table similarity_at is 'Pairs of neighbours with at least this similarity';
@@ -36,9 +36,9 @@ comment on macro table outliers_at is 'This fraction (0 to 1) of all images, tho
 create or replace macro components_at(min_similarity) as table
 with recursive
 links as materialized (
-    select from_id as a, to_id as b from edges where similarity >= min_similarity
+    select from_id as a, to_id as b from edges where similarity >= min_similarity::float
     union
-    select to_id, from_id from edges where similarity >= min_similarity
+    select to_id, from_id from edges where similarity >= min_similarity::float
 ),
 labelled(id, component_id) using key (id) as (
     select distinct a, a from links

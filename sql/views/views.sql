@@ -57,7 +57,7 @@ create or replace view component_edges as
 select c.component_id, e.from_id, e.to_id, e.similarity
 from edges as e
 join components as c on c.id = e.from_id
-where e.similarity >= (select cc_threshold from current_run);
+where e.similarity >= (select cc_threshold::float from current_run);
 
 comment on view component_edges is 'The pairs that hold each component together';
 

@@ -71,7 +71,7 @@ def _write(edges: Iterable[pa.Table], target: Place, *, min_similarity: float) -
     target.make()
     count = 0
     for number, table in enumerate(edges):
-        near = table.column("similarity").to_numpy().astype(np.float64) >= min_similarity  # as SQL compares them
+        near = table.column("similarity").to_numpy() >= np.float32(min_similarity)  # as SQL compares them
         u, v = (table.column(name).to_numpy()[near] for name in ("from_id", "to_id"))
         pq.write_table(pa.table({"u": u, "v": v}), (target / f"{number:08d}.parquet").path, filesystem=target.files)
         count += len(u)

@@ -1,4 +1,4 @@
-"""Frames that v0's functions are given, as such or as files: read and checked."""
+"""Frames that users bring, as such or as files: read and checked."""
 
 from __future__ import annotations
 
@@ -10,25 +10,33 @@ import pandas as pd
 
 from fastdup_db.errors import BadArgument
 
+MISSING = ("", "nan", "-nan")
+"""A missing number as fastdup writes it."""
+EMPTY = ("",)
 _UNREADABLE = (OSError, ValueError)
 """Of pandas and pyarrow; those of parsers and of text that is no UTF-8 are ValueErrors."""
 
 
-def read_csv(path: str | Path, *, argument: str, **options: Any) -> pd.DataFrame:
-    """A csv, whose texts stay as they are: `NA` and `None` are no missing values. Raises `BadArgument`."""
+def read_csv(
+    path: str | Path, *, argument: str | None = None, missing: Sequence[str] = MISSING, **options: Any
+) -> pd.DataFrame:
+    """A csv, whose texts stay as they are: only the words of `missing` are missing values, `NA` and `None` are not.
+
+    argument: what the user called the file. options: those of pandas. Raises `BadArgument`.
+    """
     try:
-        return pd.read_csv(path, keep_default_na=False, na_values=["", "nan", "-nan"], **options)
+        return pd.read_csv(path, keep_default_na=False, na_values=list(missing), **options)
     except _UNREADABLE as exc:
         said = " ".join(str(exc).split())  # pandas says it over several lines
-        raise BadArgument(f"{argument}={str(path)!r} cannot be read as a csv: {said}") from exc
+        raise BadArgument(f"{_named(path, argument)} cannot be read as a csv: {said}") from exc
 
 
-def read_parquet(path: str | Path, *, argument: str) -> pd.DataFrame:
+def read_parquet(path: str | Path, *, argument: str | None = None) -> pd.DataFrame:
     """A Parquet file. Raises `BadArgument`."""
     try:
         return pd.read_parquet(path)
     except _UNREADABLE as exc:
-        raise BadArgument(f"{argument}={str(path)!r} cannot be read as Parquet: {exc}") from exc
+        raise BadArgument(f"{_named(path, argument)} cannot be read as Parquet: {exc}") from exc
 
 
 def check(frame: object, *, argument: str, columns: Sequence[str]) -> None:
@@ -39,3 +47,7 @@ def check(frame: object, *, argument: str, columns: Sequence[str]) -> None:
         raise BadArgument(
             f"{argument} lacks the columns {', '.join(absent)}; it has {', '.join(map(str, frame.columns))}"
         )
+
+
+def _named(path: str | Path, argument: str | None) -> str:
+    return f"{argument}={str(path)!r}" if argument else repr(str(path))

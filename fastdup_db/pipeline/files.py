@@ -1,0 +1,51 @@
+"""What lies in a work_dir beside its database: names, and which of it a later run removes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+CROPS = "crops"
+CROPS_CSV = "atrain_crops.csv"
+GALLERIES = "galleries"
+KMEANS = ("kmeans_centroids.csv", "kmeans_assignments.csv")
+"""What v0's k-means leaves: of the images that it found there."""
+LANCE_FOLDER = "lance"
+
+FEATURES = "atrain_features.dat"
+ROWS = ".csv"
+"""What the name of the csv adds to that of the features."""
+BAD = "atrain_features.bad.csv"
+STATS = "atrain_stats.csv"
+SIMILARITY = "similarity.csv"
+OUTLIERS = "outliers.csv"
+COMPONENTS = "connected_components.csv"
+COMPONENT_INFO = "component_info.csv"
+CONFIG = "config.json"
+GRAPH = (SIMILARITY, OUTLIERS, COMPONENTS, COMPONENT_INFO)
+FASTDUP = (FEATURES, FEATURES + ROWS, BAD, STATS, *GRAPH, CONFIG)
+"""fastdup's own files, which v0's `run` and `export` write."""
+MADE_BY = "made_by"
+"""In our config.json, not in fastdup's."""
+
+
+def delete_clusters(work_dir: Path) -> None:
+    """Remove k-means clusters: they are of images that were there before."""
+    for name in KMEANS:
+        (work_dir / name).unlink(missing_ok=True)
+
+
+def delete_exported(work_dir: Path) -> None:
+    """Remove fastdup's files where they are ours, since they tell of an earlier run. Those of fastdup itself stay."""
+    if not _is_ours(work_dir / CONFIG):
+        return
+    for name in FASTDUP:  # the config last: it says whose they are
+        (work_dir / name).unlink(missing_ok=True)
+
+
+def _is_ours(config: Path) -> bool:
+    try:
+        read = json.loads(config.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(read, dict) and MADE_BY in read
