@@ -92,7 +92,8 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
             embeddings: float array (n, d), row i for the i-th name of `annotations`; no image is read then.
             subset: names (relative or absolute) to keep.
             data_type: 'image', 'bbox', or 'infer': boxes where the annotations have their columns.
-            overwrite: start afresh; False brings what is stored up to date.
+            overwrite: start afresh; False brings what is stored up to date: a file is read again where its size or its
+                time of change (an object: its tag) is another.
             arguments: every field of `fastdup_db.config.RunConfig`.
 
         Returns:

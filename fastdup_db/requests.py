@@ -55,6 +55,11 @@ def run_request(
             f"data_type='bbox' needs annotations with the columns {annotation_forms.BOX_COLUMNS} "
             f"or {annotation_forms.CORNER_COLUMNS}"
         )
+    if config.bounding_box == "xywh_bbox" and not boxes and config.lists:
+        raise BadArgument(
+            f"bounding_box='xywh_bbox' needs annotations with the columns {annotation_forms.BOX_COLUMNS} "
+            f"or {annotation_forms.CORNER_COLUMNS}"
+        )
     if boxes and config.bounding_box not in (None, "", "xywh_bbox"):
         raise BadArgument("annotations with boxes and bounding_box exclude each other: give one of them")
     matrix = None

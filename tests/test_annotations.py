@@ -12,7 +12,7 @@ import pytest
 
 import fastdup_db
 from fastdup_db import demo
-from fastdup_db.errors import BadArgument
+from fastdup_db.errors import BadArgument, BadInput
 
 
 @pytest.fixture(scope="module")
@@ -277,6 +277,19 @@ def test_one_global_box_for_every_image(images, tmp_path):
     ):
         fd.run(bounding_box=box, progress=False, **margin)
         assert fd.img_stats()[["img_w", "img_h"]].drop_duplicates().to_numpy().tolist() == [size]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"bounding_box": "row_y=900,col_x=900,height=50,width=50"}, "lies in none of 25 images"),
+        ({"annotations": BOXES.iloc[:1].assign(col_x=9000)}, "none of the boxes can be used"),
+        ({"bounding_box": "xywh_bbox"}, "'xywh_bbox' needs annotations with the columns"),
+    ],
+)
+def test_a_box_outside_of_every_image_is_no_broken_image(images, tmp_path, settings, said):
+    with pytest.raises((BadInput, BadArgument), match=said):
+        fastdup_db.create(tmp_path, images).run(progress=False, **settings)
 
 
 def test_annotations_grouped_by_image(boxed):

@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NO_PART = {
+    "detect": "bounding_box={box!r} found nothing in any of {images} images",
+    "global": "bounding_box={box!r} lies in none of {images} images",
+    "boxes": "none of the boxes can be used: all are too small, or reach out of their images ({images})",
+}
+"""Why images that can be read have no part that can be used, by what an instance is."""
+
 
 def run(request: RunRequest) -> None:
     """Do the run. Raises `BadArgument`/`BadInput`, with the work_dir as before, where the request cannot be met."""
@@ -123,8 +130,8 @@ def _check_detector(spec: WorkSpec) -> None:
 
 
 def _nothing_valid(db: Database, request: RunRequest) -> str:
-    if request.mode == "detect" and (images := db.value("run/valid_image_count")):
-        return f"bounding_box={request.config.bounding_box!r} found nothing in any of {images} images"
+    if (images := db.value("run/valid_image_count")) and request.mode in _NO_PART:
+        return _NO_PART[request.mode].format(box=request.config.bounding_box, images=images)
     codes = db.frame("run/error_codes")
     said = ", ".join(f"{n} {code}" for code, n in zip(codes["error_code"], codes["images"], strict=True))
     return f"the input holds no valid image ({said or 'nothing found'})"
