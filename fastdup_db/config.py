@@ -198,7 +198,7 @@ class RunConfig:
             raise BadArgument(f"run_mode={self.run_mode} needs test_dir: the images to look up among the stored ones")
         try:
             re.compile(self.find_regex)
-        except (re.error, TypeError) as exc:
+        except re.error as exc:
             raise BadArgument(f"find_regex={self.find_regex!r} is no regular expression: {exc}") from exc
 
     def _set(self, name: str, value: Any) -> None:

@@ -258,7 +258,7 @@ def test_what_was_not_measured_sorts_no_components(labelled, photos, tmp_path):
         labelled.connected_components_grouped(metric="mean_hue")
     fd = fastdup_db.create(tmp_path, photos)
     fd.run(run_stats=False, progress=False)
-    with pytest.raises(BadArgument, match="run_stats=False"):
+    with pytest.raises(BadArgument, match="run with run_stats=True"):
         fd.connected_components_grouped(metric="blur")
 
 
@@ -270,6 +270,14 @@ def test_a_pair_on_the_line_is_a_pair(tmp_path):
     assert members["index"].tolist() == [0, 1] and info["count"].tolist() == [2]
     assert len(fd.connected_components()[0]) == len(fd.sql("from components_at(0.96)")) == 2
     assert fd.vector_search(vec=np.array([1, 0], np.float32), threshold=0.96)["to"].tolist() == ["a", "b"]
+    top = fastdup_db.find_top_components(tmp_path, threshold=0.96)
+    assert top["len"].tolist() == [2]
+    assert len(fastdup_db.delete_components(pd.DataFrame(top.to_dict("list")), min_distance=0.96)) == 1
+    fd.export(tmp_path / "files", "fastdup")
+    written = pd.read_csv(tmp_path / "files" / "similarity.csv")
+    for frame in (None, written, written.assign(distance=0.96)):
+        page = fd.vis.duplicates_gallery(threshold=0.96, external_df=frame).read_text()
+        assert page.count('class="card"') == 1
 
 
 def test_sql_may_name_two_lists_alike(labelled):

@@ -338,6 +338,18 @@ def test_in_a_label_each_component_keeps_its_first_file(own):
     assert sorted(p.name for p in images.iterdir()) == [*(f"{letter}_0.jpg" for letter in "abcde"), "z_dark.jpg"]
 
 
+def test_what_names_no_component_keeps_its_first_file(work):
+    assert fastdup.delete_components(fastdup.find_top_components(work, min_items=99)) == []
+    frame = pd.DataFrame({"component_id": [0, None], "files": [["a", "b"], ["c", "d"]], "distance": [1.0, 1.0]})
+    assert fastdup.delete_components(frame.head(1).assign(distance=0.5), verbose=False) == []
+    for named in ([0, None], [None, None], pd.Categorical([0, 0])):
+        assert fastdup.delete_components(frame.assign(component_id=named), verbose=False) == ["b", "d"]
+    rows = pd.DataFrame(
+        {"component_id": [(1, 2), [2, 1]], "files": [["a", "b"], np.array(["c", "a"])], "distance": 1.0}
+    )
+    assert fastdup.delete_components(rows, verbose=False) == []
+
+
 def test_components_whose_first_file_is_gone_stay(own):
     images, work = own
     top = fastdup.find_top_components(work)
@@ -460,7 +472,7 @@ def test_outliers_of_a_work_dir_are_as_many_as_those_of_its_file(work, tmp_path)
     pages = []
     for source in (work, work / "outliers.csv"):
         fastdup.create_outliers_gallery(source, tmp_path)
-        pages.append((tmp_path / "outliers.html").read_text().count('class="card'))
+        pages.append((tmp_path / "outliers.html").read_text().count('class="card"'))
     assert pages[0] == pages[1] > 0
 
 

@@ -15,6 +15,7 @@ import fastdup_db
 from fastdup_db import demo
 from fastdup_db.errors import BadArgument, NotRun, NotStored
 from fastdup_db.pipeline import extract, neighbors
+from fastdup_db.store.duck import Database
 
 ASKED = ("similarity", "outliers", "connected_components", "label_quality", "verify", "dedup")
 
@@ -305,6 +306,32 @@ def test_fastdups_files_are_of_the_last_run_or_not_there(photos, tmp_path):
         fd.run(progress=False, threshold=0.5, **settings)
         assert fastdup_db.load_config(work)["threshold"] == 0.5
         assert not (work / "similarity.csv").exists() and (work / "notes.txt").exists()
+
+
+def test_files_that_a_killed_export_left_go_too(photos, tmp_path, monkeypatch):
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    fd = fastdup_db.create(tmp_path, photos)
+    monkeypatch.setattr(Database, "write_csv", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fastdup_db.run(photos, tmp_path)
+    monkeypatch.undo()
+    assert (tmp_path / "atrain_features.dat").exists()
+    (tmp_path / "fastdup.duckdb").unlink()  # nor does it need the database that they came from
+    fd.run(progress=False)
+    assert not list(tmp_path.glob("atrain_*")) and not (tmp_path / "config.json").exists()
+
+
+def test_a_list_that_is_read_stays(photos, tmp_path):
+    fastdup_db.run(photos, tmp_path)
+    listed = tmp_path / "atrain_features.dat.csv"
+    fd = fastdup_db.create(tmp_path, listed)
+    for overwrite in (True, False):
+        fd.run(progress=False, overwrite=overwrite)
+    assert listed.exists() and fd.num_instances() == 9
+    with pytest.raises(BadArgument, match="another folder"):
+        fastdup_db.import_work_dir(tmp_path, tmp_path)
 
 
 def test_files_that_fastdup_made_stay(photos, tmp_path):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastdup_db import checks
 from fastdup_db.answers.work_dir import Split, WorkDir, choose
@@ -83,7 +82,7 @@ class GroupVerbs(WorkDir):
             if group_by == "label" and "label" not in columns:
                 raise BadArgument("group_by='label' needs a column 'label' in the annotations")
             if metric is not None:
-                _check_measured(metric, json.loads(self._last_run(db)["config"]))
+                _check_measured(db, metric)
             db.execute("components/choose_measured", metric=metric)
             name = "components/grouped" + ("_by_label" if group_by == "label" else "")
             frame = db.frame(name, sort_by=sort_by, direction=direction)
@@ -173,9 +172,10 @@ class GroupVerbs(WorkDir):
         db.execute("components/choose_info", threshold=lowest)
 
 
-def _check_measured(metric: str, settings: Mapping[str, Any]) -> None:
-    """Raises `BadArgument` for a statistic that the run, by its settings, has not taken."""
-    if metric in ADVANCED_COLUMNS and not settings["run_advanced_stats"]:
+def _check_measured(db: Database, metric: str) -> None:
+    """Raises `BadArgument` for a statistic that the run has not taken."""
+    measured = db.row("components/measured") or {}
+    if metric in ADVANCED_COLUMNS and not measured["advanced"]:
         raise BadArgument(f"metric={metric!r} was not measured; run with run_advanced_stats=True")
-    if not (settings["run_stats"] or settings["run_stats_only"]):
-        raise BadArgument(f"metric={metric!r} was not measured; run without run_stats=False")
+    if not measured["basic"]:
+        raise BadArgument(f"metric={metric!r} was not measured; run with run_stats=True on images, not vectors alone")

@@ -150,16 +150,15 @@ class RowVerbs(WorkDir):
         `image_level_columns` (by default `split, img_h, img_w`, and of a run on images `index, is_valid, fd_index,
         error_code`) keep their first value instead of a list.
         """
-        if image_level_columns is not None:
-            checks.names("image_level_columns", image_level_columns)
+        given = None if image_level_columns is None else checks.names("image_level_columns", image_level_columns)
         with self._database() as db:
             frame = db.frame("annotations/grouped_by_image")
             of_images = self._last_run(db)["data_type"] not in ("boxes", "detect")
         names = _OF_A_FILE + (_OF_AN_INSTANCE if of_images else ())
-        for name in names if image_level_columns is None else image_level_columns:
+        for name in names if given is None else given:
             if name in frame.columns:
                 frame[name] = frame[name].map(lambda values: values[0])
-            elif image_level_columns is not None:
+            elif given is not None:
                 raise one_of("image_level_columns", name, frame.columns)
         return frame
 

@@ -49,7 +49,7 @@ class WorkDir:
         """With names of crops as absolute paths, where that is asked for."""
         from fastdup_db.pipeline.files import CROPS
 
-        if checks.flag("load_crops", load_crops):
+        if load_crops is not None and checks.flag("load_crops", load_crops):
             folder = self._work_dir.resolve() / CROPS
             for name in [c for c in frame.columns if c.startswith("crop_filename")]:
                 frame[name] = frame[name].map(partial(_below, folder=folder))

@@ -24,6 +24,9 @@ def write(
     names: file names instead of ids in similarity.csv and outliers.csv and a column `filename` in atrain_stats.csv, as
     fastdup's module-level `run` writes them. Where no neighbours were looked for, there are no files of them.
     """
+    files.delete_exported(folder)
+    said = json.dumps(_config(config), indent=4, ensure_ascii=False, default=str)
+    (folder / files.CONFIG).write_text(said, encoding="utf-8")  # first: it says whose the others are
     rows = db.frame("exchange/features")
     features.write(folder, ids=rows["index"], filenames=rows["filename"], batches=vectors)
     db.write_csv("exchange/bad", folder / files.BAD)
@@ -35,11 +38,6 @@ def write(
         db.execute("exchange/choose_numbers")
         db.write_csv("exchange/connected_components", folder / files.COMPONENTS)
         db.write_csv("exchange/component_info", folder / files.COMPONENT_INFO)
-    else:
-        for name in files.GRAPH:
-            (folder / name).unlink(missing_ok=True)
-    said = json.dumps(_config(config), indent=4, ensure_ascii=False, default=str)
-    (folder / files.CONFIG).write_text(said, encoding="utf-8")
 
 
 def make_relative(folder: Path, *, base: Path) -> list[Path]:

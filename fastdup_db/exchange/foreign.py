@@ -65,6 +65,8 @@ def read(folder: str | Path) -> Foreign:
 def load(folder: str | Path, work_dir: str | Path, *, annotations: pd.DataFrame | None, input_dir: Any) -> None:
     """Make `work_dir` of a fastdup work_dir; see `import_work_dir`."""
     checks.on_disk("work_dir", work_dir)
+    if Path(work_dir).resolve() == Path(folder).resolve():
+        raise BadArgument(f"work_dir={str(work_dir)!r}; allowed: another folder than that of fastdup's files")
     foreign = read(folder)
     frame = foreign.facts[["filename"]]
     if annotations is not None:

@@ -78,6 +78,11 @@ class Metric:
         return (1 - 1 / np.maximum(wide, np.finfo(np.float32).tiny)).astype(np.float32)
 
 
+def line(threshold: float) -> float:
+    """A threshold rounded as similarities are, to float32: one that is equal to it reaches it."""
+    return float(np.float32(threshold))
+
+
 def metric(name: str, *, calibration: float = 0.0) -> Metric:
     """The metric of that name. Raises BadArgument with the list for an unknown one."""
     if name not in METRICS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 from fastdup_db import checks, frames, tidying
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument, one_of
+from fastdup_db.graph.metrics import line
 from fastdup_db.legacy.labels import MISSING
 
 
@@ -38,18 +39,15 @@ def delete_components(
     work_dir: of the run, known from the frame. quarantine: a new folder to move the files to; `Fastdup.undo` moves them
     back. Without it they are deleted.
     """
-    if how not in ("one", "all"):
-        raise one_of("how", how, ("all", "one"))
+    checks.member("how", how, ("all", "one"))
     frames.check(top_components, argument="top_components", columns=("component_id", "files", "distance"))
-    members = _members(top_components[top_components["distance"] >= min_distance])
-    if to_delete is not None:
-        members = members[members["component_id"].isin(list(to_delete))]
+    near = top_components[top_components["distance"] >= line(min_distance)]
+    wanted = None if to_delete is None else set(to_delete)
+    groups = [group for component, group in _components(near) if wanted is None or component in wanted]
     if how == "all":
-        plan = _plan((file, None) for file in members["files"])
+        plan = _plan((file, None) for group in groups for file in group)
     else:
-        keeper = members.groupby(["row", "component_id"])["files"].transform("first")
-        goes = members["files"] != keeper
-        plan = _plan(zip(members["files"][goes], keeper[goes], strict=True))
+        plan = _plan((file, group[0]) for group in groups for file in group[1:])
     plan = tidying.marked_as(plan, top_components)
     return _act(plan, _work_dir(top_components, work_dir), dry_run=dry_run, verbose=verbose, quarantine=quarantine)
 
@@ -71,14 +69,13 @@ def delete_components_by_label(
     labels the first file's of them is kept. A file without a label stays, and has no vote. With 'majority' a component
     is left alone where the first file of its majority is missing or changed. Other arguments as in `delete_components`.
     """
-    if how not in ("majority", "all"):
-        raise one_of("how", how, ("all", "majority"))
+    checks.member("how", how, ("all", "majority"))
     frame = top_components_file if isinstance(top_components_file, pd.DataFrame) else _parquet(top_components_file)
     frames.check(frame, argument="top_components_file", columns=("component_id", "files", "distance", "len"))
     if "label" not in frame.columns:
         raise BadArgument("the components have no labels: give get_label_func to find_top_components")
-    chosen = frame[(frame["len"] >= min_items) & (frame["distance"] >= min_distance)]
-    if chosen["component_id"].map(_is_list).any():
+    chosen = frame[(frame["len"] >= min_items) & (frame["distance"] >= line(min_distance))]
+    if any(map(_is_list, chosen["component_id"])):
         raise BadArgument("these rows are of labels; give those of components (group_by='visual')")
     members = chosen[["component_id", "files", "label"]].explode(["files", "label"], ignore_index=True)
     if how == "majority" and len(members):
@@ -203,17 +200,16 @@ def _act(
     return files
 
 
-def _members(frame: pd.DataFrame) -> pd.DataFrame:
-    """row, component_id, files: one row a file. A row of a label names the component of each of its files."""
-    rows = frame[["component_id", "files"]].assign(row=range(len(frame)))
-    by_label = rows["component_id"].map(_is_list)
-    return pd.concat(
-        [
-            rows[~by_label].explode("files"),
-            rows[by_label].explode(["component_id", "files"]),
-        ],
-        ignore_index=True,
-    )
+def _components(frame: pd.DataFrame) -> Iterator[tuple[Any, list[str]]]:
+    """Every component and its files. A row of a label names the component of each of its files: it holds several."""
+    for component, files in zip(frame["component_id"], frame["files"], strict=True):
+        if not _is_list(component):
+            yield component, list(files)
+            continue
+        groups: dict[Any, list[str]] = {}
+        for one, file in zip(component, files, strict=True):
+            groups.setdefault(one, []).append(file)
+        yield from groups.items()
 
 
 def _is_list(value: Any) -> bool:

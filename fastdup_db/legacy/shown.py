@@ -78,7 +78,7 @@ def _frame(source: Source) -> pd.DataFrame | None:
     """The rows a gallery is to show; None for those of the work_dir."""
     if isinstance(source, pd.DataFrame):
         return source
-    if not isinstance(source, str | Path):
+    if not isinstance(source, str | os.PathLike):
         raise BadArgument(f"{source!r} shows nothing; allowed: a work_dir, a csv file, a DataFrame")
     path = Path(source)
     if path.is_dir():

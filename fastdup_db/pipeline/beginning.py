@@ -144,7 +144,6 @@ def _go_on(db: Database, request: RunRequest) -> int:
     if request.config.lists:
         _store(db, request, has_rows, run_id=run_id, embeddings=table(request.work_dir, EMBEDDINGS))
         files.delete_clusters(request.work_dir)
-    files.delete_exported(request.work_dir)
     return run_id
 
 
@@ -179,7 +178,6 @@ def _clear(work_dir: Path, replaced: Path) -> None:
     if duck.exists(work_dir):
         os.replace(work_dir / duck.FILE_NAME, replaced)
     remote.clear(work_dir)
-    files.delete_exported(work_dir)
     for name in _OWN:
         path = work_dir / name
         if path.is_dir():
@@ -209,8 +207,8 @@ def _fingerprint(request: RunRequest) -> str:
     """That of the settings and, since a file may be replaced under its name, of the bytes of models that are files."""
     config = request.config
     named = {"model_path": config.model_path, "bounding_box": config.bounding_box}
-    files = {name: _digest_of(path) for name, path in named.items() if path and os.path.isfile(path)}
-    return config.fingerprint() + (json.dumps(files, sort_keys=True) if files else "")
+    digests = {name: _digest_of(path) for name, path in named.items() if path and os.path.isfile(path)}
+    return config.fingerprint() + (json.dumps(digests, sort_keys=True) if digests else "")
 
 
 def _digest_of(path: str) -> str:

@@ -35,9 +35,12 @@ def delete_clusters(work_dir: Path) -> None:
         (work_dir / name).unlink(missing_ok=True)
 
 
-def delete_exported(work_dir: Path) -> None:
-    """Remove fastdup's files where they are ours, since they tell of an earlier run. Those of fastdup itself stay."""
-    if not _is_ours(work_dir / CONFIG):
+def delete_exported(work_dir: Path, *, unless: str | None = None) -> None:
+    """Remove fastdup's files where they are ours, since they tell of an earlier run. Those of fastdup itself stay.
+
+    unless: a file that somebody reads; nothing is removed where it is one of them.
+    """
+    if not _is_ours(work_dir / CONFIG) or unless in {str(work_dir / name) for name in FASTDUP}:
         return
     for name in FASTDUP:  # the config last: it says whose they are
         (work_dir / name).unlink(missing_ok=True)

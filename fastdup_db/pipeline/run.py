@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from fastdup_db.engines import Engine, check_engine, open_engine
 from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadInput, FastdupError, NotStored
-from fastdup_db.pipeline import beginning, extract, fetching, neighbors, remote
+from fastdup_db.pipeline import beginning, extract, fetching, files, neighbors, remote
 from fastdup_db.pipeline.costs import Cost, Meter
 from fastdup_db.pipeline.files import CROPS_CSV
 from fastdup_db.pipeline.request import RunRequest
@@ -102,7 +102,8 @@ def _relate(db: Database, request: RunRequest, *, engine: Engine, run_id: int) -
     if request.config.verify != "off":
         from fastdup_db.pipeline import verifying
 
-        options = verifying.options_of(db, request)
+        run = db.row("run/current") or {}
+        options = verifying.options_of(request, data_type=run["data_type"])
         verifying.check(db, vectors=vectors, folder=request.work_dir, options=options)
 
 
@@ -148,6 +149,8 @@ def _publish(db: Database, request: RunRequest, *, run_id: int, cost: Cost) -> N
         publish_views(db)
         db.execute("run/insert_cost", run_id=run_id, images=images, **asdict(cost))
         db.execute("run/set_finished", run_id=run_id)
+    own_list = request.input_dir if isinstance(request.input_dir, str) else None
+    files.delete_exported(request.work_dir, unless=own_list)
     log.info("%d images read; %s", images, cost)
     if request.mode == "detect":
         db.frame("annotations/detections").to_csv(request.work_dir / CROPS_CSV, index=False)

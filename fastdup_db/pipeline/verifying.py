@@ -25,6 +25,7 @@ from fastdup_db.engines import features
 from fastdup_db.engines.task import Boxes, Task
 from fastdup_db.errors import BadArgument, NotRun, one_of
 from fastdup_db.graph import adapt, knn, verify
+from fastdup_db.graph.metrics import line
 from fastdup_db.graph.metrics import metric as metric_named
 from fastdup_db.imaging.crops import NO_MARGIN, Margin
 from fastdup_db.imaging.keypoints import Keypoints
@@ -97,7 +98,7 @@ def check(db: Database, *, vectors: VectorTable, folder: Path, options: Options)
         raise NotRun("there are no neighbours to verify yet; call run() without run_mode=1 or run_stats_only first")
     transform = adapt.Transform.of_run(last)
     calibration = adapt.calibration_of(transform)
-    lower, upper = _lines(options, metric=last["distance"], calibration=calibration)
+    lower, upper = map(line, _lines(options, metric=last["distance"], calibration=calibration))
     graph = knn.neighbors(
         vectors,
         k=options.k,
@@ -146,13 +147,13 @@ def _lines(options: Options, *, metric: str, calibration: float) -> tuple[float,
     )
 
 
-def options_of(db: Database, request: RunRequest, **changes: Any) -> Options:
+def options_of(request: RunRequest, *, data_type: str, **changes: Any) -> Options:
     """How the near-duplicates of a run are checked; `changes` to that by name, None for none.
 
-    Whether the instances are boxes is asked of the database: a run on what is stored is given no annotations.
+    data_type: what the stored instances are. A run on what is stored is given no boxes.
     """
     config = request.config
-    request = replace(request, boxes=(db.row("run/current") or {}).get("data_type") == "boxes")
+    request = replace(request, boxes=data_type == "boxes")
     settings = {
         "scope": "auto" if config.verify == "off" else config.verify,
         "k": config.verify_k or NEIGHBORS,
@@ -168,7 +169,7 @@ def check_again(db: Database, work_dir: Path, **changes: Any) -> None:
     """The check on a finished run of the work_dir; `changes` are fields of `Options`."""
     last = db.row("run/current") or {}
     config = RunConfig(**json.loads(last["config"]))
-    options = options_of(db, RunRequest(work_dir, config), **changes)
+    options = options_of(RunRequest(work_dir, config), data_type=last["data_type"], **changes)
     vectors = table(work_dir, VECTORS)
     db.script("views/macros")
     check(db, vectors=vectors, folder=work_dir, options=options)

@@ -6,7 +6,7 @@ import functools
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,8 @@ def by_vectors(
         raise BadArgument(f"vec is missing; give ({search.dimension},) or (n, {search.dimension})")
     vectors = search.prepared(vec)
     named = _names(names, count=len(vectors))
-    among = None if where in (None, "") else _ids_where(search.work_dir, search.stamp, checks.text("where", where))
+    asked = checks.text("where", "" if where is None else where)
+    among = _ids_where(search.work_dir, search.stamp, asked) if asked else None
     wanted = min(search.options.k if k is None else Options(k=k).k, max(len(search.ids), 1))
     if not len(vectors):
         return _frame(search, named, np.empty((0, 1), np.int64), np.empty((0, 1), np.float32), threshold=threshold)
@@ -203,11 +204,12 @@ def _frame(
 def _names(names: str | Sequence[str], *, count: int) -> list[str]:
     if isinstance(names, str):
         return [names] if count == 1 else [f"{names}_{i}" for i in range(count)]
-    if not isinstance(names, Sequence | np.ndarray):
+    if not isinstance(names, Iterable):
         raise BadArgument(f"filename={names!r}; allowed: a name, or a list of names")
-    if len(names) != count:
-        raise BadArgument(f"{len(names)} names for {count} vectors; give a name for each, or one for all")
-    return list(names)
+    given = list(names)
+    if len(given) != count:
+        raise BadArgument(f"{len(given)} names for {count} vectors; give a name for each, or one for all")
+    return given
 
 
 def _spec(settings: dict[str, Any], options: Options, *, dimension: int, given: bool) -> WorkSpec | None:

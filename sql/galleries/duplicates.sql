@@ -17,7 +17,7 @@ stored as (
 pairs as (
     select least("from", "to") as from_id, greatest("from", "to") as to_id, max(distance) as distance
     from query_table($source)
-    where "from" <> "to" and distance >= coalesce(cast($threshold as float), distance)
+    where "from" <> "to" and distance::float >= coalesce(cast($threshold as float), distance::float)
     group by least("from", "to"), greatest("from", "to")
 )
 select p.from_id, p.to_id, p.distance, a.label as label_from, b.label as label_to, count(*) over () as total

@@ -20,7 +20,7 @@ stored as (
 pairs as (
     select "from" as from_id, "to" as to_id, max(distance) as distance
     from query_table($source)
-    where "from" <> "to" and distance >= coalesce(cast($threshold as float), distance)
+    where "from" <> "to" and distance::float >= coalesce(cast($threshold as float), distance::float)
     group by "from", "to"
 ),
 labelled as (

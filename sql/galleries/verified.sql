@@ -25,7 +25,7 @@ semi join annotations as t on t."index" = p."to"
 left join labels as a on a.id = p."from"
 left join labels as b on b.id = p."to"
 where
-    (cast($threshold as double) is null or p.distance >= cast($threshold as float))
+    (cast($threshold as float) is null or p.distance >= cast($threshold as float))
     and case $slice
         when 'labels' then
             a.label in (select unnest(cast($labels as varchar[])))
