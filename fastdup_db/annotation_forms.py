@@ -114,7 +114,7 @@ def _coco_key(value: Any) -> str | None:
 def _coco_box(values: Any) -> list[float]:
     try:
         numbers = [] if isinstance(values, str) or values is None else [float(value) for value in values]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = []
     return numbers if len(numbers) == 4 else [np.nan] * 4
 
@@ -132,7 +132,7 @@ def _read_file(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         if suffix == ".json":
             return read_coco(path)
-    except (ValueError, OSError) as exc:
+    except (ValueError, OSError, RecursionError) as exc:
         if isinstance(exc, BadArgument):
             raise
         raise BadArgument(f"annotations file {str(path)!r} cannot be read: {exc}") from exc
@@ -171,7 +171,11 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
 
     frame = frame.set_axis(_column_names(frame.columns), axis=1).reset_index(drop=True)
     if "filename" not in frame.columns or frame.empty:
-        raise BadArgument(f"annotations need at least one row and a 'filename' column; allowed: {FORMS}")
+        columns = ", ".join(map(repr, frame.columns)) or "none"
+        raise BadArgument(
+            f"annotations need at least one row and a 'filename' column; these have {len(frame)} rows and the columns "
+            f"{columns[:200]}. Allowed: {FORMS}"
+        )
     if frame["filename"].isna().any():
         raise BadArgument(f"annotations have {int(frame['filename'].isna().sum())} rows without a filename")
     for name in _TEXTS:

@@ -10,6 +10,9 @@ from typing import Any
 
 from fastdup_db.errors import BadArgument, one_of
 
+_LONGEST = 255
+"""Bytes of a file's name, on all usual file systems."""
+
 
 def member(name: str, value: Any, allowed: Iterable[str]) -> str:
     """One of the words."""
@@ -69,6 +72,9 @@ def on_disk(name: str, value: str | os.PathLike[str]) -> None:
         raise BadArgument(
             f"{name}={os.fspath(value)!r}; allowed: a path on a disk. publish() puts results into a bucket"
         )
+    for part in Path(value).parts:
+        if "\0" in part or len(os.fsencode(part)) > _LONGEST:
+            raise BadArgument(f"{name}={os.fspath(value)!r}; allowed: names of at most {_LONGEST} bytes, without NUL")
 
 
 def folder(name: str, value: Path) -> None:

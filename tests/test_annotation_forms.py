@@ -96,6 +96,19 @@ def test_a_coco_box_that_is_none_is_a_bad_box(box):
     assert frame["label"].tolist() == ["cat", "cat"]
 
 
+def test_what_is_too_large_or_too_deep_for_a_coco(tmp_path):
+    assert annotation_forms.read(coco(BOX | {"bbox": [10**400, 0, 9, 9]}))["col_x"].isna().all()
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    with pytest.raises(BadArgument, match="cannot be read"):
+        annotation_forms.read(tmp_path / "deep.json")
+
+
+def test_columns_that_are_there_are_named_where_filename_is_not(tmp_path):
+    (tmp_path / "a.csv").write_text("Filename;label\n0.jpg;a\n")
+    with pytest.raises(BadArgument, match="these have 1 rows and the columns 'Filename;label'"):
+        annotation_forms.read(tmp_path / "a.csv")
+
+
 def test_coco_labels_are_names_else_ids_else_missing():
     given = [{"category_id": 7}, {"category_id": "7"}, {"category_id": 55}, {}]
     frame = annotation_forms.read(coco(*[{"image_id": 1, "bbox": [1, 2, 30, 40]} | one for one in given]))

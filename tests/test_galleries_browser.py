@@ -144,6 +144,10 @@ def test_filter(vis: FastdupVisualizer, open_page: Open, tmp_path: Path) -> None
         "from_label:dog": ["pair-2-3"],
         "b/4.png": ["pair-4-6"],
         "nothing-like-this": [],
+        "distance>=9.5e-1": PAIRS[:3],
+        "odd=1": [],
+        "b/4.png#t=1.520": [],
+        '"distance>=0.95"': [],
     }.items():
         page.fill("#filter", words)
         comes_to_show(page, keys, words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import sys
 import types
@@ -215,6 +216,32 @@ def test_save_artifacts_writes_images_and_csv(tmp_path: Path) -> None:
     assert len(list(page.with_name("duplicates_artifacts").iterdir())) == 2
     saved = pd.read_csv(page.with_suffix(".csv"))
     assert saved[["from_id", "to_id", "distance"]].values.tolist() == [[0, 1, 0.99]]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are shorter there")
+def test_names_as_long_as_a_disk_allows(tmp_path: Path) -> None:
+    facts = rig.facts(tmp_path)
+    places = facts["listing"]["filename"].tolist()
+    long = tmp_path / ("é" * 124 + ".jpg")
+    long.write_bytes(b"an image")
+    facts["listing"]["filename"] = [str(long), *places[1:]]
+    vis = FastdupVisualizer(rig.Rig(tmp_path / "work", facts))
+    page = vis.duplicates_gallery(save_path=tmp_path / "out", save_artifacts=True, num_images=1)
+    (copied,) = [p for p in page.with_name("duplicates_artifacts").iterdir() if p.read_bytes() == b"an image"]
+    assert copied.name.startswith("0000000_") and copied.name.endswith("é.jpg")
+    for wrong in ("p" * 300, "a\0b.html"):
+        with pytest.raises(BadArgument, match="names of at most 255 bytes"):
+            vis.duplicates_gallery(save_path=tmp_path / wrong)
+
+
+def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vis = visualizer(tmp_path)
+    page = vis.duplicates_gallery(save_path=tmp_path / "out", get_reformat_filename_func=lambda _: "\udcff")
+    before = page.read_text()
+    monkeypatch.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(OSError, match="No space left"):
+        vis.duplicates_gallery(save_path=tmp_path / "out", num_images=1)
+    assert page.read_text() == before and [p.name for p in page.parent.iterdir()] == ["duplicates.html"]
 
 
 def test_artifacts_without_labels_have_no_columns_of_labels(tmp_path: Path) -> None:

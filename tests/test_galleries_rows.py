@@ -135,7 +135,7 @@ def test_outliers_arguments(vis: FastdupVisualizer, arguments: dict, shown: list
 
 def test_outliers_one_is_far_from_one_neighbour_all_from_every(vis: FastdupVisualizer) -> None:
     assert column(vis.outliers_gallery(how="one"), "Distance") == ["0.1", "0.12"]
-    assert column(vis.outliers_gallery(how="one"), "Farthest neighbour") == ["#4", "#0"]
+    assert column(vis.outliers_gallery(how="one"), "Farthest") == ["#4", "#0"]
     assert column(vis.outliers_gallery(how="all"), "Distance") == ["0.15", "0.91"]
     assert column(vis.outliers_gallery(how="all"), "Nearest") == ["#0", "#6"]
 
@@ -451,6 +451,25 @@ def test_labels_by_id_stand_for_those_of_the_run(vis: FastdupVisualizer) -> None
 
 
 # ---- frames of one's own ----
+
+
+def test_names_that_look_like_numbers_are_sorted_as_names(tmp_path: Path) -> None:
+    facts = rig.facts(tmp_path)
+    facts["user_annotations"]["kind"] = ["zebra", "7", "cat", "12", "nan", "dog", "ant", "9"]
+    other = FastdupVisualizer(rig.Rig(tmp_path / "work", facts))
+    edges = {"outlier": [0, 1, 2, 3], "nearest": [1, 2, 3, 4], "distance": 0.1}
+    groups = {"index": [0, 1, 2, 3], "component_id": [0, 1, 2, 3]}
+    for gallery, frame in (("outliers_gallery", edges), ("component_gallery", groups)):
+        for ascending, shown in ((True, [[3], [1], [2], [0]]), (False, [[0], [2], [1], [3]])):
+            more = {"min_items": 1} if gallery == "component_gallery" else {}
+            page = getattr(other, gallery)(external_df=pd.DataFrame(frame), sort_by="kind", ascending=ascending, **more)
+            assert rig.ids(page) == shown, gallery
+
+
+@pytest.mark.parametrize("numbers", [[0.2, 0.7], [np.inf, np.inf]])
+def test_components_have_whole_numbers(vis: FastdupVisualizer, numbers: list) -> None:
+    with pytest.raises(BadArgument, match="no whole number"):
+        vis.component_gallery(external_df=pd.DataFrame({"index": [0, 1], "component_id": numbers}))
 
 
 @pytest.mark.parametrize(

@@ -202,8 +202,27 @@ def test_list_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = list(listing(text))
     assert [(r.filename, r.error_code) for r in found] == [
         (str(images[2]), ""),
-        ("/missing.jpg", errors.MISSING_FILE),
-    ]
+        (str(tmp_path / "missing.jpg"), errors.MISSING_FILE),
+    ], "named alike wherever one stands"
+
+
+@pytest.mark.parametrize("rows", [3, 20_000])
+def test_a_quote_that_does_not_close_loses_no_rows(tmp_path: Path, rows: int) -> None:
+    text = tmp_path / "list.csv"
+    text.write_text('filename,label\n0.jpg,"a\n' + "1.jpg,b\n" * rows)
+    with pytest.raises(BadInput, match="is no proper CSV"):
+        list(listing(text))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a backslash separates folders there")
+def test_class_folders_whose_names_no_text_can_show(tmp_path: Path) -> None:
+    for name in (b"caf\xe9", b"caf\xe8", b"a\\b", b"we\\x41ird"):
+        folder = os.path.join(os.fsencode(tmp_path), name)
+        os.mkdir(folder)
+        draw(Path(os.fsdecode(folder)) / "1.jpg")
+    draw(tmp_path / os.fsdecode(b"\xff.jpg"))
+    found = list(listing(tmp_path, options=ListingOptions(label_from_folder=True)))
+    assert sorted(r.label for r in found) == ["", "a\\b", "caf\\xe8", "caf\\xe9", "we\\x5cx41ird"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])

@@ -60,9 +60,12 @@ def test_every_kind_of_line(tmp_path: Path) -> None:
     for name in ("a.jpg", "b.png", "c.bmp", "none.jpg"):
         image(tmp_path / "images" / name)
     (tmp_path / "images" / "broken.jpg").write_bytes(b"no image")
-    label(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.2 0.4\r\n\n1\t0.25 0.25 0.1 0.1 0.9\n")
+    label(tmp_path / "labels" / "a.txt", "\ufeff0 0.5 0.5 0.2 0.4\r\n\n1\t0.25 0.25 0.1 0.1 0.9\n")
     label(tmp_path / "labels" / "b.txt", "1 0.1 0.2 0.5 0.8 0.3 0.4\n7 .5 .5 1e-1 1.\n")
-    label(tmp_path / "labels" / "c.txt", "zero 0.5 0.5 0.1 0.1\n0 0.5 0.5\n0 nan 0.5 0.1 0.1\n")
+    label(
+        tmp_path / "labels" / "c.txt",
+        "zero 0.5 0.5 0.1 0.1\n0 0.5 0.5\n0 nan 0.5 0.1 0.1\n0.7 .5 .5 .1 .1\n1e20 .5 .5 .1 .1\n",
+    )
     label(tmp_path / "labels" / "broken.txt", "0 0.5 0.5 0.2 0.4\n")
     references, boxes = yolo_annotations(dataset(tmp_path, "train: images\nnames: [cat, dog]\n"))
     assert [Path(r.filename).name for r in references] == ["a.jpg", "b.png", "broken.jpg", "c.bmp", "none.jpg"]
@@ -73,7 +76,7 @@ def test_every_kind_of_line(tmp_path: Path) -> None:
         ("b.png", "dog", 20.0, 20.0, 80.0, 60.0),
         ("b.png", "7", 90.0, 0.0, 20.0, 100.0),
         ("broken.jpg", "cat", nan, nan, nan, nan),
-        *[("c.bmp", "", nan, nan, nan, nan)] * 3,
+        *[("c.bmp", "", nan, nan, nan, nan)] * 5,
     ]
     found = boxes.assign(filename=boxes["filename"].map(lambda n: Path(n).name)).drop(columns="split")
     columns = ["filename", "label", "col_x", "row_y", "width", "height"]

@@ -176,7 +176,7 @@ def test_vectors_of_two_models_are_not_mixed(tmp_path, photos):
     shutil.copy(photos / "1.bmp", photos / "y.bmp")
     vectors = fd.embeddings()[1]
     channel_means(model, dim=12, kind="U8")  # other bytes
-    with pytest.raises(BadArgument, match="its file"):
+    with pytest.raises(BadArgument, match="a model whose file has changed"):
         fd.run(progress=False, model_path=str(model), overwrite=False)
     channel_means(model, dim=12)
     fd.run(progress=False, model_path=str(model), overwrite=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ import pandas as pd
 from fastdup_db.galleries.cards import Page
 from fastdup_db.galleries.pictures import Picture
 from fastdup_db.galleries.thumbnails import OpenImages
+
+_LONGEST = 240
+"""Bytes of a name that leave room for a number before it: file systems allow 255."""
 
 
 def save(
@@ -41,13 +45,18 @@ def save(
         if local is not None and local.is_file() and not (crops and picture.corners):
             for place in wanted:
                 place.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(local, place / f"{i:07d}_{local.name}")
+                shutil.copyfile(local, place / _named(i, local))
         else:
             decoded.append(i)
     for i, image in zip(decoded, open_images(decoded, crops=crops), strict=True):
         if image is not None:
             _write(image, [place / f"{i:07d}.png" for place in places[i]])
     return folder
+
+
+def _named(i: int, file: Path) -> str:
+    """The file's name behind its number, cut at its beginning where both are too long for a name."""
+    return f"{i:07d}_{os.fsdecode(os.fsencode(file.name)[-_LONGEST:])}"
 
 
 def _places(page: Page, folder: Path) -> dict[int, list[Path]]:

@@ -37,6 +37,8 @@ def components(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
     found = _checked(frame, query, ids=("index",), numbers=("component_id",))
     if found["component_id"].isna().any():
         raise BadArgument("external_df has rows without a component_id; leave them out")
+    if (found["component_id"] % 1 != 0).any():
+        raise BadArgument("external_df has a component_id that is no whole number")
     found = found.astype({"component_id": "int64"}).rename(columns={"index": "id"}).drop_duplicates(ignore_index=True)
     if (twice := found["id"].duplicated()).any():
         raise BadArgument(f"external_df has image {found.loc[twice, 'id'].iloc[0]} in several components")

@@ -17,7 +17,7 @@ WORDS = {
     "all": "Each of these images is far from every other image: even its nearest neighbour hardly resembles it.",
 }
 
-_COMPARED = {"one": "Farthest neighbour", "all": "Nearest"}
+_COMPARED = {"one": "Farthest", "all": "Nearest"}
 
 
 def pick(

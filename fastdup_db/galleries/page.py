@@ -72,8 +72,18 @@ def write(
     source = _beside(target, thumbnails.values()) if lazy else _inlined
     drawn = draw(page.ids, pictures, names, thumbnails, source=source, boxes=boxes)
     html = render("gallery", page=page, drawn=drawn, data=data(drawn, rows), max_width=max_width)
-    target.write_text(html, encoding="utf-8")
+    save(html, target)
     return target
+
+
+def save(html: str, target: Path) -> None:
+    """Write a page, whole or not at all; what is no text in a name is written as `?`."""
+    part = target.with_name(f"{target.name[:-5]}.part")
+    try:
+        part.write_bytes(html.encode("utf-8", "replace"))
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def draw(

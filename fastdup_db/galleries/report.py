@@ -73,7 +73,7 @@ def write(
         data=pages.data(drawn, gathered.rows),
     )
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(html, encoding="utf-8")
+    pages.save(html, target)
     if show:
         notebook.show(target)
     return target

@@ -14,7 +14,7 @@ import pandas as pd
 
 from fastdup_db import frames
 from fastdup_db.engine import Fastdup, create
-from fastdup_db.errors import BadArgument
+from fastdup_db.errors import BadArgument, NotRun
 from fastdup_db.legacy.labels import LabelFunc, labels_of
 from fastdup_db.pipeline import files
 from fastdup_db.store import duck
@@ -109,6 +109,8 @@ def _run_of(
                 f"{str(theirs[0])!r} is a work_dir that fastdup made; "
                 f"fastdup_db.import_work_dir({str(theirs[0])!r}, 'work_dir') makes one of ours of it"
             )
+        if frame is None:
+            raise NotRun(f"no run has been made in {source}; call run() first")
         raise BadArgument("ids are those of a run: give its work_dir")
     if frame.empty:
         raise BadArgument("there is no row to show; with the work_dir of a run given, an empty page is made")

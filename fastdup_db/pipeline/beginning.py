@@ -65,9 +65,8 @@ def starts_afresh(request: RunRequest, *, dimension: int) -> bool:
         return not goes_on or _repeats_names(request)
     if not same:
         raise BadArgument(
-            "overwrite=False adds to what this work_dir holds, but the model, its file, the boxes or the statistics "
-            f"asked for differ from its last run ({last['fingerprint']}); "
-            "run with overwrite=True or in another work_dir"
+            "overwrite=False adds to what this work_dir holds, but its last run read images otherwise "
+            f"({_difference(last, request)}); run with overwrite=True or in another work_dir"
         )
     if len(wide) > 1:
         raise BadArgument(
@@ -201,6 +200,16 @@ def _mode(request: RunRequest, last: Mapping[str, Any]) -> str:
     if not request.config.lists and request.mode == "image":
         return str(last.get("data_type") or "image")
     return request.mode
+
+
+def _difference(last: Mapping[str, Any], request: RunRequest) -> str:
+    """The settings in which a run would read images otherwise than the `last` one, each with the last one's value."""
+    before, now = json.loads(last["config"]), json.loads(request.config.to_json())
+    decisive = json.loads(request.config.fingerprint())
+    found = [f"{name}={before.get(name)!r}" for name in decisive if before.get(name) != now[name]]
+    if last["data_type"] != _mode(request, last):
+        found.append(f"instances were of kind {last['data_type']!r}")
+    return ", ".join(found) or "by a model whose file has changed since"
 
 
 def _fingerprint(request: RunRequest) -> str:

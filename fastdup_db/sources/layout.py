@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 SPLIT_FOLDERS = frozenset(["train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"])
+
+_SEPARATORS = r"[/\\]" if os.name == "nt" else "/"
+"""Elsewhere a backslash is a part of a name, or begins a byte that no text can show (`files.shown`)."""
 
 
 def label_and_split(name: str, *, root: str) -> tuple[str, str]:
@@ -14,8 +18,8 @@ def label_and_split(name: str, *, root: str) -> tuple[str, str]:
     (`train`, `val`, `test`, …) it is returned as such, and the next one is the class. root may be a folder, an archive
     or a bucket prefix; a name outside of it (an entry of a list) is labelled by the folder it lies in.
     """
-    base = root.rstrip("/\\")
-    if base and name.startswith(base) and name[len(base) : len(base) + 1] in ("/", "\\"):
+    base = root.rstrip("/\\" if os.name == "nt" else "/")
+    if base and name.startswith(base) and re.match(_SEPARATORS, name[len(base) :]):
         folders = _parts(name[len(base) :])[:-1]
     else:
         folders = _parts(name)[-2:-1]
@@ -26,4 +30,4 @@ def label_and_split(name: str, *, root: str) -> tuple[str, str]:
 
 
 def _parts(name: str) -> list[str]:
-    return [part for part in re.split(r"[/\\]", name) if part]
+    return [part for part in re.split(_SEPARATORS, name) if part]

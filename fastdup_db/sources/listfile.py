@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
+from fastdup_db.errors import BadInput
 from fastdup_db.sources.kinds import is_remote
 
 HEADER = "filename"
@@ -25,15 +26,20 @@ def rows(path: str, *, text: str | None = None) -> Iterator[str]:
     column of a proper CSV separated by commas, semicolons or tabs (quoted fields may hold these, and newlines).
     UTF-8, or UTF-16 with its byte order mark; bytes that are no UTF-8 survive as surrogate escapes.
 
-    text: the content, when it came from elsewhere (a bucket). Raises OSError when the file cannot be read.
+    text: the content, when it came from elsewhere (a bucket). Raises OSError when the file cannot be read, BadInput for
+    a CSV whose quotes do not close.
     """
-    if text is not None:
-        yield from _rows(io.StringIO(text, newline=""), is_csv=path.lower().endswith(".csv"))
-        return
-    with open(path, "rb") as data:
-        encoding, on_error = _encoding(data.read(2))
-    with open(path, encoding=encoding, errors=on_error, newline="") as file:
-        yield from _rows(file, is_csv=path.lower().endswith(".csv"))
+    is_csv = path.lower().endswith(".csv")
+    try:
+        if text is not None:
+            yield from _rows(io.StringIO(text, newline=""), is_csv=is_csv)
+            return
+        with open(path, "rb") as data:
+            encoding, on_error = _encoding(data.read(2))
+        with open(path, encoding=encoding, errors=on_error, newline="") as file:
+            yield from _rows(file, is_csv=is_csv)
+    except csv.Error as exc:
+        raise BadInput(f"list file {path!r} is no proper CSV: {exc}") from exc
 
 
 def decoded(data: bytes) -> str:
@@ -49,7 +55,7 @@ def _rows(file: TextIO, *, is_csv: bool) -> Iterator[str]:
             header = [field.strip().lower() for field in next(csv.reader([first], delimiter=separator), [])]
             if HEADER in header:
                 column = header.index(HEADER)
-                fields = csv.reader(file, delimiter=separator)
+                fields = csv.reader(file, delimiter=separator, strict=True)
                 yield from (row[column] for row in fields if len(row) > column and row[column].strip())
                 return
         yield from _lines([first], is_csv=True)
@@ -67,7 +73,8 @@ def _lines(lines: Iterable[str], *, is_csv: bool) -> Iterator[str]:
 
 
 def resolve(name: str, *, folder: str) -> str:
-    """The absolute path an entry means: as it is, else beside the list file, else under the current directory.
+    """The absolute path an entry means: as it is, else beside the list file, else under the current directory. What is
+    missing is missed beside the list file.
 
     An entry with blanks or double quotes around it means the name without them, unless a file with them exists.
     """
@@ -79,7 +86,7 @@ def resolve(name: str, *, folder: str) -> str:
             path = os.path.join(place, spelling)
             if exists(path):
                 return os.path.abspath(path)
-    return os.path.abspath(bare)
+    return os.path.abspath(os.path.join(folder, bare))
 
 
 def stripped(name: str) -> str:

@@ -41,7 +41,8 @@ def references(container: str, *, fps: float = 1.0, keyframes_only: bool = False
     the first at or after each multiple of 1/fps seconds, by their presentation times, so that variable frame rates come
     out right; fewer when the video has fewer. `frame_ms` counts from the stream's start, `frame_number` all frames.
 
-    A video that is broken, or breaks off, ends with a reference of its own: ERROR_CORRUPT_CONTAINER.
+    A video that is broken, or breaks off where FFmpeg can tell (Matroska looks like one that ends there), ends with a
+    reference of its own: ERROR_CORRUPT_CONTAINER.
     """
     name = files.shown(files.opened_by(container))
     version, failure, times, keys = "", "", np.empty(0, np.int64), np.empty(0, bool)

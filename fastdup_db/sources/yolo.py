@@ -25,6 +25,8 @@ SPLITS = ("train", "val", "test")
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _ROW = rf"^{_NUMBER}(?:[ \t]+{_NUMBER}){{4,}}$"
 _ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF 2.32, 4.6.4
+_CLASSES = 2**31
+"""Numbers of classes are below; a fraction or a larger one is no class."""
 _DECIMALS = 2  # of a pixel: YOLO files give six digits of the image's width, at 4,000 pixels 0.004 of one
 
 
@@ -133,7 +135,11 @@ def _parsed(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     classes = np.full(len(rows), -1, np.int64)
     boxes = np.full((len(rows), 4), np.nan)
-    classes[good] = numbers[starts].astype(np.int64)
+    said = numbers[starts]
+    is_class = (said == np.trunc(said)) & (np.abs(said) < _CLASSES)
+    good[good] = is_class
+    starts, counts = starts[is_class], counts[is_class]
+    classes[good] = said[is_class].astype(np.int64)
     place = np.flatnonzero(good)
     plain = counts <= 6
     boxes[place[plain]] = numbers[starts[plain, None] + np.arange(1, 5)]
@@ -157,7 +163,7 @@ def _bounds(numbers: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> np.n
 def _label_text(reference: Reference) -> str:
     path = label_path(files.opened_by(reference.member or reference.filename))
     try:
-        return files.read(path).decode("utf-8", "replace")
+        return files.read(path).decode("utf-8-sig", "replace")
     except ImageError as exc:
         if exc.code in (errors.MISSING_FILE, errors.ZERO_SIZE_FILE):
             return ""  # an image without objects

@@ -21,9 +21,21 @@ metrics as (
         case when $by_size then img_w::double * img_h else columns(lambda c: c = $metric)::double end as metric
     from measured
 ),
-keys as (
+said as (
     select "index" as id, columns(lambda c: c = $sort_by)::varchar as value
     from query_table($sort_table)
+),
+counts as (
+    select
+        id,
+        value,
+        case value when 'true' then 1 when 'false' then 0 else try_cast(value as double) end as number
+    from said
+),
+keys as (
+    -- numbers only where all of them are: a label may be called 7
+    select id, value, case when bool_and(value is null or number is not null) over () then number end as number
+    from counts
 ),
 grouped as (
     select c.id, c.component_id::varchar as name, c.component_id as number, a.label
@@ -68,7 +80,7 @@ members as (
         s.label,
         m.area,
         case when $with_metric then m.metric end as metric,
-        case k.value when 'true' then 1 when 'false' then 0 else try_cast(k.value as double) end as value_number,
+        k.number as value_number,
         k.value as value_text,
         row_number() over (
             partition by s.name

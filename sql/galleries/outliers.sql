@@ -10,9 +10,14 @@ with labels as (
     select "index" as id, columns(lambda c: c = $label_col)::varchar as label
     from query_table($label_table)
 ),
-keys as (
+said as (
     select "index" as id, columns(lambda c: c = $sort_by)::varchar as value
     from query_table($sort_table)
+),
+keys as (
+    -- numbers only where all of them are: a label may be called 7
+    select id, value, case when bool_and(value is null or try_cast(value as double) is not null) over () then try_cast(value as double) end as number
+    from said
 ),
 far as (
     select from_id, arg_min(to_id, (similarity, to_id)) as to_id, min(similarity) as similarity
@@ -34,7 +39,7 @@ ranked as (
         f.distance,
         a.label,
         b.label as label_nearest,
-        case when $sort_by_distance then f.distance else try_cast(k.value as double) end as number,
+        case when $sort_by_distance then f.distance else k.number end as number,
         case when not $sort_by_distance then k.value end as text
     from farthest as f
     left join labels as a on a.id = f.outlier

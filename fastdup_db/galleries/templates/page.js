@@ -89,14 +89,17 @@
     const at = rows().at.get(name);
     return at === undefined ? [] : idsOf(card).map((id) => rows().byId.get(id)?.[at]).filter((v) => v !== null && v !== undefined);
   };
+  const isColumn = (name) => rows().at.has(name) || cards.some((card) => fieldsOf(card).some(([n]) => n.toLowerCase() === name));
   // ids of 64 bits come as text: as numbers, neighbours would be equal
   const equal = (value, text) => Number.isInteger(Number(text)) && !Number.isSafeInteger(Number(text)) ? String(value) === text : Number(value) === Number(text);
   const compare = { "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, ">=": (a, b) => a >= b };
   const condition = (word) => {
     const not = word.length > 1 && word.startsWith("-");
-    const body = (not ? word.slice(1) : word).replaceAll('"', "");
-    const number = body.match(/^([^<>=:]+)(<=|>=|<|>|=)(-?[\d.]+)$/);
-    const named = body.match(/^([^<>=:\/]+):(.+)$/);
+    const said = not ? word.slice(1) : word;
+    const body = said.replaceAll('"', "");
+    const column = (found) => said.startsWith('"') || !found || !isColumn(found[1]) ? null : found;
+    const number = column(body.match(/^([^<>=:]+)(<=|>=|<|>|=)(-?[\d.]+(?:e[+-]?\d+)?)$/));
+    const named = column(body.match(/^([^<>=:\/]+):(.+)$/));
     const test = number ? (card) => valuesOf(card, number[1]).some((v) => v !== "" && (number[2] === "=" ? equal(v, number[3]) : compare[number[2]](Number(v), Number(number[3]))))
       : named ? (card) => valuesOf(card, named[1]).some((v) => String(v).toLowerCase().includes(named[2]))
       : (card) => textOf(card).includes(body);
