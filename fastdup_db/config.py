@@ -24,11 +24,12 @@ EXTRACT_ONLY, GRAPH_ONLY, LOOK_UP = 1, 2, (3, 4)
 RUN_MODES = (0, EXTRACT_ONLY, GRAPH_ONLY, *LOOK_UP)
 
 _ALIASES = {"lower_threshold": "outlier_percentile", "ccthreshold": "cc_threshold"}
-# v0 arguments that tune fastdup's native code or its licence: taken so that scripts run, without any effect here
+# v0 arguments that tune fastdup's native code or its licence, or ask for what every run does here: taken so that
+# scripts run, without any effect
 _WITHOUT_EFFECT = frozenset(
     "license compute nn_provider nnmodel batch_size version run_sentry store_int shorten_filenames quiet run_fast "
     "num_onnx_inter_threads num_onnx_intra_threads is_clip14_model global_log_error_level no_sort "
-    "fastdup_ocr_lang fastdup_ocr_no_crop".split()
+    "fastdup_ocr_lang fastdup_ocr_no_crop save_thumbnails resume".split()
 )
 
 
@@ -80,14 +81,12 @@ class RunConfig:
     augmentation_vert: float | None = None
     augmentation_additive_margin: int = 0
     save_crops: bool = False
-    save_thumbnails: bool = False
     sync_s3_to_local: bool = False
     delete_img: bool = False
     delete_tar: bool = False
     s3_endpoint_url: str | None = None
     s3_region: str | None = None
     s3_anonymous: bool = False
-    resume: bool = False
     verify: str = "off"
     verify_k: int | None = None
     engine: str = "local"
@@ -118,6 +117,12 @@ class RunConfig:
         config = cls(**given)
         config._check()
         return config
+
+    @classmethod
+    def from_json(cls, text: str) -> RunConfig:
+        """The settings that `to_json` stored; those that another version of this package had are left out."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{name: value for name, value in json.loads(text).items() if name in known})
 
     def fingerprint(self) -> str:
         """What decides how an image becomes rows and a vector; runs that share it can be added to each other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 import fastdup_db
+from fastdup_db.config import RunConfig
 from fastdup_db.errors import BadArgument
 from fastdup_db.pipeline import verifying
 from tests import scenes
@@ -264,3 +266,9 @@ def test_a_changed_image_is_checked_anew(photos: Path, tmp_path: Path) -> None:
     fd.run(verify="all", overwrite=False, progress=False)
     assert not [pair for pair in found(fd.duplicates()) if "4_cropped" in pair]
     assert ("4_mirrored", "4_original") in found(fd.duplicates())
+
+
+def test_a_stored_setting_that_is_no_more_is_left_out() -> None:
+    config = RunConfig.from_arguments({"verify": "all", "resume": True, "save_thumbnails": True})
+    stored = json.dumps({**json.loads(config.to_json()), "resume": True})
+    assert RunConfig.from_json(stored) == config

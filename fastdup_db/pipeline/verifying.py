@@ -6,7 +6,6 @@ read are tried again by the next check.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -168,7 +167,7 @@ def options_of(request: RunRequest, *, data_type: str, **changes: Any) -> Option
 def check_again(db: Database, work_dir: Path, **changes: Any) -> None:
     """The check on a finished run of the work_dir; `changes` are fields of `Options`."""
     last = db.row("run/current") or {}
-    config = RunConfig(**json.loads(last["config"]))
+    config = RunConfig.from_json(last["config"])
     options = options_of(RunRequest(work_dir, config), data_type=last["data_type"], **changes)
     vectors = table(work_dir, VECTORS)
     db.script("views/macros")
