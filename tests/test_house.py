@@ -78,7 +78,9 @@ def _imports(path: Path) -> set[str]:
     for node in ast.walk(tree):
         if id(node) in typing_only:
             continue
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").split(".")[0] == "fastdup_db":
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively: write the module's whole name"
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "fastdup_db":
             parts = (node.module or "").split(".")
             found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
         elif isinstance(node, ast.Import):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..errors import BadArgument
+from fastdup_db.errors import BadArgument
 
 BOX_COLUMNS = ("col_x", "row_y", "width", "height")
 CORNER_COLUMNS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")

@@ -13,7 +13,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from ..errors import (
+from fastdup_db.errors import (
     CORRUPT_IMAGE,
     IMAGE_TOO_LARGE,
     IMAGE_TOO_SMALL,
@@ -21,8 +21,8 @@ from ..errors import (
     ImageError,
     MissingExtra,
 )
-from . import exif, png, tiff
-from .pixels import by_opencv, scaled
+from fastdup_db.imaging import exif, png, tiff
+from fastdup_db.imaging.pixels import by_opencv, scaled
 
 MIN_SIDE = 10
 """Pixels; smaller images are ERROR_IMAGE_TOO_SMALL, as in fastdup."""

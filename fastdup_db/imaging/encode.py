@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .decode import flatten
+from fastdup_db.imaging.decode import flatten
 
 
 def to_webp(image: np.ndarray, *, max_side: int = 256, quality: int = 80) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ..errors import CORRUPT_IMAGE, ImageError
+from fastdup_db.errors import CORRUPT_IMAGE, ImageError
 
 _BAND = 1 << 18  # pixels
 _LARGEST = 1e37  # float32 ends at 3.4e38, and the difference of two must not reach it

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .decode import to_uint8
+from fastdup_db.imaging.decode import to_uint8
 
 SAMPLE_SIDE = 224
 """Blur and edges are measured on at most 224×224 pixels, as in fastdup, so that its thresholds keep their meaning."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from ..errors import CORRUPT_IMAGE, ImageError
-from . import exif
-from .pixels import by_opencv, scaled, straight
+from fastdup_db.errors import CORRUPT_IMAGE, ImageError
+from fastdup_db.imaging import exif
+from fastdup_db.imaging.pixels import by_opencv, scaled, straight
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
