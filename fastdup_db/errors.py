@@ -7,6 +7,7 @@ FastdupError
 ├── SchemaTooNew                       the work_dir was written by a newer fastdup_db
 ├── WorkDirBusy                        another process is writing to the work_dir
 ├── WorkDirDamaged                     the work_dir's database cannot be read
+├── NotStored (also OSError)           what a run found cannot be written: the disk is full, or refuses
 ├── MissingExtra (also ImportError)    an optional part is not installed; says the pip command
 ├── ModelUnavailable                   model weights cannot be had or do not fit
 ├── RemoteError                        a bucket or a download refused or failed for good

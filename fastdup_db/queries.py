@@ -1,6 +1,6 @@
 """The SQL of this package: every statement is a file under `sql/`, named by its path.
 
-`text("similarity/pairs")` is the content of `sql/similarity/pairs.sql`. In a wheel the folder lies inside the
+`text("similarity/rows")` is the content of `sql/similarity/rows.sql`. In a wheel the folder lies inside the
 package, in a checkout beside it.
 """
 

@@ -27,9 +27,8 @@ def lines(counts: Mapping[str, int], run: Mapping[str, Any]) -> list[str]:
         )
         said.append("For a detailed list of outliers, use `.outliers()`.")
     if counts["measured"]:
-        for word, key in (("blurry", "blurry"), ("bright", "bright"), ("dark", "dark")):
-            name = {"blurry": "Blur", "bright": "Brightness", "dark": "Darkness"}[key]
-            said.append(f"{name}: found {_percent(counts[key], valid)} of {noun} ({counts[key]:,}) that are {word}.")
+        for key, name in (("blurry", "Blur"), ("bright", "Brightness"), ("dark", "Darkness")):
+            said.append(f"{name}: found {_percent(counts[key], valid)} of {noun} ({counts[key]:,}) that are {key}.")
         said.append("For more information, use `.img_stats()`.")
     return said
 

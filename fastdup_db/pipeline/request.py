@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 class RunRequest:
     """One call of run().
 
-    input_dir: where the images come from, None where the annotations name them. sources: what to list, in order.
+    input_dir: where the images come from, None where the annotations name them.
     annotations: one row per image or box, with `filename`; None where there are none.
     embeddings: float32 (n, d), row i belongs to the i-th name listed; None where a model makes them.
     facts: what another program measured for those rows, see `pipeline.given.results`; None where nobody did.
     boxes: whether instances are the boxes of the annotations.
     subset: names to keep, None for all.
+    bases: folders, archives and prefixes that relative names of annotations and subset count from, in this order.
     read_from: what is listed in place of input_dir: the copies of a bucket; None where there are none.
     """
 

@@ -1,7 +1,7 @@
 """The one door to DuckDB: run a statement of `sql/` by name, get Arrow or pandas back.
 
     with duck.connect(path) as db:
-        frame = db.frame("similarity/pairs", threshold=0.9)
+        frame = db.frame("similarity/rows", threshold=0.9)
 
 A parameter that is an Arrow table, reader or dataset is registered under its own name and read as a table
 (`from incoming`); every other one is bound (`$threshold`). Nothing here builds SQL from values.
