@@ -21,10 +21,6 @@ PLANNED, MOVED, DELETED, RESTORED = "planned", "moved", "deleted", "restored"
 MISSING, CHANGED, NOT_A_FILE, SHARED = "missing", "changed since the run", "not a file", "is also a kept image"
 UNKEPT = "the image to keep is missing or changed"
 IN_PLACE, OCCUPIED, GONE, FAILED = "in place", "another file is there", "gone", "failed"
-STATUSES = (
-    *(PLANNED, MOVED, DELETED, RESTORED, MISSING, CHANGED, NOT_A_FILE, SHARED, UNKEPT),
-    *(IN_PLACE, OCCUPIED, GONE, FAILED),
-)
 
 
 @dataclass(frozen=True, slots=True)

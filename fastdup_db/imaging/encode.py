@@ -1,4 +1,4 @@
-"""Pixels -> small files: thumbnails for pages, crops for disk."""
+"""Pixels -> files: crops and frames of videos."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ import numpy as np
 from fastdup_db.imaging.decode import flatten
 
 
-def to_webp(image: np.ndarray, *, max_side: int = 256, quality: int = 80) -> bytes:
-    """An image of `decode` as WebP, shrunk (never enlarged) so that no side is longer than `max_side` pixels.
+def to_jpeg(image: np.ndarray, *, max_side: int = 0, quality: int = 95) -> bytes:
+    """An image of `decode` as JPEG, shrunk (never enlarged) to at most `max_side` pixels a side; 0: as it is.
 
     quality: 1..100. Transparency is shown over white, 16 bits are brought to 8.
     """
-    return _encoded(".webp", _shrunk(flatten(image), max_side=max_side), [cv2.IMWRITE_WEBP_QUALITY, quality])
-
-
-def to_jpeg(image: np.ndarray, *, max_side: int = 0, quality: int = 95) -> bytes:
-    """An image of `decode` as JPEG; `max_side` 0 keeps its size. Otherwise as `to_webp`."""
-    return _encoded(".jpg", _shrunk(flatten(image), max_side=max_side), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    pixels = cv2.cvtColor(_shrunk(flatten(image), max_side=max_side), cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def _shrunk(image: np.ndarray, *, max_side: int) -> np.ndarray:
@@ -28,8 +24,3 @@ def _shrunk(image: np.ndarray, *, max_side: int) -> np.ndarray:
     scale = max_side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def _encoded(extension: str, image: np.ndarray, options: list[int]) -> bytes:
-    _, buffer = cv2.imencode(extension, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    return buffer.tobytes()

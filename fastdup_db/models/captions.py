@@ -1,7 +1,7 @@
 """Sentences about images, and answers to questions about them, by `transformers` (the extra `caption`).
 
-    for sentence in caption_images(images, model_name="blip"):
-        …
+    captioner = Captioner("blip")
+    sentences = captioner.caption(images)   # RGB, one batch
 
 Any folder that `save_pretrained` wrote works as a model name, so everything runs without a network once it is there.
 """
@@ -9,9 +9,8 @@ Any folder that `save_pretrained` wrote works as a model name, so everything run
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,24 +44,6 @@ CAPTION_MODELS: dict[str, CaptionSpec] = {
     "vqa": CaptionSpec("dandelin/vilt-b32-finetuned-vqa", "Apache-2.0", needs_prompt=True),
     "age": CaptionSpec("nateraw/vit-age-classifier", "see the model's card"),
 }
-
-
-def caption_images(
-    images: Iterable[np.ndarray],
-    *,
-    model_name: str = "automatic",
-    device: str = "cpu",
-    batch_size: int = 8,
-    vqa_prompt: str | None = None,
-    kwargs: Mapping[str, Any] | None = None,
-) -> Iterator[str]:
-    """One sentence per image, in order, computed `batch_size` at a time. See `Captioner` for the arguments."""
-    if batch_size < 1:
-        raise BadArgument(f"batch_size={batch_size}: at least 1")
-    captioner = Captioner(model_name, device=device, vqa_prompt=vqa_prompt, kwargs=kwargs)
-    rest = iter(images)
-    batches = iter(lambda: list(islice(rest, batch_size)), [])
-    return (sentence for batch in batches for sentence in captioner.caption(batch))
 
 
 class Captioner:

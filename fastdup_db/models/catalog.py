@@ -29,13 +29,12 @@ class ModelSpec:
     """Length of the embedding; 0 is what the file gives."""
     height: int = 224
     width: int = 224
+    """What a picture is squeezed to; see `imaging.resize`."""
     layout: Layout = "NCHW_F32"
     channels: Literal["RGB", "BGR"] = "RGB"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     """Per channel, of pixels scaled to 0…1; read for the float layouts only. Default: ImageNet's."""
-    resize: Literal["squeeze"] = "squeeze"
-    """How a picture is brought to height×width; see `imaging.resize`."""
     output: str | None = None
     """Name of the file's output that is the embedding; None is its first."""
     pooling: Pooling | None = None
