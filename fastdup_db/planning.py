@@ -89,24 +89,22 @@ def estimate(
     *,
     workers: int = 1,
     cores_per_worker: int = 2,
-    driver_cores: int | None = None,
     dimension: int = 576,
     k: int = 2,
     partitions: int = 3,
     probes: int = 2,
-    constants: Constants = MEASURED,
 ) -> Estimate:
     """The estimate for a number of images (1e9 is a number) on `workers` machines whose cores have nothing else to do.
 
     partitions, probes: how many independent partitions into lists, and lists of each joined per vector, reach a recall
     of 0.99; the run chooses them by measuring its own vectors (3 and 2 for the 1,000,000 of the benchmark).
-    driver_cores: as a worker's by default.
+    cores_per_worker: the driver has as many.
     """
     numbers = {"images": images, "workers": workers, "cores": cores_per_worker, "k": k, "dimension": dimension}
     for name, value in numbers.items():
         if not value >= 1 or not math.isfinite(value):
             raise BadArgument(f"{name}={value!r}; allowed: a number of at least 1")
-    n, c, cores = int(images), constants, workers * cores_per_worker
+    n, c, cores = int(images), MEASURED, workers * cores_per_worker
     lists = max(1, 2 * math.isqrt(n))
     # Lists are numbered by nearness, so about half of the others that a row looks into share a bin with its own.
     copies = 1 + (probes - 1) / 2
@@ -116,7 +114,7 @@ def estimate(
     training = (1000 * n + partitions * 3.5 * 48 * lists * lists) * c.assign_cpu
     serial_cpu = dimension * (training + n * c.driver_cpu)
     ingest_cpu = n * c.image_cpu + cores * c.start_cpu
-    seconds = (ingest_cpu + join_cpu) / cores + serial_cpu / (driver_cores or cores_per_worker)
+    seconds = (ingest_cpu + join_cpu) / cores + serial_cpu / cores_per_worker
     shuffle = n * copies * (4 * dimension + 8 + 4 * probes)
     return Estimate(
         images=n,

@@ -65,8 +65,7 @@ def test_added_changed_and_deleted_vectors_give_the_edges_of_a_fresh_run(metric:
         stored,
         remaining,
         k=k,
-        new_ids=np.concatenate([changed, ids[800:]]),
-        lost_ids=lost,
+        new_ids=np.concatenate([changed, lost, ids[800:]]),
         metric=metric,
         calibration=3.0,
     )

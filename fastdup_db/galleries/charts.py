@@ -29,7 +29,7 @@ def histogram(bins: pd.DataFrame, *, name: str) -> str:
 
     name: of this chart alone on its page.
     """
-    figure, axes = _figure(name, height=1.5)
+    figure, axes = _figure(height=1.5)
     axes.bar(bins["low"], bins["images"], width=bins["high"] - bins["low"], align="edge", color=_BAR, linewidth=0)
     axes.margins(x=0)
     return _svg(figure, name=name)
@@ -37,7 +37,7 @@ def histogram(bins: pd.DataFrame, *, name: str) -> str:
 
 def bars(labels: pd.DataFrame, *, name: str) -> str:
     """Horizontal bars as an SVG element, the first row on top. labels: label (text), images (count)."""
-    figure, axes = _figure(name, height=0.6 + 0.19 * len(labels))
+    figure, axes = _figure(height=0.6 + 0.19 * len(labels))
     from matplotlib.ticker import MaxNLocator
 
     # a dollar sign would start a formula
@@ -50,7 +50,7 @@ def bars(labels: pd.DataFrame, *, name: str) -> str:
     return _svg(figure, name=name)
 
 
-def _figure(name: str, *, height: float) -> tuple[Figure, Axes]:
+def _figure(*, height: float) -> tuple[Figure, Axes]:
     try:
         from matplotlib.figure import Figure
         from matplotlib.ticker import FuncFormatter, MaxNLocator

@@ -1,7 +1,7 @@
 """The graph between two sets of vectors, and a stored graph brought up to date: time in the new vectors, not the old.
 
 leak = cross_neighbors(test_set, stored, k=2)              # neighbours of one set in another, nothing is merged
-change = updated(stored, edges, k=2, new_ids=..., lost_ids=...)
+change = updated(stored, edges, k=2, new_ids=...)
 # delete from edges where from_id in change.ids or in the deleted ids; insert change.table()
 """
 
@@ -61,7 +61,6 @@ def updated(
     *,
     k: int,
     new_ids: Ids,
-    lost_ids: Ids = (),  # type: ignore[assignment]
     metric: str = "cosine",
     calibration: float = 0.0,
     threads: int | None = None,
@@ -70,16 +69,16 @@ def updated(
 
     vectors: all that are stored now, new ones included, deleted ones not. edges: the stored ones (from_id, to_id,
     similarity, rank) of the vectors that were there before and still are, with their full list of neighbours.
-    new_ids: ids that have been added or whose vector has changed. lost_ids: ids that have lost a neighbour, because
-    it was deleted or changed; together with the new ones they are compared with all (time in m n). Every other stored
-    vector keeps its list, in which new vectors take the places they deserve.
+    new_ids: ids that have been added, whose vector has changed, or that have lost a neighbour, because it was deleted
+    or changed. They are compared with all (time in m n). Every other stored vector keeps its list, in which these take
+    the places they deserve.
 
     The result holds the vectors whose list differs, with their whole new list; the others keep their edges.
     """
     measure = metric_named(metric, calibration=calibration)
     total = len(vectors)
     k = min(k, max(total - 1, 0))
-    asked = np.union1d(np.asarray(new_ids, np.int64), np.asarray(lost_ids, np.int64))
+    asked = np.unique(np.asarray(new_ids, np.int64))
     before = _Stored.read(edges, metric=measure, k=k)
     # Lists that were cut short by the number of vectors there were must grow with it.
     asked = np.union1d(asked, before.ids[before.scores[:, k - 1] == -np.inf]) if k else asked

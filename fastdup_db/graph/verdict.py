@@ -104,7 +104,7 @@ def turn_and_scale(transform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def in_pixels(packed: Packed, first: np.ndarray, second: np.ndarray, transform: np.ndarray) -> np.ndarray:
     """Maps between fractions from the centres → between the images' pixels from their upper left edges, [2, 2] = 1."""
-    out = _place(packed.image[second], 0.5) @ transform @ np.linalg.inv(_place(packed.image[first], 0.5))
+    out = _place(packed.image[second]) @ transform @ np.linalg.inv(_place(packed.image[first]))
     return out / out[:, 2:, 2:]
 
 
@@ -127,10 +127,11 @@ def shown(
     return np.concatenate((low, sides), axis=1), sides.prod(axis=1) / own.prod(axis=1)
 
 
-def _place(sides: np.ndarray, centre: float) -> np.ndarray:
+def _place(sides: np.ndarray) -> np.ndarray:
+    """Maps from fractions from the centre of images to their pixels."""
     out = np.zeros((len(sides), 3, 3))
     out[:, 0, 0], out[:, 1, 1], out[:, 2, 2] = sides[:, 0], sides[:, 1], 1.0
-    out[:, :2, 2] = sides * centre
+    out[:, :2, 2] = sides * 0.5
     return out
 
 

@@ -108,11 +108,9 @@ class Keypoints:
         )
 
 
-def extract(image: np.ndarray, *, width: int = 0, height: int = 0) -> Keypoints:
+def extract(image: np.ndarray) -> Keypoints:
     """Keypoints and thumbnail of `image`: uint8 (h, w, 3) RGB or (h, w) grey. The same image gives the same bytes.
 
-    width, height: size of the image itself when `image` is a reduction of it; at least 128 pixels on the longer side
-        keep the quality.
     A plain image has no keypoints; that is an answer, not an error. Raises ValueError for another shape or dtype.
     """
     import cv2
@@ -130,8 +128,8 @@ def extract(image: np.ndarray, *, width: int = 0, height: int = 0) -> Keypoints:
     x, y, size, angle = found.T
     position = np.clip(np.rint(np.stack((x, y), axis=1) * _POSITION_STEPS), 0, 65535).astype("<u2")
     return Keypoints(
-        width=width or columns,
-        height=height or rows,
+        width=columns,
+        height=rows,
         colour=_colour(image),
         frame=(float(frame[0]), float(frame[1])),
         position=position,

@@ -28,6 +28,7 @@ MANIFEST = ".fastdup_db_copied.jsonl"
 _MTIME = "mtime-ns"
 _PART = ".fastdup_db_part"
 _THREADS = 16
+_SENDING_THREADS = 4
 _MULTIPART_BYTES = 64 << 20
 _TRANSFER = TransferConfig(
     multipart_threshold=_MULTIPART_BYTES, multipart_chunksize=_MULTIPART_BYTES, max_concurrency=4
@@ -166,14 +167,7 @@ def s3_folder_exists_and_not_empty(s3_path: str) -> bool:
     return objects.folder_exists(s3_path)
 
 
-def upload_folder(
-    local: str | os.PathLike[str],
-    *,
-    uri: str,
-    threads: int | None = None,
-    progress: Progress | None = None,
-    prune: bool = False,
-) -> list[str]:
+def upload_folder(local: str | os.PathLike[str], *, uri: str, prune: bool = False) -> list[str]:
     """Copies a folder's files under a prefix and returns the names of those that had changed, sorted.
 
     A file is left alone when an object of its size is there with its MD5, or, where the ETag is none (objects sent
@@ -197,12 +191,7 @@ def upload_folder(
         upload_file(path, uri=base.uri(key))
         return name
 
-    changed = []
-    for name in mapped(send, paths, threads=threads or 4):
-        if name is not None:
-            changed.append(name)
-        if progress is not None:
-            progress(1)
+    changed = [name for name in mapped(send, paths, threads=_SENDING_THREADS) if name is not None]
     if prune:
         names = {base.uri(prefix + path.relative_to(home).as_posix()) for path in paths}
         _remove([name for name in there if name not in names])
