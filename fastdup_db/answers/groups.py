@@ -9,6 +9,7 @@ from fastdup_db import checks
 from fastdup_db.answers.work_dir import Split, WorkDir, choose
 from fastdup_db.errors import BadArgument
 from fastdup_db.imaging.stats import ADVANCED_COLUMNS, STAT_COLUMNS
+from fastdup_db.pipeline.annotating import annotation_columns
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
 
@@ -78,7 +79,7 @@ class GroupVerbs(WorkDir):
         direction = 1 if checks.flag("ascending", ascending) else -1
         with self._graph() as db:
             self._choose_components(db, split=split, include_unannotated=include_unannotated)
-            columns = set(db.frame("annotations/columns")["column_name"])
+            columns = annotation_columns(db)
             if group_by == "label" and "label" not in columns:
                 raise BadArgument("group_by='label' needs a column 'label' in the annotations")
             if metric is not None:

@@ -11,6 +11,7 @@ import numpy as np
 from fastdup_db import checks
 from fastdup_db.answers.work_dir import Split, WorkDir, choose
 from fastdup_db.errors import BadArgument, one_of
+from fastdup_db.pipeline.annotating import annotation_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,7 +140,7 @@ class RowVerbs(WorkDir):
             score finer.
         """
         with self._graph() as db:
-            if "label" not in set(db.frame("annotations/columns")["column_name"]):
+            if "label" not in annotation_columns(db):
                 raise BadArgument("label_quality() needs a column 'label' in the annotations")
             choose(db, split=split, include_unannotated=False)
             return db.frame("annotations/label_quality")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastdup_db import checks
 from fastdup_db.errors import BadArgument, NotRun, one_of
+from fastdup_db.pipeline.annotating import annotation_columns
 from fastdup_db.pipeline.graphed import check_neighbors
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
@@ -72,7 +73,7 @@ def choose(db: Database, *, split: Split, include_unannotated: bool) -> bool:
     wanted = [split] if isinstance(split, str) else list(split) if isinstance(split, Iterable) else []
     if not wanted or not all(isinstance(name, str) for name in wanted):
         raise BadArgument(f"split={split!r}; allowed: the name of a split or a list of names")
-    if "split" not in set(db.frame("annotations/columns")["column_name"]):
+    if "split" not in annotation_columns(db):
         raise BadArgument("split needs a column 'split' in the annotations")
     known = db.frame("annotations/splits")["split"].tolist()
     for name in wanted:

@@ -20,6 +20,11 @@ _UNKNOWN = (pa.types.is_decimal256, pa.types.is_union, pa.types.is_run_end_encod
 """Types of Arrow that DuckDB 2.0 does not read."""
 
 
+def annotation_columns(db: Database) -> frozenset[str]:
+    """The names of the columns that the user, the layout of the input or a detector brought."""
+    return frozenset(db.arrow("annotations/columns").column("column_name").to_pylist())
+
+
 def stage_boxes(db: Database, frame: pd.DataFrame) -> None:
     """Stage one box per row of `frame` (filename: as listed) and find the images whose boxes have changed.
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from fastdup_db.engines import Engine, check_engine, open_engine
 from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadInput, FastdupError, NotStored
-from fastdup_db.pipeline import beginning, extract, fetching, files, neighbors, remote
+from fastdup_db.pipeline import annotating, beginning, extract, fetching, files, neighbors, remote
 from fastdup_db.pipeline.costs import Cost, Meter
 from fastdup_db.pipeline.files import CROPS_CSV
 from fastdup_db.pipeline.request import RunRequest
@@ -158,7 +158,7 @@ def _publish(db: Database, request: RunRequest, *, run_id: int, cost: Cost) -> N
 
 def publish_views(db: Database) -> None:
     """Make the views anew: their columns follow those of the annotations and whether there are captions."""
-    columns = set(db.frame("annotations/columns")["column_name"])
+    columns = annotating.annotation_columns(db)
     captioned = "caption" not in columns and db.value("captions/count")
     db.script("views/caption_views" if captioned else "views/no_caption_views")
     db.script("views/views")
