@@ -16,6 +16,8 @@ from fastdup_db.errors import BadArgument
 FLAT_METRICS = ("l1", "linf", "canberra", "braycurtis", "jensenshannon")
 METRICS = ("cosine", "euclidean", *FLAT_METRICS)
 DATA_TYPES = ("infer", "image", "bbox")
+OF_BOXES = ("boxes", "detect")
+"""The kinds of instances (`RunRequest.mode`; `data_type` of a stored run) that an image may hold several of."""
 ENGINES = ("local", "ray")
 VERIFY = ("off", "auto", "all")
 EXTRACT_ONLY, GRAPH_ONLY, LOOK_UP = 1, 2, (3, 4)

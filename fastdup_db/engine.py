@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastdup_db import checks, tidying
 from fastdup_db.answers.work_dir import Split
 from fastdup_db.cleaning import cleaner
-from fastdup_db.config import RunConfig
+from fastdup_db.config import OF_BOXES, RunConfig
 from fastdup_db.controller import FastdupController
 from fastdup_db.errors import BadArgument
 
@@ -117,7 +117,7 @@ class Fastdup(FastdupController):
             BadArgument: for a run on boxes, which are no files.
         """
         with self._database() if groups == "exact" else self._graph() as db:
-            if self._last_run(db)["data_type"] in ("boxes", "detect"):
+            if self._last_run(db)["data_type"] in OF_BOXES:
                 raise BadArgument("dedup() chooses between images; this run is on boxes")
             self._choose_components(db, split=split, include_unannotated=include_unannotated, threshold=threshold)
             return tidying.keep_one(db, keep=keep, groups=groups)

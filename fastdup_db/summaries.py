@@ -7,11 +7,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fastdup_db.config import OF_BOXES
+
 
 def lines(counts: Mapping[str, int], run: Mapping[str, Any]) -> list[str]:
     """The summary, one finding a line. `counts`: the row of `summary/counts`; `run`: the last row of `runs`."""
     total, valid = counts["total"], counts["valid"]
-    noun = "objects" if run["data_type"] in ("boxes", "detect") else "images"
+    noun = "objects" if run["data_type"] in OF_BOXES else "images"
     said = [
         f"Dataset contains {total:,} {noun}",
         f"Valid {noun} are {_percent(valid, total)} ({valid:,}) of the data, "

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastdup_db import checks
 from fastdup_db.answers.work_dir import Split, WorkDir, choose
+from fastdup_db.config import OF_BOXES
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.pipeline.annotating import annotation_columns
 
@@ -154,7 +155,7 @@ class RowVerbs(WorkDir):
         given = None if image_level_columns is None else checks.names("image_level_columns", image_level_columns)
         with self._database() as db:
             frame = db.frame("annotations/grouped_by_image")
-            of_images = self._last_run(db)["data_type"] not in ("boxes", "detect")
+            of_images = self._last_run(db)["data_type"] not in OF_BOXES
         names = _OF_A_FILE + (_OF_AN_INSTANCE if of_images else ())
         for name in names if given is None else given:
             if name in frame.columns:

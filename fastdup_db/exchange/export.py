@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from fastdup_db.config import OF_BOXES
 from fastdup_db.errors import one_of
 from fastdup_db.exchange import fileset, labels
 from fastdup_db.pipeline.tables import stored
@@ -53,7 +54,7 @@ def export(
     elif format == "coco":
         labels.write_coco(db, folder, annotations=annotations)
     elif format == "fiftyone":
-        boxes = config["data_type"] in ("boxes", "detect")
+        boxes = config["data_type"] in OF_BOXES
         labels.write_fiftyone(db, folder, annotations=annotations, boxes=boxes)
     else:
         labels.write_huggingface(db, folder, annotations=annotations)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastdup_db import frames
+from fastdup_db.config import OF_BOXES
 from fastdup_db.exchange import features
 from fastdup_db.pipeline import files
 from fastdup_db.pipeline.graphed import has_neighbors
@@ -95,6 +96,6 @@ def _config(config: dict[str, Any]) -> dict[str, Any]:
         "nnf_mode": config["nnf_mode"],
         "bounding_box": config["bounding_box"] or "",
         "high_accuracy": config["high_accuracy"],
-        "data_type": "bbox" if config["data_type"] in ("boxes", "detect") else "image",
+        "data_type": "bbox" if config["data_type"] in OF_BOXES else "image",
         "embeddings_dim": config["embeddings_dim"],
     }

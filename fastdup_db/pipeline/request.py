@@ -42,7 +42,7 @@ class RunRequest:
 
     @property
     def mode(self) -> str:
-        """What an instance is: 'image', 'boxes', 'global', 'detect' or 'embedding'."""
+        """What an instance is: 'image', 'boxes', 'global', 'detect' or 'embedding'; see `config.OF_BOXES`."""
         if self.embeddings is not None:
             return "embedding"
         if self.boxes:

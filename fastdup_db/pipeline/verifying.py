@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from fastdup_db import checks
-from fastdup_db.config import RunConfig
+from fastdup_db.config import OF_BOXES, RunConfig
 from fastdup_db.engines import features
 from fastdup_db.engines.task import Boxes, Task
 from fastdup_db.errors import BadArgument, NotRun, one_of
@@ -156,7 +156,7 @@ def options_of(request: RunRequest, *, data_type: str, **changes: Any) -> Option
     settings = {
         "scope": "auto" if config.verify == "off" else config.verify,
         "k": config.verify_k or NEIGHBORS,
-        "boxes": request.mode in ("boxes", "detect", "global"),
+        "boxes": request.mode in (*OF_BOXES, "global"),
         "margin": work_spec(request).margin,
         "threads": config.num_threads,
         "progress": config.progress,
