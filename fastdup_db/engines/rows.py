@@ -49,6 +49,11 @@ INSTANCES = pa.schema(
     ]
 )
 
+NO_FACTS = (None,) * (len(IMAGES) - IMAGES.get_field_index("orientation"))
+"""The end of a row of `IMAGES`, from the orientation on, where no file was read."""
+NO_BOX = (None,) * (len(INSTANCES) - INSTANCES.get_field_index("col_x"))
+"""The end of a row of `INSTANCES`, from the box on, where the instance is the image."""
+
 
 def ids(result: BatchResult) -> np.ndarray:
     """int64 (n,): the ids of a result's instances, all of which have one."""

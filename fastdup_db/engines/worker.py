@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from fastdup_db.engines.parts import Part, parts_of
+from fastdup_db.engines.rows import NO_FACTS
 from fastdup_db.engines.task import BatchResult, Task, WorkSpec
 from fastdup_db.errors import IMAGE_TOO_SMALL, VALID, ImageError
 from fastdup_db.imaging import decode, exif, stats
@@ -97,7 +98,7 @@ class Worker:
 
     def _failed(self, task: Task, code: str, batch: _Batch) -> None:
         size = max(task.reference.file_size, -1)
-        batch.images.append((task.image_id, code, None, None, size, False, *[None] * 7))
+        batch.images.append((task.image_id, code, None, None, size, False, *NO_FACTS))
         for part in parts_of(None, task, self.spec, error_code=code):
             self._instance(part, task, batch)
 

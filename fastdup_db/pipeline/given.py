@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastdup_db.engines.rows import NO_BOX, NO_FACTS
 from fastdup_db.engines.task import BatchResult, Task
 from fastdup_db.errors import VALID, BadArgument
 from fastdup_db.imaging.stats import ADVANCED_COLUMNS, STAT_COLUMNS
@@ -63,12 +64,10 @@ def results(
         measured = valid[known["mean"].notna().to_numpy()[valid]]
         yield BatchResult(
             images=[
-                (i, code, w, h, size, False, *[None] * 7)
+                (i, code, w, h, size, False, *NO_FACTS)
                 for i, code, w, h, size in zip(ids, codes, widths, heights, sizes, strict=True)
             ],
-            instances=[
-                (i, i, code, w, h, *[None] * 7) for i, code, w, h in zip(ids, codes, widths, heights, strict=True)
-            ],
+            instances=[(i, i, code, w, h, *NO_BOX) for i, code, w, h in zip(ids, codes, widths, heights, strict=True)],
             measured=measured.astype(np.int64),
             stats=known.loc[measured, list(STAT_COLUMNS)].to_numpy(float),
             advanced_stats=np.empty((0, len(ADVANCED_COLUMNS))),
