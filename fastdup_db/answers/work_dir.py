@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastdup_db import checks
-from fastdup_db.errors import BadArgument, NotRun, one_of
+from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.pipeline.annotating import annotation_columns
-from fastdup_db.pipeline.graphed import check_neighbors
+from fastdup_db.pipeline.finished import check_neighbors, finished_run
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
 
@@ -41,10 +41,7 @@ class WorkDir:
             yield db
 
     def _last_run(self, db: Database) -> dict[str, Any]:
-        last = db.row("run/current")
-        if last is None or last["finished_at"] is None:
-            raise NotRun(f"the last run in {self._work_dir} did not end; call run() again, it goes on where it was")
-        return last
+        return finished_run(db, work_dir=self._work_dir)
 
     def _crops(self, frame: pd.DataFrame, load_crops: bool) -> pd.DataFrame:
         """With names of crops as absolute paths, where that is asked for."""

@@ -13,7 +13,7 @@ from fastdup_db import frames
 from fastdup_db.config import OF_BOXES
 from fastdup_db.exchange import features
 from fastdup_db.pipeline import files
-from fastdup_db.pipeline.graphed import has_neighbors
+from fastdup_db.pipeline.finished import has_neighbors
 from fastdup_db.store.duck import Database
 
 

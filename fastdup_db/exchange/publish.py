@@ -8,10 +8,11 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from fastdup_db.errors import BadArgument, NotRun
+from fastdup_db.errors import BadArgument
 from fastdup_db.exchange import export
 from fastdup_db.pipeline import lease, remote
 from fastdup_db.pipeline.files import LANCE_FOLDER
+from fastdup_db.pipeline.finished import finished_run
 from fastdup_db.sources import bucket, copies
 from fastdup_db.store import duck
 
@@ -42,9 +43,7 @@ def publish(work_dir: Path, uri: str) -> list[str]:
         lease.held(base, holder=lease.holder(uuid.uuid4().hex)),
         tempfile.TemporaryDirectory(prefix="fastdup_db_") as temporary,
     ):
-        last = db.row("run/current")
-        if last is None or last["finished_at"] is None:
-            raise NotRun(f"the last run in {work_dir} did not end; call run() again, it goes on where it was")
+        finished_run(db, work_dir=work_dir)
         changed = []
         if (work_dir / LANCE_FOLDER).is_dir():
             sent = copies.upload_folder(work_dir / LANCE_FOLDER, uri=f"{base}/{LANCE_FOLDER}", prune=True)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from fastdup_db import checks, sources
-from fastdup_db.errors import BadArgument, ImageError, NotRun
+from fastdup_db.errors import BadArgument, ImageError
 from fastdup_db.models.captions import Captioner, source
 from fastdup_db.pipeline import listing, originals, remote
 from fastdup_db.pipeline.run import publish_views
@@ -56,8 +56,7 @@ def run(request: CaptionRequest) -> pd.DataFrame:
     checks.text("model_name", request.model_name)
     if not isinstance(request.kwargs, Mapping):
         raise BadArgument(f"kwargs={request.kwargs!r}; allowed: a dict of settings of the model")
-    if not duck.exists(request.work_dir):
-        raise NotRun(f"no run has been made in {request.work_dir}; call run() first")
+    duck.check_exists(request.work_dir)
     asked = {
         "model": source(request.model_name, request.vqa_prompt),
         "prompt": request.vqa_prompt or "",

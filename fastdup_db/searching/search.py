@@ -25,7 +25,7 @@ from fastdup_db.graph.index import index_kind
 from fastdup_db.graph.nearest import NOBODY
 from fastdup_db.graph.rows import Arrays
 from fastdup_db.graph.searcher import Searcher
-from fastdup_db.pipeline.graphed import check_neighbors
+from fastdup_db.pipeline.finished import check_neighbors
 from fastdup_db.pipeline.tables import stored
 from fastdup_db.searching import pictures
 from fastdup_db.store import duck
@@ -230,8 +230,7 @@ def _spec(settings: dict[str, Any], options: Options, *, dimension: int, given: 
 
 def _stamp(work_dir: Path) -> Stamp:
     """What changes whenever a run writes to the work_dir. Raises NotRun where there is no database."""
-    if not duck.exists(work_dir):
-        raise NotRun(f"no run has been made in {work_dir}; call run() first")
+    duck.check_exists(work_dir)
     stat = (Path(work_dir) / duck.FILE_NAME).stat()
     return stat.st_mtime_ns, stat.st_size
 

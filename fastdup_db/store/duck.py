@@ -239,14 +239,14 @@ def connect(work_dir: Path, *, read_only: bool = True, patience: float = 0.0) ->
     `SchemaTooNew` when a newer fastdup_db wrote it, `WorkDirDamaged` when it is no database (any more).
     """
     path = Path(work_dir) / FILE_NAME
-    if read_only and not path.is_file():
-        raise NotRun(f"no run has been made in {work_dir}; call run() first")
+    if read_only:
+        check_exists(work_dir)
     database = Database(_opened(path, read_only=read_only, patience=patience))
     try:
         if not read_only:
             _migrate(database)
         elif not _checked_version(database):
-            raise NotRun(f"no run has been made in {work_dir}; call run() first")
+            raise _no_run(work_dir)
         yield database
     finally:
         database.close()
@@ -268,11 +268,21 @@ def exists(work_dir: Path) -> bool:
     return (Path(work_dir) / FILE_NAME).is_file()
 
 
+def check_exists(work_dir: Path) -> None:
+    """Raises `NotRun` where a work_dir holds no database."""
+    if not exists(work_dir):
+        raise _no_run(work_dir)
+
+
 def remove(work_dir: Path) -> None:
     """Delete the database of a work_dir, if there is one, and what DuckDB keeps beside it."""
     for name in (FILE_NAME, LOG_NAME):
         (work_dir / name).unlink(missing_ok=True)
     shutil.rmtree(work_dir / f"{FILE_NAME}.tmp", ignore_errors=True)
+
+
+def _no_run(work_dir: Path) -> NotRun:
+    return NotRun(f"no run has been made in {work_dir}; call run() first")
 
 
 def _opened(path: Path, *, read_only: bool, patience: float) -> duckdb.DuckDBPyConnection:

@@ -1,4 +1,4 @@
-"""Whether a work_dir holds neighbours of its images, and if not, which run finds them."""
+"""Whether the last run of a work_dir has ended, and found neighbours of its images; if not, which run does."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from fastdup_db.errors import NotRun
+from fastdup_db.store.duck import Database
 
 _EXTRACTED = ("run_mode=1", "run(run_mode=2), with the other settings as they were,")
 _MEASURED = ("run_stats_only=True", "run() without it, with the annotations if there are any,")
+
+
+def finished_run(db: Database, *, work_dir: Path) -> dict[str, Any]:
+    """The last run, a row of `runs`. Raises `NotRun` where it has not ended."""
+    last = db.row("run/current")
+    if last is None or last["finished_at"] is None:
+        raise NotRun(f"the last run in {work_dir} did not end; call run() again, it goes on where it was")
+    return last
 
 
 def has_neighbors(run: Mapping[str, Any]) -> bool:
