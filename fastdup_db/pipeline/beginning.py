@@ -14,22 +14,18 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import fastdup_db
-from fastdup_db.annotation_forms import has_boxes
 from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirDamaged
 from fastdup_db.models.download import digest
-from fastdup_db.pipeline import annotating, files, given, listing, neighbors, remote
+from fastdup_db.pipeline import files, listing, neighbors, remote, staging
 from fastdup_db.pipeline.files import CROPS, CROPS_CSV, GALLERIES, KMEANS
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.tables import table
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
-from fastdup_db.store.lance import EMBEDDINGS, VECTORS, VectorTable
-
-if TYPE_CHECKING:
-    import pandas as pd
+from fastdup_db.store.lance import EMBEDDINGS, VECTORS
 
 log = logging.getLogger(__name__)
 
@@ -83,16 +79,16 @@ def starts_afresh(request: RunRequest, *, dimension: int) -> bool:
 
 
 @contextmanager
-def listed(request: RunRequest, *, starts_afresh: bool) -> Iterator[tuple[Database, int]]:
+def listed(request: RunRequest, *, afresh: bool) -> Iterator[tuple[Database, int]]:
     """The open database and the id of this run in it, with the input's listing stored.
 
     Raises `BadArgument`/`BadInput` where the request does not fit what is listed; the work_dir is then as before.
     """
-    if starts_afresh:
+    if afresh:
         _start_afresh(request)
     # nobody else writes: who has it open reads, and may have opened the new one at once
     with duck.connect(request.work_dir, read_only=False, patience=READERS_SECONDS) as db:
-        yield db, _current(db) if starts_afresh else _go_on(db, request)
+        yield db, _current(db) if afresh else _go_on(db, request)
 
 
 def _start_afresh(request: RunRequest) -> None:
@@ -109,7 +105,7 @@ def _start_afresh(request: RunRequest) -> None:
         duck.remove(draft)
         with duck.connect(draft, read_only=False) as db:
             run_id = _begin(db, request)
-            _store(db, request, _stage(db, request), run_id=run_id, embeddings=table(draft, EMBEDDINGS))
+            staging.store(db, request, staging.stage(db, request), run_id=run_id, embeddings=table(draft, EMBEDDINGS))
             if was_filled:
                 _check_outside(db, work_dir)
             db.checkpoint()  # closing would leave unsaid what a full disk does not take
@@ -131,7 +127,7 @@ def _go_on(db: Database, request: RunRequest) -> int:
     run_id = _begin(db, request)
     try:
         _restore(db, request.work_dir)
-        has_rows = request.config.lists and _stage(db, request)
+        has_rows = request.config.lists and staging.stage(db, request)
         if not request.config.lists and (pending := db.value("ingest/pending_count")):
             raise NotRun(
                 f"the last run in {request.work_dir} did not end: {pending} images are still to be read; call run() "
@@ -141,7 +137,7 @@ def _go_on(db: Database, request: RunRequest) -> int:
         db.execute("run/forget", run_id=run_id)
         raise
     if request.config.lists:
-        _store(db, request, has_rows, run_id=run_id, embeddings=table(request.work_dir, EMBEDDINGS))
+        staging.store(db, request, has_rows, run_id=run_id, embeddings=table(request.work_dir, EMBEDDINGS))
         files.delete_clusters(request.work_dir)
     return run_id
 
@@ -272,88 +268,3 @@ def _restore(db: Database, work_dir: Path) -> None:
             log.info("going back to version %s of %s", version or 0, vectors.name)
             restored = vectors.restore(int(version or 0))
             db.execute(f"run/set_{which[0]}_restored", version=restored)
-
-
-def _stage(db: Database, request: RunRequest) -> bool:
-    """Stage this run's references, boxes and annotation rows; says whether there are rows. Nothing stored changes.
-
-    Raises `BadArgument`/`BadInput` where these do not fit each other.
-    """
-    db.execute("ingest/create_staged")
-    if request.embeddings is not None:
-        frame: pd.DataFrame | None = _stage_vectors(db, request)
-    else:
-        if request.input_dir is not None:
-            _stage_input(db, request)
-        frame = _stage_annotated(db, request)
-    if request.subset is not None:
-        listing.keep_subset(db, request.subset, bases=request.bases)
-    if not db.value("ingest/staged_count"):
-        raise BadInput("the input holds no valid image (nothing found)")
-    if request.mode == "boxes" and frame is not None:
-        annotating.stage_boxes(db, frame)
-    else:
-        db.execute("ingest/no_staged_boxes")
-    if frame is not None:
-        annotating.stage_rows(db, frame)
-    return frame is not None
-
-
-def _store(db: Database, request: RunRequest, has_rows: bool, *, run_id: int, embeddings: VectorTable) -> None:
-    """Make the stored listing and annotations equal to what is staged."""
-    listing.merge(db, run_id=run_id, embeddings=embeddings)
-    if has_rows:
-        annotating.store_rows(db, mode=request.mode)
-    else:
-        annotating.store_layout(db)
-
-
-def _stage_input(db: Database, request: RunRequest) -> None:
-    listing.stage(db, listing.of_input(request))
-    if request.config.test_dir:
-        db.execute("ingest/drop_tested_names")
-        if not db.value("ingest/staged_train_count"):
-            raise BadInput(
-                f"all images of the input lie in test_dir {request.config.test_dir!r}: none is left to compare"
-            )
-    db.execute("ingest/drop_repeated_names")
-
-
-def _stage_vectors(db: Database, request: RunRequest) -> pd.DataFrame:
-    """One reference per row, also where several name one file. Returns the annotations with filenames as listed."""
-    assert request.annotations is not None and request.embeddings is not None
-    names = listing.places(request.annotations["filename"].tolist(), bases=request.bases)
-    frame = request.annotations.assign(filename=names)
-    if not has_boxes(frame):
-        annotating.check_one_row_each(frame, given=request.annotations)
-    listing.stage(db, given.references(names, request.embeddings))
-    repeated = db.value("ingest/first_repeated_name")
-    if repeated is not None:
-        raise BadArgument(
-            f"several embeddings are of the file {repeated!r}, so that names do not tell which of them are stored "
-            "already; run with overwrite=True or in another work_dir"
-        )
-    return frame
-
-
-def _stage_annotated(db: Database, request: RunRequest) -> pd.DataFrame | None:
-    """Returns the annotations with filenames as listed. A selection from the input goes for the annotations, too."""
-    given_rows = request.annotations
-    if given_rows is None:
-        return None
-    names, selects = given_rows["filename"].tolist(), listing.selects(request)
-    if selects and request.input_dir is not None:
-        found = listing.resolve(db, names, bases=request.bases)
-    else:
-        kept = listing.options(request) if selects else None
-        found = listing.stage_named(db, names, bases=request.bases, kept=kept)
-    listed = found.notna().to_numpy()
-    if not listed.any():
-        raise BadInput(f"none of the files of {len(names)} annotations is selected: see find_regex, num_images, …")
-    if not listed.all():
-        log.info("%d of %d annotations are of files that are not selected", len(names) - listed.sum(), len(names))
-    given_rows = given_rows[listed].reset_index(drop=True)
-    frame = given_rows.assign(filename=found[listed].to_numpy())
-    if request.mode != "boxes":
-        annotating.check_one_row_each(frame, given=given_rows)
-    return frame

@@ -68,12 +68,12 @@ def _room_on_disk(work_dir: Path) -> Iterator[None]:
 
 
 def _run(request: RunRequest, spec: WorkSpec, *, dimension: int, embedder: Embedder | None) -> None:
-    starts_afresh = beginning.starts_afresh(request, dimension=dimension)
+    afresh = beginning.starts_afresh(request, dimension=dimension)
     meter = Meter()
     with open_engine(request.config) as engine:
         engine.check(spec, folder=remote.place(request.work_dir, ""))
         request = fetching.fetch(request)
-        with beginning.listed(request, starts_afresh=starts_afresh) as (db, run_id):
+        with beginning.listed(request, afresh=afresh) as (db, run_id):
             db.execute("run/set_providers", run_id=run_id, providers=", ".join(embedder.providers if embedder else ()))
             if request.config.lists:
                 extract.pending(
