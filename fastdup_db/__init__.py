@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from fastdup_db.legacy.labels import create_kmeans_classifier, create_knn_classifier, top_k_label
     from fastdup_db.legacy.pictures import export_to_tensorboard_projector, generate_sprite_image
     from fastdup_db.legacy.running import extract_video_frames, load_config, run
-    from fastdup_db.legacy_search import init_search, search, vector_search
+    from fastdup_db.legacy.search import init_search, search, vector_search
     from fastdup_db.searching.features import feature_vector, feature_vectors
     from fastdup_db.sources.copies import s3_folder_exists_and_not_empty
 
@@ -78,7 +78,7 @@ _LAZY = {
     "find_top_components": "legacy.components",
     "generate_sprite_image": "legacy.pictures",
     "import_work_dir": "engine",
-    "init_search": "legacy_search",
+    "init_search": "legacy.search",
     "load_binary_feature": "legacy.features",
     "load_config": "legacy.running",
     "read_coco_labels": "legacy.features",
@@ -88,9 +88,9 @@ _LAZY = {
     "run_kmeans_on_extracted": "legacy.clusters",
     "s3_folder_exists_and_not_empty": "sources.copies",
     "save_binary_feature": "legacy.features",
-    "search": "legacy_search",
+    "search": "legacy.search",
     "top_k_label": "legacy.labels",
-    "vector_search": "legacy_search",
+    "vector_search": "legacy.search",
 }
 
 __all__ = [

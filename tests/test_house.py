@@ -17,7 +17,6 @@ PACKAGE = Path(fastdup_db.__file__).parent
 LEVELS = {
     "cli": 9,
     "legacy": 9,
-    "legacy_search": 9,
     "demo": 8,
     "engine": 8,
     "controller": 7,
