@@ -12,8 +12,8 @@ import pandas as pd
 from fastdup_db import checks
 from fastdup_db.errors import BadArgument
 from fastdup_db.galleries.cards import Field, Page, readable
+from fastdup_db.galleries.controller import Controller
 from fastdup_db.galleries.selection import NO_LABEL, Columns, Slice, as_text, columns_of, label_column, slice_of
-from fastdup_db.galleries.writer import Controller
 
 MOST = 2**31 - 1
 """The largest count that arguments may be; more rows than that no page and no frame holds."""

@@ -13,8 +13,9 @@ from markupsafe import Markup
 from fastdup_db.galleries import charts, components, duplicates, notebook, outliers, similarity, stats
 from fastdup_db.galleries import page as pages
 from fastdup_db.galleries.cards import Card, Field, Page
+from fastdup_db.galleries.controller import Controller
 from fastdup_db.galleries.query import Query, count
-from fastdup_db.galleries.writer import Controller, Output, gather, target_of
+from fastdup_db.galleries.writer import Output, gather, target_of
 
 _CHARTS = {
     "mean": "Brightness (mean of the pixels)",

@@ -11,8 +11,9 @@ import pandas as pd
 from fastdup_db import checks
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.galleries import components, duplicates, outliers, report, similarity, stats
+from fastdup_db.galleries.controller import Controller
 from fastdup_db.galleries.query import Picked, Query, count
-from fastdup_db.galleries.writer import Controller, Output, write
+from fastdup_db.galleries.writer import Output, write
 
 _GRAYSCALE = 0  # cv2.IMREAD_GRAYSCALE, without loading cv2 for it
 _KEYWORDS = ("external_df", "external_labels", "get_extra_col_func", "get_reformat_filename_func", "load_crops")
