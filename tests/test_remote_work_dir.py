@@ -106,7 +106,7 @@ uri, images, deadly = sys.argv[1:]
 extract.COMMIT_INSTANCES = 1
 remote.CHECKPOINT_SECONDS, remote.CHECKPOINT_SHARE = 0, 1e9  # after every commit
 uploads = 0
-upload = remote._upload
+upload = remote.upload
 
 def dying(work_dir):
     global uploads
@@ -125,7 +125,7 @@ def committing(*args, **kwargs):
     if commits == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
-remote._upload, extract.commit = dying, committing
+remote.upload, extract.commit = dying, committing
 fastdup_db.create(uri, images).run(progress=False, num_threads=1)
 """
 

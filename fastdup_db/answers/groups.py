@@ -116,11 +116,11 @@ class GroupVerbs(WorkDir):
         Returns:
             `duplicates()`. What was checked before is not checked again; a killed check goes on where it was.
         """
-        from fastdup_db.pipeline import remote, verifying
+        from fastdup_db.pipeline import holding, verifying
 
         with self._graph():
             pass  # NotRun before anything is made
-        with remote.writing(self._work_dir), duck.connect(self._work_dir, read_only=False) as db:
+        with holding.writing(self._work_dir), duck.connect(self._work_dir, read_only=False) as db:
             verifying.check_again(
                 db, self._work_dir, scope=scope, k=k, lower=lower, upper=upper, threads=threads, progress=progress
             )

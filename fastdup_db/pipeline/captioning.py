@@ -20,7 +20,7 @@ from tqdm import tqdm
 from fastdup_db import checks, sources
 from fastdup_db.errors import BadArgument, ImageError
 from fastdup_db.models.captions import Captioner, source
-from fastdup_db.pipeline import listing, originals, remote
+from fastdup_db.pipeline import holding, listing, originals
 from fastdup_db.pipeline.run import publish_views
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
@@ -62,7 +62,7 @@ def run(request: CaptionRequest) -> pd.DataFrame:
         "prompt": request.vqa_prompt or "",
         "settings": json.dumps(dict(request.kwargs), sort_keys=True, default=str),
     }
-    with remote.writing(request.work_dir):
+    with holding.writing(request.work_dir):
         with duck.connect(request.work_dir, read_only=False) as db:  # writing: an older work_dir gets its table
             names = _names(db, request)
             missing = db.arrow("captions/missing", filenames=names, **asked)

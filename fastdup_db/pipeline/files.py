@@ -11,6 +11,8 @@ GALLERIES = "galleries"
 KMEANS = ("kmeans_centroids.csv", "kmeans_assignments.csv")
 """What v0's k-means leaves: of the images that it found there."""
 LANCE_FOLDER = "lance"
+LOCK = "fastdup.lock"
+"""In every work_dir: the file that its one writer holds locked."""
 
 FEATURES = "atrain_features.dat"
 ROWS = ".csv"

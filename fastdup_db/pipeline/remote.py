@@ -5,7 +5,7 @@ from; the Lance tables and the rows on their way from workers lie in the bucket 
 database when the bucket's is another one, a run puts it back at its checkpoints: as one object, so a reader gets a
 whole one. Crops, galleries and thumbnails stay on this machine.
 
-Runs are kept apart by a lock on this machine and by one in the bucket (`lease`).
+Runs are kept apart by a lock on this machine and by one in the bucket (`holding`, `lease`).
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fastdup_db.config import RunConfig
 from fastdup_db.errors import MISSING_FILE, BadArgument, RemoteError, WorkDirBusy
+from fastdup_db.pipeline.files import LOCK
 from fastdup_db.places import Place
 from fastdup_db.store import duck
 from fastdup_db.store.lance import VectorTable
@@ -38,8 +37,6 @@ FOLDER = "work_dirs"
 MARKER = "remote.json"
 """In that folder: the work_dir's name, the ETag of the database that the copy was at last the same as, and a name for
 this machine."""
-LOCK = "fastdup.lock"
-"""In every work_dir: the file that its one writer holds locked."""
 CHECKPOINT_SECONDS = 30.0
 """A killed driver loses at most this to another machine, or ..."""
 CHECKPOINT_SHARE = 0.05
@@ -76,7 +73,7 @@ def opened(work_dir: str | os.PathLike[str]) -> Path:
         _note(folder, uri=uri, etag=found["etag"] if found else "")
     try:
         with FileLock(folder / LOCK, timeout=0):
-            _refresh(folder)
+            refresh(folder)
     except Timeout:
         log.info("a run on this machine is writing to %s", uri)
     return folder
@@ -117,65 +114,6 @@ def check(work_dir: Path, config: RunConfig) -> None:
             raise BadArgument(f"{name} needs a work_dir on a disk: a bucket holds no files that images are read from")
 
 
-@contextmanager
-def writing(work_dir: Path) -> Iterator[None]:
-    """A block that changes the work_dir, which is made where it is missing; no other process is in such a block.
-
-    Of one in a bucket it begins with the bucket's database and ends with the bucket having this one. Raises
-    `WorkDirBusy`, and `BadArgument` where nothing can be written. A folder made here goes when nothing comes of it.
-    """
-    uri = uri_of(work_dir)
-    if uri is not None:
-        from fastdup_db.sources import objects
-
-        objects.folder_exists(uri)  # raises where there is no such bucket, before any work
-    with _made(work_dir), _locked(work_dir, uri or str(work_dir)):
-        if uri is None:
-            yield
-            return
-        from fastdup_db.pipeline import lease
-
-        with lease.held(uri, holder=_holder(work_dir)):
-            _refresh(work_dir)
-            yield
-            _upload(work_dir)
-
-
-@contextmanager
-def _made(folder: Path) -> Iterator[None]:
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise BadArgument(f"work_dir {str(folder)!r} cannot be made: {exc.strerror}") from exc
-    try:
-        yield
-    except BaseException:
-        if missing:
-            (folder / LOCK).unlink(missing_ok=True)
-        with suppress(OSError):  # one that is not empty stays
-            for path in missing:
-                path.rmdir()
-        raise
-
-
-@contextmanager
-def _locked(folder: Path, name: str) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as exc:
-        raise WorkDirBusy(f"{name} is being written by another process; try again when its run has ended") from exc
-    except OSError as exc:
-        raise BadArgument(f"work_dir {str(folder)!r} cannot be written: {exc.strerror}") from exc
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def clear(work_dir: Path) -> None:
     """Remove the bucket's database, if there is a bucket: it is what says that the rest is there."""
     if (found := _marker(work_dir)) is not None:
@@ -199,13 +137,13 @@ class Checkpoints:
         begun = time.monotonic()
         if self.vectors.exists():
             self.vectors.hold(self.vectors.version)
-        _upload(self.work_dir)
+        upload(self.work_dir)
         took = time.monotonic() - begun
         self._due = time.monotonic() + max(CHECKPOINT_SECONDS, took / CHECKPOINT_SHARE)
         log.info("checkpoint in the bucket after %.1f s", took)
 
 
-def _refresh(work_dir: Path) -> None:
+def refresh(work_dir: Path) -> None:
     """Fetch the bucket's database where it is not the one that the copy came from.
 
     Otherwise the copy stays, also with what was committed since: a run that was killed on this machine.
@@ -227,7 +165,7 @@ def _refresh(work_dir: Path) -> None:
     _note(work_dir, uri=found["uri"], etag=etag)
 
 
-def _upload(work_dir: Path) -> None:
+def upload(work_dir: Path) -> None:
     """Put what is committed in place of the bucket's database, in one step. Nobody may commit meanwhile.
 
     Raises `WorkDirBusy` where another machine has taken the work_dir, as this one was paused or cut off, or where the
@@ -238,7 +176,7 @@ def _upload(work_dir: Path) -> None:
 
     found = _marker(work_dir) or {}
     target = f"{found['uri']}/{duck.FILE_NAME}"
-    lease.check(found["uri"], holder=_holder(work_dir))
+    lease.check(found["uri"], holder=holder(work_dir))
     check_current(work_dir)
     with tempfile.TemporaryDirectory(dir=work_dir, prefix="upload-") as folder:
         # By a process of its own: one that closes any handle of a file loses DuckDB's lock on it (POSIX locks).
@@ -249,6 +187,13 @@ def _upload(work_dir: Path) -> None:
             pass  # closing writes the log into the copy
         copies.upload_file(Path(folder) / duck.FILE_NAME, uri=target)
     _note(work_dir, uri=found["uri"], etag=_etag(target))
+
+
+def holder(work_dir: Path) -> str:
+    """This machine in the lock: a run that was killed here is known again, and need not be waited for."""
+    from fastdup_db.pipeline import lease
+
+    return lease.holder((_marker(work_dir) or {})["copy"])
 
 
 def _etag(uri: str) -> str:
@@ -266,13 +211,6 @@ def _marker(work_dir: Path) -> dict[str, Any] | None:
         return json.loads((Path(work_dir) / MARKER).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-
-
-def _holder(work_dir: Path) -> str:
-    """This machine in the lock: a run that was killed here is known again, and need not be waited for."""
-    from fastdup_db.pipeline import lease
-
-    return lease.holder((_marker(work_dir) or {})["copy"])
 
 
 def _note(work_dir: Path, *, uri: str, etag: str) -> None:

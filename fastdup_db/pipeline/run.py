@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from fastdup_db.engines import Engine, check_engine, open_engine
 from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadInput, FastdupError, NotStored
-from fastdup_db.pipeline import annotating, beginning, extract, fetching, files, neighbors, remote
+from fastdup_db.pipeline import annotating, beginning, extract, fetching, files, holding, neighbors, remote
 from fastdup_db.pipeline.costs import Cost, Meter
 from fastdup_db.pipeline.files import CROPS_CSV
 from fastdup_db.pipeline.request import RunRequest
@@ -47,7 +47,7 @@ def run(request: RunRequest) -> None:
     dimension, embedder = _model(request, spec)
     _check_detector(spec)
     check_engine(request.config)
-    with remote.writing(request.work_dir), _room_on_disk(request.work_dir):
+    with holding.writing(request.work_dir), _room_on_disk(request.work_dir):
         _run(request, spec, dimension=dimension, embedder=embedder)
     fetching.delete(request)
 
