@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import fastdup_db
-from fastdup_db.engines.local import cores
+from fastdup_db.threads import cores
 
 STORE_BYTES = 150 << 20
 

@@ -9,13 +9,13 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from fastdup_db.engines.local import chunks, cores
+from fastdup_db.engines.local import chunks
 from fastdup_db.engines.task import Boxes, Task
 from fastdup_db.errors import BAD_BOUNDING_BOX, VALID, ImageError
 from fastdup_db.imaging import crops, decode, keypoints
 from fastdup_db.imaging.crops import Margin
-from fastdup_db.sources.ahead import mapped
 from fastdup_db.sources.reference import Load
+from fastdup_db.threads import cores, mapped
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def run(tasks: Iterable[Task], *, margin: Margin, threads: int | None = None) ->
 
     At most two chunks of images per thread are under way. A bad image becomes a row with an error code.
     """
-    count = threads or cores()
+    count = cores(threads)
     yield from mapped(partial(_extracted, margin=margin), chunks(tasks), threads=count, depth=2 * count)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastdup_db import sources
 from fastdup_db.engines.task import BatchResult, Task, WorkSpec
-from fastdup_db.sources.ahead import mapped
 from fastdup_db.sources.reference import Load, Reference
+from fastdup_db.threads import cores, mapped
 
 if TYPE_CHECKING:
     from fastdup_db.engines.worker import Worker
@@ -80,18 +79,12 @@ def run(
     At most two chunks per thread are under way, so that memory does not grow with the collection. worker: one made
     of `spec` before, so that its model is not loaded again. pool: so many threads, to be shared with other runs.
     """
-    count = threads or cores()
+    count = cores(threads)
     if worker is None:
         from fastdup_db.engines.worker import Worker
 
         worker = Worker(spec)
     yield from mapped(worker.process, chunks(tasks), threads=count, depth=2 * count, pool=pool)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def opened(tasks: Iterable[Task]) -> Iterator[tuple[Task, Load]]:

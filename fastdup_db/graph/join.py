@@ -8,7 +8,6 @@ cost of the product (1,024 x 1,024 x 576: product 12.9 ms, comparison 0.3 ms, `a
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ import numpy.typing as npt
 
 from fastdup_db.graph.metrics import Matrix, Metric
 from fastdup_db.graph.nearest import Ids, Nearest
+from fastdup_db.threads import cores
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -53,13 +53,6 @@ Reader = Callable[[Block], Matrix]
 def blocks(rows: int, *, size: int = BLOCK_ROWS) -> list[Block]:
     """Consecutive blocks that cover `rows` rows."""
     return [Block(start, min(start + size, rows)) for start in range(0, rows, size)]
-
-
-def cores(threads: int | None) -> int:
-    """The number of worker threads: as asked for, else all cores this process may use."""
-    if threads:
-        return threads
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -19,11 +19,11 @@ import pyarrow as pa
 from fastdup_db.errors import BadArgument
 from fastdup_db.graph import exact, ivf
 from fastdup_db.graph.copies import Copies, find_copies, fingerprints
-from fastdup_db.graph.join import cores
 from fastdup_db.graph.metrics import Matrix, Metric
 from fastdup_db.graph.metrics import metric as metric_named
 from fastdup_db.graph.nearest import NOBODY, Ids, Nearest, Scores
 from fastdup_db.graph.rows import READ_ROWS, Prepared, Rows, Source, fits
+from fastdup_db.threads import cores
 
 EDGE_SCHEMA = pa.schema(
     [("from_id", pa.int64()), ("to_id", pa.int64()), ("similarity", pa.float32()), ("rank", pa.int32())]

@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from fastdup_db.graph import verdict
 from fastdup_db.graph.evidence import gather
-from fastdup_db.graph.join import cores, workers
+from fastdup_db.graph.join import workers
 from fastdup_db.graph.packing import pack
 from fastdup_db.imaging.keypoints import Keypoints
+from fastdup_db.threads import cores
 
 CHUNK = 32
 """Pairs matched at once: some 20 MB of working memory a thread. The same at any thread count, so results are too."""

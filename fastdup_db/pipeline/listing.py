@@ -15,10 +15,10 @@ from fastdup_db import sources
 from fastdup_db.errors import UNREADABLE_FILE, BadInput
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.sources import ListingOptions, Reference, files, kinds
-from fastdup_db.sources.ahead import mapped
 from fastdup_db.sources.inputs import IO_THREADS, selected
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
+from fastdup_db.threads import mapped
 
 if TYPE_CHECKING:
     import pandas as pd

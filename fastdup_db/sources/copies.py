@@ -16,10 +16,10 @@ from boto3.s3.transfer import TransferConfig
 
 from fastdup_db.errors import BadInput, ImageError, RemoteError
 from fastdup_db.sources import bucket, objects
-from fastdup_db.sources.ahead import mapped
 from fastdup_db.sources.folder import WALKED
 from fastdup_db.sources.kinds import kind_of
 from fastdup_db.sources.reference import Reference
+from fastdup_db.threads import mapped
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from typing import Any
 from fastdup_db import errors
 from fastdup_db.errors import BadInput
 from fastdup_db.sources import files, kinds, listfile
-from fastdup_db.sources.ahead import mapped
 from fastdup_db.sources.folder import WALKED, walk
 from fastdup_db.sources.layout import label_and_split
 from fastdup_db.sources.options import ListingOptions
 from fastdup_db.sources.reference import Reference
+from fastdup_db.threads import mapped
 
 InputDir = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 

@@ -15,10 +15,10 @@ from typing import BinaryIO
 from fastdup_db import errors
 from fastdup_db.errors import ImageError
 from fastdup_db.sources import archives, containers, files
-from fastdup_db.sources.ahead import mapped
 from fastdup_db.sources.kinds import is_remote
 from fastdup_db.sources.prefetch import prefetched
 from fastdup_db.sources.reference import Load, Reference
+from fastdup_db.threads import mapped
 
 ReadAt = Callable[[str, int, int], bytes]
 

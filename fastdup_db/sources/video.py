@@ -16,9 +16,9 @@ from av.error import FFmpegError
 from fastdup_db import errors
 from fastdup_db.errors import FastdupError, ImageError
 from fastdup_db.sources import containers, files
-from fastdup_db.sources.ahead import mapped
 from fastdup_db.sources.kinds import is_remote
 from fastdup_db.sources.reference import Load, Reference
+from fastdup_db.threads import mapped
 
 KEYFRAME = "keyframe"
 """`Reference.member` of frames listed as keyframes: they are read without decoding what lies between them."""

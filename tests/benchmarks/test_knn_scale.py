@@ -25,7 +25,6 @@ import cv2
 import numpy as np
 import pytest
 
-from fastdup_db.engines.local import cores
 from fastdup_db.graph import adapt
 from fastdup_db.graph.cross import cross_neighbors
 from fastdup_db.graph.index import build, index_kind, run_index_kind
@@ -36,6 +35,7 @@ from fastdup_db.imaging.resize import to_input
 from fastdup_db.models.catalog import BUNDLED
 from fastdup_db.models.session import open_embedder
 from fastdup_db.store.lance import VectorTable
+from fastdup_db.threads import cores
 from tests.conftest import data_folder
 
 pytestmark = pytest.mark.bench

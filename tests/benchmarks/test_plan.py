@@ -10,11 +10,11 @@ import pytest
 
 import fastdup_db
 from fastdup_db.config import RunConfig
-from fastdup_db.engines.local import cores
 from fastdup_db.graph.knn import neighbors
 from fastdup_db.places import Place
 from fastdup_db.planning import estimate
 from fastdup_db.store.lance import VECTORS, VectorTable
+from fastdup_db.threads import cores
 from tests import ray_rig
 from tests.benchmarks.test_ray_speed import DIM, grouped
 

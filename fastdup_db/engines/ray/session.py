@@ -13,12 +13,12 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from fastdup_db.config import RunConfig
-from fastdup_db.engines.local import cores
 from fastdup_db.engines.ray import seen
 from fastdup_db.engines.stored import Stored, Writer
 from fastdup_db.engines.task import BatchResult, Task, WorkSpec
 from fastdup_db.errors import BadArgument, FastdupError, MissingExtra, one_of
 from fastdup_db.places import Place
+from fastdup_db.threads import cores
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -205,7 +205,7 @@ def _init(config: RunConfig, wanted: Resources) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray.init(
         address="local",
-        num_cpus=config.num_threads or cores(),
+        num_cpus=cores(config.num_threads),
         object_store_memory=wanted.object_store_memory,
         include_dashboard=False,
         _node_ip_address="127.0.0.1",

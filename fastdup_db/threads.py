@@ -1,7 +1,8 @@
-"""Work that is done before it is asked for."""
+"""Threads of this process: how many, and work that they do before it is asked for."""
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,13 @@ from typing import TypeVar
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+
+def cores(threads: int | None = None) -> int:
+    """The number of worker threads: as asked for, else all cores that this process may use."""
+    if threads:
+        return threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def mapped(
