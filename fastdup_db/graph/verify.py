@@ -5,9 +5,7 @@ table = verify_pairs(pairs, lambda ids: [features[i] for i in ids])
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +15,7 @@ from fastdup_db.graph.evidence import gather
 from fastdup_db.graph.join import workers
 from fastdup_db.graph.packing import pack
 from fastdup_db.imaging.keypoints import Keypoints
-from fastdup_db.threads import cores
+from fastdup_db.threads import cores, mapped
 
 CHUNK = 32
 """Pairs matched at once: some 20 MB of working memory a thread. The same at any thread count, so results are too."""
@@ -80,17 +78,15 @@ def verified_chunks(
     given = np.full(len(pairs), np.nan) if similarity is None else np.asarray(similarity, np.float64)
     if given.shape != (len(pairs),):
         raise ValueError(f"similarity has shape {given.shape}, expected ({len(pairs)},)")
-    waiting: deque[Future[pa.RecordBatch]] = deque()
-    with workers(threads) as pool:
+
+    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray, Sequence[Keypoints], np.ndarray]]:
         for start in range(0, len(pairs), CHUNK):
             chunk = pairs[start : start + CHUNK]
             ids, rows = np.unique(chunk, return_inverse=True)
-            features = keypoints_of(ids)
-            waiting.append(pool.submit(_verified, chunk, rows.reshape(-1, 2), features, given[start : start + CHUNK]))
-            if len(waiting) >= 2 * cores(threads):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            yield chunk, rows.reshape(-1, 2), keypoints_of(ids), given[start : start + CHUNK]
+
+    with workers(threads) as pool:
+        yield from mapped(lambda chunk: _verified(*chunk), chunks(), depth=2 * cores(threads), pool=pool)
 
 
 def _verified(
