@@ -39,6 +39,9 @@ HASH_BITS = 8
 PLAIN_CORRELATION, PLAIN_DIFFERENCE, PLAIN_COLOUR = 0.9, 16.0, 24.0
 """Of the thumbnails of textureless pairs: correlation, and grey levels and colour levels apart."""
 
+PLAIN_LOGIT = 3.0
+"""Of textureless pairs that are alike, its negative of others: scores of 0.953, above `DUPLICATE_SCORE`, and 0.047."""
+
 KINDS = ("exact", "resized", "recompressed", "cropped", "mirrored", "rotated", "edited")
 """What was done to a copy: the first that holds of exact, mirrored, rotated, cropped, edited, resized, recompressed."""
 
@@ -82,13 +85,18 @@ def judge(packed: Packed, first: np.ndarray, second: np.ndarray, *, evidence: Ev
     logit = COEFFICIENTS["intercept"] + sum(COEFFICIENTS[name] * value for name, value in given.items())
     plain = np.minimum((packed.weight[first] > 0).sum(axis=1), (packed.weight[second] > 0).sum(axis=1)) < FEW
     plain_alike = _plain_alike(packed, first, second, evidence)
-    logit = np.where(plain, np.where(plain_alike, 3.0, -3.0), logit)
+    logit = np.where(plain, np.where(plain_alike, PLAIN_LOGIT, -PLAIN_LOGIT), logit)
     identical = _identical(packed, first, second) & ~plain  # nothing but equal bytes can say so of plain pictures
     score = np.where(identical, 1.0, 1 / (1 + np.exp(-logit)))
     duplicate = score >= DUPLICATE_SCORE
-    reason = np.select(
-        [identical, plain & duplicate, plain, duplicate, given["log_inliers"] < np.log1p(FEW)], [0, 2, 5, 1, 3], 4
-    )
+    holds = {
+        "identical": identical,
+        "hash agrees, no texture": plain & duplicate,
+        "hash differs, no texture": plain,
+        "keypoints and pixels agree": duplicate,
+        "keypoints disagree": given["log_inliers"] < np.log1p(FEW),
+    }
+    reason = np.select(list(holds.values()), [REASONS.index(name) for name in holds], REASONS.index("pixels differ"))
     kind = np.where(duplicate, _kind(packed, first, second, evidence=evidence, identical=identical), -1)
     return Verdict(score, duplicate, kind, reason)
 
