@@ -111,7 +111,7 @@ class Fastdup(FastdupController):
             NaN where they are no neighbours), and what the rules look at: `img_w, img_h, pixels, file_size` (bytes),
             `version` (of the file: its time in ns), `bits_per_pixel, sharpness, taken_at, truncated`. One row per
             member of a group, the kept one first. A file that is missing, or has another size or time than the run
-            saw, is kept only where its whole group is so.
+            saw, is kept only if every image of its group is missing or changed.
 
         Raises:
             BadArgument: for a run on boxes, which are no files.

@@ -95,8 +95,8 @@ class RowVerbs(WorkDir):
     ) -> pd.DataFrame:
         """The images least similar to anything else, most extreme first, one row each.
 
-        The run's `outlier_percentile` of all valid images, by the similarity to their nearest neighbour. With a split
-        (or, by default, annotated images only) those of them of which both sides are in it.
+        The run's `outlier_percentile` of all valid images, by the similarity to their nearest neighbour. With a split,
+        only outliers whose nearest neighbour is in the split too; by default, only where both are annotated.
 
         Returns:
             `outlier, nearest` (int64 ids), `distance` (similarity) and, with `data`, the columns of both.
@@ -131,7 +131,7 @@ class RowVerbs(WorkDir):
             return self._crops(frame, load_crops)
 
     def label_quality(self, split: Split = None) -> pd.DataFrame:
-        """How far each image's neighbours agree with its label; likely wrong labels first.
+        """What share of each image's neighbours has its label; likely wrong labels first.
 
         Returns:
             `index, filename, label, score` (share of its neighbours with its own label, 0 to 1), `neighbors`,

@@ -35,7 +35,7 @@ class SearchVerbs:
         turi_param: str = "",
         threshold: float = 0.0,
     ) -> int:
-        """Get ready to search, the index read into memory; optional, the first search does without these settings.
+        """Get ready to search, the index read into memory. Optional: a first search without it uses the defaults.
 
         Args:
             k: answers per query.
