@@ -72,9 +72,16 @@ def on_disk(name: str, value: str | os.PathLike[str]) -> None:
         raise BadArgument(
             f"{name}={os.fspath(value)!r}; allowed: a path on a disk. publish() puts results into a bucket"
         )
-    for part in Path(value).parts:
-        if "\0" in part or len(os.fsencode(part)) > _LONGEST:
-            raise BadArgument(f"{name}={os.fspath(value)!r}; allowed: names of at most {_LONGEST} bytes, without NUL")
+    if not all(map(_can_be, Path(value).parts)):
+        raise BadArgument(f"{name}={os.fspath(value)!r}; allowed: names of at most {_LONGEST} bytes, without NUL")
+
+
+def _can_be(part: str) -> bool:
+    """Whether a file can be called that."""
+    try:
+        return "\0" not in part and len(os.fsencode(part)) <= _LONGEST
+    except UnicodeEncodeError:
+        return False
 
 
 def folder(name: str, value: Path) -> None:

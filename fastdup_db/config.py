@@ -189,6 +189,7 @@ class RunConfig:
             raise BadArgument(f"run_mode={self.run_mode!r} is unknown; allowed: {list(RUN_MODES)}")
         if isinstance(self.video_fps, bool) or not isinstance(self.video_fps, Real) or not self.video_fps > 0:
             raise BadArgument(f"video_fps={self.video_fps!r}; allowed: a number of frames per second above 0")
+        self._set("video_fps", float(self.video_fps))
         if self.max_offset is not None and self.max_offset <= (self.min_offset or 0):
             raise BadArgument(f"max_offset={self.max_offset} must be above min_offset={self.min_offset or 0}")
         if self.has_margins and self.augmentation_additive_margin:

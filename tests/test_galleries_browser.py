@@ -147,6 +147,8 @@ def test_filter(vis: FastdupVisualizer, open_page: Open, tmp_path: Path) -> None
         "distance>=9.5e-1": PAIRS[:3],
         "odd=1": [],
         "b/4.png#t=1.520": [],
+        '"from_label":dog': ["pair-2-3"],
+        '-"distance">=0.95': ["pair-4-6", "pair-0-2"],
         '"distance>=0.95"': [],
     }.items():
         page.fill("#filter", words)

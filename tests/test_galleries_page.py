@@ -238,6 +238,10 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     vis = visualizer(tmp_path)
     page = vis.duplicates_gallery(save_path=tmp_path / "out", get_reformat_filename_func=lambda _: "\udcff")
     before = page.read_text()
+    link = tmp_path / "link.html"
+    link.symlink_to(page)
+    vis.duplicates_gallery(save_path=link, get_reformat_filename_func=lambda _: "\udcff")
+    assert link.is_symlink() and page.read_text() == before
     monkeypatch.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(OSError, match="No space left"):
         vis.duplicates_gallery(save_path=tmp_path / "out", num_images=1)

@@ -233,6 +233,7 @@ def test_what_does_not_fit_is_told(work, tmp_path, call, told):
 
 
 def test_the_label_of_most_neighbours():
+    assert fastdup.top_k_label(["a", "b"], [0.97, 0.9], threshold=0.97, unknown_class="?") == "a"
     assert fastdup.top_k_label(["a", "b", "b", "a", "a"], [0.9, 0.8, 0.7, 0.1, 0.05], k=3) == "b"
     assert fastdup.top_k_label(["a", "b"], [0.8, 0.9]) == "b", "a tie goes to the most similar"
     assert fastdup.top_k_label(["a", "b"], [0.8, 0.9], threshold=0.95, unknown_class="?") == "?"
@@ -344,6 +345,10 @@ def test_what_names_no_component_keeps_its_first_file(work):
     assert fastdup.delete_components(frame.head(1).assign(distance=0.5), verbose=False) == []
     for named in ([0, None], [None, None], pd.Categorical([0, 0])):
         assert fastdup.delete_components(frame.assign(component_id=named), verbose=False) == ["b", "d"]
+    twice = pd.DataFrame({"component_id": [1], "files": [["a", "a", "b", "b"]], "distance": [0.97]})  # of boxes
+    assert fastdup.delete_components(twice, min_distance=0.97, verbose=False) == ["b"]
+    with pytest.raises(BadArgument, match="min_distance='x'"):
+        fastdup.delete_components(twice, min_distance="x")
     rows = pd.DataFrame(
         {"component_id": [(1, 2), [2, 1]], "files": [["a", "b"], np.array(["c", "a"])], "distance": 1.0}
     )

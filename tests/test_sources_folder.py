@@ -206,6 +206,22 @@ def test_list_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ], "named alike wherever one stands"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'filename,label\n"a.jpg" ,cat\nb.jpg,dog',
+        'label,filename\n"a cat" ,a.jpg\nb,b.jpg',
+        'filename,caption\na.jpg,"he said "hi" there"\nb.jpg,x',
+        'filename,caption\na.jpg,"he said \\"hi\\" there"\nb.jpg,x\n',
+        'filename,caption\na.jpg,5" screen\nb.jpg,"two\nlines"',
+    ],
+)
+def test_quotes_as_programs_write_them(tmp_path: Path, text: str) -> None:
+    images = [draw(tmp_path / name) for name in ("a.jpg", "b.jpg")]
+    (tmp_path / "list.csv").write_text(text)
+    assert names(tmp_path / "list.csv") == [str(path) for path in images]
+
+
 @pytest.mark.parametrize("rows", [3, 20_000])
 def test_a_quote_that_does_not_close_loses_no_rows(tmp_path: Path, rows: int) -> None:
     text = tmp_path / "list.csv"

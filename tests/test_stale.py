@@ -298,6 +298,11 @@ def test_fastdups_files_are_of_the_last_run_or_not_there(photos, tmp_path):
     assert fastdup_db.load_config(work)["threshold"] == 0.9
     (work / "notes.txt").write_text("mine")
     fastdup_db.run(photos, work, run_mode=1)
+    fd = fastdup_db.create(work)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "similarity.csv").write_text("from,to,distance\n0,1,0.99\n")
+    assert "similarity.csv" not in {path.name for path in fd.export(tmp_path / "elsewhere")}
+    assert not (tmp_path / "elsewhere" / "similarity.csv").exists()
     there = {path.name for path in work.iterdir()}
     assert "similarity.csv" not in there and {"atrain_features.dat", "config.json", "notes.txt"} <= there
     fd = fastdup_db.create(work, photos)
@@ -330,6 +335,12 @@ def test_a_list_that_is_read_stays(photos, tmp_path):
     for overwrite in (True, False):
         fd.run(progress=False, overwrite=overwrite)
     assert listed.exists() and fd.num_instances() == 9
+    (tmp_path / "other").mkdir()
+    _draw(tmp_path / "other" / "60.bmp", 60)
+    fastdup_db.run(tmp_path / "other", tmp_path)
+    listed.write_text(f"filename\n{photos / '1.bmp'}\n")
+    fd.run(input_dir=tmp_path / "other", test_dir=listed, progress=False)
+    assert listed.exists()
     with pytest.raises(BadArgument, match="another folder"):
         fastdup_db.import_work_dir(tmp_path, tmp_path)
 

@@ -39,6 +39,9 @@ def write(
         db.execute("exchange/choose_numbers")
         db.write_csv("exchange/connected_components", folder / files.COMPONENTS)
         db.write_csv("exchange/component_info", folder / files.COMPONENT_INFO)
+    else:
+        for name in files.GRAPH:  # of whomever: beside our config they would be taken for this run's
+            (folder / name).unlink(missing_ok=True)
 
 
 def make_relative(folder: Path, *, base: Path) -> list[Path]:

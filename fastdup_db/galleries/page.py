@@ -10,6 +10,7 @@ import base64
 import functools
 import hashlib
 import json
+import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -78,7 +79,8 @@ def write(
 
 def save(html: str, target: Path) -> None:
     """Write a page, whole or not at all; what is no text in a name is written as `?`."""
-    part = target.with_name(f"{target.name[:-5]}.part")
+    target = target.resolve()  # through a link
+    part = target.with_name(f".fastdup-{os.getpid()}.part")
     try:
         part.write_bytes(html.encode("utf-8", "replace"))
         part.replace(target)

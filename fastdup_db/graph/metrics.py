@@ -83,6 +83,11 @@ def line(threshold: float) -> float:
     return float(np.float32(threshold))
 
 
+def reaches(similarities: Any, threshold: float) -> npt.NDArray[np.bool_]:
+    """Which of the similarities (n) are at least the threshold, all rounded to float32."""
+    return np.asarray(similarities, dtype=np.float32) >= np.float32(threshold)
+
+
 def metric(name: str, *, calibration: float = 0.0) -> Metric:
     """The metric of that name. Raises BadArgument with the list for an unknown one."""
     if name not in METRICS:

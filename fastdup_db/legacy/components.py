@@ -11,7 +11,7 @@ from fastdup_db import checks, tidying
 from fastdup_db.engine import Fastdup
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.galleries.selection import SIZE, as_text, slice_of
-from fastdup_db.graph.metrics import line
+from fastdup_db.graph.metrics import reaches
 from fastdup_db.legacy.clusters import assignments
 from fastdup_db.legacy.labels import MISSING, LabelFunc, labels_of
 from fastdup_db.legacy.shown import Slice
@@ -65,7 +65,7 @@ def find_top_components(
     members = members.assign(label=members["index"].map(labels))
     if threshold is not None:
         checks.between("threshold", threshold, -1, 1)
-        members = members[members["min_distance"] >= line(threshold)]
+        members = members[reaches(members["min_distance"], threshold)]
     if keyword is not None:
         members = members[members["label"].astype(str).str.contains(keyword, regex=False)]
     members = _sliced(members, slice, known=labels if labelled else None)

@@ -15,7 +15,7 @@ import pandas as pd
 from fastdup_db import checks, frames, tidying
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument, one_of
-from fastdup_db.graph.metrics import line
+from fastdup_db.graph.metrics import reaches
 from fastdup_db.legacy.labels import MISSING
 
 
@@ -40,10 +40,12 @@ def delete_components(
     back. Without it they are deleted.
     """
     checks.member("how", how, ("all", "one"))
+    checks.between("min_distance", min_distance, -1, 1)
     frames.check(top_components, argument="top_components", columns=("component_id", "files", "distance"))
-    near = top_components[top_components["distance"] >= line(min_distance)]
+    near = top_components[reaches(top_components["distance"], min_distance)]
     wanted = None if to_delete is None else set(to_delete)
-    groups = [group for component, group in _components(near) if wanted is None or component in wanted]
+    named = (group for component, group in _components(near) if wanted is None or component in wanted)
+    groups = [list(dict.fromkeys(group)) for group in named]  # a file with several boxes is one file
     if how == "all":
         plan = _plan((file, None) for group in groups for file in group)
     else:
@@ -70,11 +72,12 @@ def delete_components_by_label(
     is left alone where the first file of its majority is missing or changed. Other arguments as in `delete_components`.
     """
     checks.member("how", how, ("all", "majority"))
+    checks.between("min_distance", min_distance, -1, 1)
     frame = top_components_file if isinstance(top_components_file, pd.DataFrame) else _parquet(top_components_file)
     frames.check(frame, argument="top_components_file", columns=("component_id", "files", "distance", "len"))
     if "label" not in frame.columns:
         raise BadArgument("the components have no labels: give get_label_func to find_top_components")
-    chosen = frame[(frame["len"] >= min_items) & (frame["distance"] >= line(min_distance))]
+    chosen = frame[(frame["len"] >= min_items) & reaches(frame["distance"], min_distance)]
     if any(map(_is_list, chosen["component_id"])):
         raise BadArgument("these rows are of labels; give those of components (group_by='visual')")
     members = chosen[["component_id", "files", "label"]].explode(["files", "label"], ignore_index=True)

@@ -11,7 +11,7 @@ import pandas as pd
 from fastdup_db import frames
 from fastdup_db.engine import Fastdup
 from fastdup_db.errors import BadArgument, NotRun
-from fastdup_db.graph.metrics import line
+from fastdup_db.graph.metrics import reaches
 
 LabelFunc: TypeAlias = Callable[[str], Any] | Mapping[str, Any] | str | Path | None
 """What v0 takes as get_label_func: a function of the file name, a dict by file name, or a csv with filename (or index)
@@ -70,7 +70,7 @@ def majority(votes: pd.DataFrame, *, threshold: float | None = None, min_count: 
 
     Ties: the label with the most similar vote, then the first in alphabetical order.
     """
-    counted = votes if threshold is None else votes[votes["distance"] >= line(threshold)]
+    counted = votes if threshold is None else votes[reaches(votes["distance"], threshold)]
     sums = counted.groupby(["id", "label"], sort=True)["distance"].agg(["size", "max"]).reset_index()
     sums.columns = pd.Index(["id", "label", "count", "distance"])
     best = sums.sort_values(["id", "count", "distance", "label"], ascending=[True, False, False, True])

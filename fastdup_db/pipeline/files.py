@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 CROPS = "crops"
@@ -37,15 +38,23 @@ def delete_clusters(work_dir: Path) -> None:
         (work_dir / name).unlink(missing_ok=True)
 
 
-def delete_exported(work_dir: Path, *, unless: str | None = None) -> None:
+def delete_exported(work_dir: Path, *, read: Iterable[str] = ()) -> None:
     """Remove fastdup's files where they are ours, since they tell of an earlier run. Those of fastdup itself stay.
 
-    unless: a file that somebody reads; nothing is removed where it is one of them.
+    read: what a run reads; nothing is removed where it is one of them.
     """
-    if not _is_ours(work_dir / CONFIG) or unless in {str(work_dir / name) for name in FASTDUP}:
+    theirs = [work_dir / name for name in FASTDUP]
+    if not _is_ours(work_dir / CONFIG) or any(_is_same(Path(path), file) for path in read for file in theirs):
         return
-    for name in FASTDUP:  # the config last: it says whose they are
-        (work_dir / name).unlink(missing_ok=True)
+    for file in theirs:  # the config last: it says whose they are
+        file.unlink(missing_ok=True)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False
 
 
 def _is_ours(config: Path) -> bool:

@@ -149,8 +149,8 @@ def _publish(db: Database, request: RunRequest, *, run_id: int, cost: Cost) -> N
         publish_views(db)
         db.execute("run/insert_cost", run_id=run_id, images=images, **asdict(cost))
         db.execute("run/set_finished", run_id=run_id)
-    own_list = request.input_dir if isinstance(request.input_dir, str) else None
-    files.delete_exported(request.work_dir, unless=own_list)
+    read = [path for path in (request.input_dir, request.config.test_dir) if isinstance(path, str)]
+    files.delete_exported(request.work_dir, read=read)
     log.info("%d images read; %s", images, cost)
     if request.mode == "detect":
         db.frame("annotations/detections").to_csv(request.work_dir / CROPS_CSV, index=False)

@@ -55,11 +55,30 @@ def _rows(file: TextIO, *, is_csv: bool) -> Iterator[str]:
             header = [field.strip().lower() for field in next(csv.reader([first], delimiter=separator), [])]
             if HEADER in header:
                 column = header.index(HEADER)
-                fields = csv.reader(file, delimiter=separator, strict=True)
-                yield from (row[column] for row in fields if len(row) > column and row[column].strip())
+                for row in _fields(file, separator):
+                    if len(row) > column and row[column].strip():
+                        yield row[column]
                 return
         yield from _lines([first], is_csv=True)
     yield from _lines(file, is_csv=is_csv)
+
+
+def _fields(file: TextIO, separator: str) -> Iterator[list[str]]:
+    """The rows of a CSV. Raises csv.Error where a quote is open at the end: the rows behind it would be lost in it."""
+    is_over = False
+
+    def lines() -> Iterator[str]:
+        nonlocal is_over
+        yield from file
+        is_over = True
+
+    reader = csv.reader(lines(), delimiter=separator)
+    start = 0
+    for row in reader:
+        if is_over:  # a row that is whole comes before its reader has looked for another line
+            raise csv.Error(f"a quote that opens in line {start + 2} does not close")
+        start = reader.line_num
+        yield row
 
 
 def _lines(lines: Iterable[str], *, is_csv: bool) -> Iterator[str]:

@@ -97,7 +97,7 @@
     const not = word.length > 1 && word.startsWith("-");
     const said = not ? word.slice(1) : word;
     const body = said.replaceAll('"', "");
-    const column = (found) => said.startsWith('"') || !found || !isColumn(found[1]) ? null : found;
+    const column = (found) => /^"[^"]*"$/.test(said) || !found || !isColumn(found[1]) ? null : found;
     const number = column(body.match(/^([^<>=:]+)(<=|>=|<|>|=)(-?[\d.]+(?:e[+-]?\d+)?)$/));
     const named = column(body.match(/^([^<>=:\/]+):(.+)$/));
     const test = number ? (card) => valuesOf(card, number[1]).some((v) => v !== "" && (number[2] === "=" ? equal(v, number[3]) : compare[number[2]](Number(v), Number(number[3]))))
