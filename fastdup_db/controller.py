@@ -100,7 +100,7 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
             0.
 
         Raises:
-            BadArgument, BadInput: The work_dir is left unchanged, except when no image of the input can be used.
+            BadArgument, BadInput: the work_dir is left unchanged, except when no image of the input can be used.
         """
         from fastdup_db.pipeline import fetching
         from fastdup_db.pipeline import run as pipeline

@@ -15,6 +15,7 @@ from fastdup_db.config import RunConfig
 from fastdup_db.errors import BadArgument, BadInput, NotRun
 from fastdup_db.graph import index
 from fastdup_db.graph.metrics import metric
+from fastdup_db.imaging.crops import BOX_COLUMNS, CORNER_COLUMNS
 from fastdup_db.pipeline import fetching, given, listing, remote
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.sources import kinds
@@ -50,16 +51,8 @@ def run_request(
     if frame is None and embeddings is None and config.data_type != "image" and _is_yolo(input_dir):
         frame = _yolo_boxes(input_dir, options=listing.options(RunRequest(work_dir=work_dir, config=config)))
     boxes = frame is not None and annotation_forms.has_boxes(frame) and config.data_type != "image"
-    if config.data_type == "bbox" and not boxes and not config.bounding_box:
-        raise BadArgument(
-            f"data_type='bbox' needs annotations with the columns {annotation_forms.BOX_COLUMNS} "
-            f"or {annotation_forms.CORNER_COLUMNS}"
-        )
-    if config.bounding_box == "xywh_bbox" and not boxes and config.lists:
-        raise BadArgument(
-            f"bounding_box='xywh_bbox' needs annotations with the columns {annotation_forms.BOX_COLUMNS} "
-            f"or {annotation_forms.CORNER_COLUMNS}"
-        )
+    if not boxes and (asked := _asks_for_boxes(config)):
+        raise BadArgument(f"{asked} needs annotations with the columns {BOX_COLUMNS} or {CORNER_COLUMNS}")
     if boxes and config.bounding_box not in (None, "", "xywh_bbox"):
         raise BadArgument("annotations with boxes and bounding_box exclude each other: give one of them")
     matrix = None
@@ -105,6 +98,13 @@ def _yolo_boxes(input_dir: Any, *, options: sources.ListingOptions) -> Any:
 
     frame = yolo_annotations(_input(input_dir), options=options)[1]  # type: ignore[arg-type]
     return annotation_forms.read(frame) if len(frame) else None
+
+
+def _asks_for_boxes(config: RunConfig) -> str:
+    """The argument by which boxes of annotations were asked for; empty where none was."""
+    if config.bounding_box == "xywh_bbox" and config.lists:
+        return "bounding_box='xywh_bbox'"
+    return "data_type='bbox'" if config.data_type == "bbox" and not config.bounding_box else ""
 
 
 def _check_vectors_alone(config: RunConfig) -> None:

@@ -47,6 +47,7 @@ VALUES = {
     "sort_table": "img_stats",
     "edges": "edges",
     "column": "label",
+    "how": "one",
     "label_col": "label",
     "label_table": "annotations",
     "slice": "all",
@@ -58,7 +59,7 @@ VALUES = {
     "order": "comp_size",
     "columns": ["label"],
 }
-SOURCES = {"components": "components", "outliers": "outliers", "outliers_all": "outliers", "stats": "img_stats"}
+SOURCES = {"components": "components", "outliers": "outliers", "stats": "img_stats"}
 
 
 LIKE = {

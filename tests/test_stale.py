@@ -42,6 +42,10 @@ def _draw(path: Path, scene: int) -> None:
     cv2.imwrite(str(path), demo.scene(scene + 20))
 
 
+def _killed(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
 def _replaced(path: Path, scene: int) -> None:
     """Another picture under the same name, with another time."""
     time = path.stat().st_mtime_ns
@@ -132,10 +136,7 @@ def test_vectors_of_a_run_that_broke_off_are_not_taken_for_those_before(filled, 
     asked = str(photos / "5.bmp")
     found = filled.search(asked, k=3)
 
-    def killed(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(neighbors, "_whole", killed)
+    monkeypatch.setattr(neighbors, "_whole", _killed)
     with pytest.raises(KeyboardInterrupt):
         filled.run(progress=False, overwrite=False, adapt=False)  # other vectors are written already
     monkeypatch.undo()
@@ -236,10 +237,7 @@ def test_a_graph_is_not_made_of_a_collection_that_is_partly_read(filled, photos,
     for number in range(5):
         _replaced(photos / f"{number}.bmp", number + 40)
 
-    def killed(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(extract, "store_results", killed)
+    monkeypatch.setattr(extract, "store_results", _killed)
     with pytest.raises(KeyboardInterrupt):
         filled.run(progress=False, overwrite=False)
     monkeypatch.undo()
@@ -252,10 +250,7 @@ def test_a_graph_is_not_made_of_a_collection_that_is_partly_read(filled, photos,
 def test_overwrite_begins_anew_after_an_update_that_broke_off(filled, photos, monkeypatch):
     (photos / "added.bmp").write_bytes((photos / "5.bmp").read_bytes())
 
-    def killed(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(neighbors, "find", killed)
+    monkeypatch.setattr(neighbors, "find", _killed)
     with pytest.raises(KeyboardInterrupt):
         filled.run(progress=False, overwrite=False)
     monkeypatch.undo()
@@ -314,11 +309,8 @@ def test_fastdups_files_are_of_the_last_run_or_not_there(photos, tmp_path):
 
 
 def test_files_that_a_killed_export_left_go_too(photos, tmp_path, monkeypatch):
-    def killed(*args, **kwargs):
-        raise KeyboardInterrupt
-
     fd = fastdup_db.create(tmp_path, photos)
-    monkeypatch.setattr(Database, "write_csv", killed)
+    monkeypatch.setattr(Database, "write_csv", _killed)
     with pytest.raises(KeyboardInterrupt):
         fastdup_db.run(photos, tmp_path)
     monkeypatch.undo()

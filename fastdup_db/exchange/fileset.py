@@ -20,7 +20,7 @@ from fastdup_db.store.duck import Database
 def write(
     db: Database, folder: Path, *, vectors: Iterable[np.ndarray], config: dict[str, Any], names: bool = False
 ) -> None:
-    """Write all files. `vectors`: the embeddings in id order, float32 (b, d) a batch.
+    """Write all files. `vectors`: the embeddings in id order, float32 (b, d) a batch. config: as `fd.config` has it.
 
     names: file names instead of ids in similarity.csv and outliers.csv and a column `filename` in atrain_stats.csv, as
     fastdup's module-level `run` writes them. Where no neighbours were looked for, there are no files of them.
@@ -33,7 +33,7 @@ def write(
     db.write_csv("exchange/bad", folder / files.BAD)
     named = "_named" if names else ""
     db.write_csv(f"exchange/stats{named}", folder / files.STATS)
-    if has_neighbors(db.row("run/current") or {}):
+    if has_neighbors(config):
         db.write_csv(f"exchange/similarity{named}", folder / files.SIMILARITY)
         db.write_csv(f"exchange/outliers{named}", folder / files.OUTLIERS)
         db.execute("exchange/choose_numbers")

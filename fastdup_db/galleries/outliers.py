@@ -43,12 +43,11 @@ def pick(
     if external_df is not None:
         own = external.outliers(external_df, query)
         tables = {"source": "external", "edges": "external", "external": own}
-    if how == "all":
-        del tables["edges"]
     frame = query.frame(
-        "outliers" if how == "one" else "outliers_all",
+        "outliers",
         scope,
         **tables,
+        how=how,
         sort_table=sort_table,
         sort_by=NO_LABEL if by_distance else sort_by,
         sort_by_distance=by_distance,

@@ -23,6 +23,7 @@ from fastdup_db.legacy.shown import Func, Slice, Source, shown
 
 _PAIR = ("from", "to")
 _MIN_ITEMS = 2
+"""v0's default. Where a run has one neighbour an image it would leave nothing, and means one."""
 
 
 def create_duplicates_gallery(

@@ -20,7 +20,6 @@ import fastdup_db
 from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirDamaged
 from fastdup_db.models.download import digest
 from fastdup_db.pipeline import files, listing, neighbors, remote, staging
-from fastdup_db.pipeline.files import CROPS, CROPS_CSV, GALLERIES, KMEANS
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.tables import table
 from fastdup_db.store import duck
@@ -35,7 +34,7 @@ _REPLACED = "replaced.duckdb"
 """In that folder: the database whose work_dir is being cleared, as long as that takes."""
 READERS_SECONDS = 10.0
 """How long a run waits for those who read the database it is about to write."""
-_OWN = (CROPS, GALLERIES, CROPS_CSV, *KMEANS)
+_OWN = (files.CROPS, files.GALLERIES, files.CROPS_CSV, *files.KMEANS)
 """What a fresh run removes from a work_dir that an earlier run has filled, besides its databases."""
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from fastdup_db import sources
-from fastdup_db.annotation_forms import BOX_COLUMNS, CORNER_COLUMNS
 from fastdup_db.errors import FastdupError
 from fastdup_db.imaging import crops as boxes
 from fastdup_db.imaging import decode
+from fastdup_db.imaging.crops import BOX_COLUMNS, CORNER_COLUMNS
 from fastdup_db.pipeline import listing
 from fastdup_db.sources.reference import Load
 from fastdup_db.store import duck

@@ -19,7 +19,6 @@ from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadInput, FastdupError, NotStored
 from fastdup_db.pipeline import annotating, beginning, extract, fetching, files, holding, neighbors, remote
 from fastdup_db.pipeline.costs import Cost, Meter
-from fastdup_db.pipeline.files import CROPS_CSV
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.spec import work_spec
 from fastdup_db.pipeline.tables import table
@@ -153,7 +152,7 @@ def _publish(db: Database, request: RunRequest, *, run_id: int, cost: Cost) -> N
     files.delete_exported(request.work_dir, read=read)
     log.info("%d images read; %s", images, cost)
     if request.mode == "detect":
-        db.frame("annotations/detections").to_csv(request.work_dir / CROPS_CSV, index=False)
+        db.frame("annotations/detections").to_csv(request.work_dir / files.CROPS_CSV, index=False)
 
 
 def publish_views(db: Database) -> None:

@@ -119,7 +119,7 @@ def server() -> Settings:
 
 def parse(uri: str) -> Location:
     """Takes an URL apart. Raises `BadInput` when it names no bucket."""
-    scheme, _, rest = uri.partition("://") if isinstance(uri, str) else ("", "", "")
+    scheme, _, rest = uri.partition("://")
     alias = ""
     if scheme == "minio":
         alias, _, rest = rest.partition("/")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from boto3.s3.transfer import TransferConfig
 
+from fastdup_db import checks
 from fastdup_db.errors import BadInput, ImageError, RemoteError
 from fastdup_db.sources import bucket, objects
 from fastdup_db.sources.folder import WALKED
@@ -164,7 +165,7 @@ def s3_folder_exists_and_not_empty(s3_path: str) -> bool:
 
     Raises `BadInput` (no such bucket, no such form of path) or `RemoteError` (refused, no answer).
     """
-    return objects.folder_exists(s3_path)
+    return objects.folder_exists(checks.text("s3_path", s3_path))
 
 
 def upload_folder(local: str | os.PathLike[str], *, uri: str, prune: bool = False) -> list[str]:

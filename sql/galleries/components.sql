@@ -25,17 +25,19 @@ said as (
     select "index" as id, columns(lambda c: c = $sort_by)::varchar as value
     from query_table($sort_table)
 ),
-counts as (
+keys as (
+    -- numbers only where all of them are: a label may be called 7
     select
         id,
         value,
-        case value when 'true' then 1 when 'false' then 0 else try_cast(value as double) end as number
-    from said
-),
-keys as (
-    -- numbers only where all of them are: a label may be called 7
-    select id, value, case when bool_and(value is null or number is not null) over () then number end as number
-    from counts
+        case when bool_and(value is null or number is not null) over () then number end as number
+    from (
+        select
+            id,
+            value,
+            case value when 'true' then 1 when 'false' then 0 else try_cast(value as double) end as number
+        from said
+    )
 ),
 grouped as (
     select c.id, c.component_id::varchar as name, c.component_id as number, a.label

@@ -89,7 +89,11 @@
     const at = rows().at.get(name);
     return at === undefined ? [] : idsOf(card).map((id) => rows().byId.get(id)?.[at]).filter((v) => v !== null && v !== undefined);
   };
-  const isColumn = (name) => rows().at.has(name) || cards.some((card) => fieldsOf(card).some(([n]) => n.toLowerCase() === name));
+  let fieldNames = null;
+  const isColumn = (name) => {
+    fieldNames = fieldNames || new Set(cards.flatMap((card) => fieldsOf(card).map(([n]) => n.toLowerCase())));
+    return rows().at.has(name) || fieldNames.has(name);
+  };
   // ids of 64 bits come as text: as numbers, neighbours would be equal
   const equal = (value, text) => Number.isInteger(Number(text)) && !Number.isSafeInteger(Number(text)) ? String(value) === text : Number(value) === Number(text);
   const compare = { "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, ">=": (a, b) => a >= b };
@@ -97,7 +101,8 @@
     const not = word.length > 1 && word.startsWith("-");
     const said = not ? word.slice(1) : word;
     const body = said.replaceAll('"', "");
-    const column = (found) => /^"[^"]*"$/.test(said) || !found || !isColumn(found[1]) ? null : found;
+    const quoted = /^"[^"]*"$/.test(said);
+    const column = (found) => !quoted && found && isColumn(found[1]) ? found : null;
     const number = column(body.match(/^([^<>=:]+)(<=|>=|<|>|=)(-?[\d.]+(?:e[+-]?\d+)?)$/));
     const named = column(body.match(/^([^<>=:\/]+):(.+)$/));
     const test = number ? (card) => valuesOf(card, number[1]).some((v) => v !== "" && (number[2] === "=" ? equal(v, number[3]) : compare[number[2]](Number(v), Number(number[3]))))
