@@ -12,6 +12,7 @@ Names are loaded when first used, so that importing the package is quick.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from fastdup_db.errors import (
@@ -55,6 +56,11 @@ if TYPE_CHECKING:
     from fastdup_db.sources.copies import s3_folder_exists_and_not_empty
 
 __version__ = "0.1.0"
+
+# Official builds of onnxruntime report to Microsoft, and keep a device id in the home folder, and downloads from the
+# Hugging Face hub say what they are for, unless these are set before the libraries are loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 _LAZY = {
     "Fastdup": "engine",

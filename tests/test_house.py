@@ -158,6 +158,23 @@ def test_pandas_is_loaded_beside_the_start_of_a_run(tmp_path):
     assert out.stdout.splitlines()[-1] == "1"
 
 
+def test_nothing_is_reported_and_the_home_folder_stays_empty(tmp_path):
+    """onnxruntime keeps a device id and the events to be sent in the home folder, unless it is told not to report."""
+    code = (
+        "import cv2, numpy, fastdup_db\n"
+        "cv2.imwrite('a.png', numpy.zeros((20, 20, 3), 'uint8'))\n"
+        "fd = fastdup_db.create('results', 'a.png'); fd.run(progress=False); fastdup_db.feature_vector('a.png')"
+    )
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    unset = ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "XDG_DATA_HOME")
+    env = {name: value for name, value in os.environ.items() if name not in unset}
+    env |= {"HOME": str(home), "PYTHONPATH": str(PACKAGE.parent)}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=work, env=env)
+    assert list(home.iterdir()) == []
+
+
 def test_public_names_are_sorted_and_load():
     assert fastdup_db.__all__ == sorted(fastdup_db.__all__)
     for name in fastdup_db.__all__:

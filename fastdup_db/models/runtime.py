@@ -48,6 +48,7 @@ def open_session(
     """
     import onnxruntime as ort
 
+    ort.disable_telemetry_events()  # where somebody else has loaded it before `fastdup_db` could say so
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
