@@ -20,6 +20,7 @@ from fastdup_db.pipeline import fetching, given, listing, remote
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.sources import kinds
 from fastdup_db.sources.inputs import plain
+from fastdup_db.spelling import real
 from fastdup_db.store import duck
 
 _ROWS = 16_384
@@ -121,7 +122,7 @@ def _check_input(request: RunRequest) -> None:
     if test_dir:
         if wanted is None:
             raise BadInput("test_dir is compared with the images of input_dir: give it, too")
-        if os.path.realpath(test_dir) in {os.path.realpath(name) for name in [wanted] if isinstance(name, str)}:
+        if isinstance(wanted, str) and real(test_dir) == real(wanted):
             raise BadInput(f"test_dir and input_dir are both {test_dir!r}: no image is left to compare with")
         try:
             sources.check_input(test_dir, work_dir=request.work_dir, options=listing.options(request))

@@ -42,6 +42,7 @@ LEVELS = {
     "config": 2,
     "checks": 1,
     "places": 1,
+    "spelling": 1,
     "threads": 1,
     "frames": 1,
     "errors": 0,

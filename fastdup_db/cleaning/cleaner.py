@@ -16,6 +16,7 @@ from pathlib import Path
 from fastdup_db.cleaning import files, manifest
 from fastdup_db.cleaning.manifest import Move
 from fastdup_db.errors import BadArgument
+from fastdup_db.spelling import Spelling
 
 PLANNED, MOVED, DELETED, RESTORED = "planned", "moved", "deleted", "restored"
 MISSING, CHANGED, NOT_A_FILE, SHARED = "missing", "changed since the run", "not a file", "is also a kept image"
@@ -63,14 +64,16 @@ def plan(known: Iterable[Known], *, kept: Iterable[str] = ()) -> list[Step]:
     file a link points to) is SHARED: taking it away would take the kept one. One whose keeper is missing, changed or
     planned to go as well is UNKEPT.
     """
-    staying = {p for path in kept for p in (files.place(path), os.path.realpath(path))}
+    spelled = Spelling()
+    staying = {p for path in kept for p in _places(path, spelled=spelled)}
     steps: dict[str, tuple[Step, Known | None]] = {}
     for one in known:
-        place = files.place(one.path)
+        place = files.place(one.path, spelled=spelled)
         if place not in steps:
             steps[place] = _looked_at(one, is_kept=place in staying), one.keeper
     leaving = {place for place, (step, _) in steps.items() if step.status == PLANNED}
-    whole = _whole({keeper for _, keeper in steps.values() if keeper is not None}, leaving=leaving)
+    keepers = {keeper for _, keeper in steps.values() if keeper is not None}
+    whole = _whole(keepers, leaving=leaving, spelled=spelled)
     return [_guarded(step, keeper, whole=whole) for step, keeper in steps.values()]
 
 
@@ -149,11 +152,16 @@ def _is_other(one: Known, status: os.stat_result) -> bool:
     return None not in seen and seen != (status.st_size, status.st_mtime_ns)
 
 
-def _whole(keepers: Iterable[Known], *, leaving: set[str]) -> dict[Known, os.stat_result]:
+def _places(path: str, *, spelled: Spelling) -> tuple[str, str]:
+    """The directory entry that a path names, and the one that it leads to."""
+    return files.place(path, spelled=spelled), spelled(os.path.realpath(path))
+
+
+def _whole(keepers: Iterable[Known], *, leaving: set[str], spelled: Spelling) -> dict[Known, os.stat_result]:
     """The state of the keepers that stay and are whole; one that leads to a file that goes does not stay."""
     found = {}
     for keeper in keepers:
-        if leaving.isdisjoint((files.place(keeper.path), os.path.realpath(keeper.path))):
+        if leaving.isdisjoint(_places(keeper.path, spelled=spelled)):
             status = look_at(keeper)
             if status is not None:
                 found[keeper] = status
@@ -238,7 +246,7 @@ def _is_unchanged(move: Move) -> bool:
 
 def _is_kept(move: Move) -> bool:
     keeper = Known(move.kept, move.kept, move.kept_size, move.kept_mtime_ns)
-    return not move.kept or look_at(keeper) is not None
+    return not move.kept or (look_at(keeper) is not None and not files.is_entry_of(move.source, move.kept))
 
 
 def _restored(move: Move, *, folder: Path) -> Step:

@@ -9,6 +9,8 @@ import shutil
 import stat
 from pathlib import Path
 
+from fastdup_db.spelling import Spelling
+
 PART = ".part"
 """Ends the name of a copy that is not yet complete."""
 
@@ -58,10 +60,19 @@ def is_same(first: str, second: str) -> bool:
     return stat.S_ISREG(one.st_mode) and filecmp.cmp(first, second, shallow=False)
 
 
-def place(path: str) -> str:
-    """One name for a directory entry however it is reached: links in the folders above are followed, it is not."""
+def place(path: str, *, spelled: Spelling) -> str:
+    """One name for a directory entry however it is reached and spelled: links above it are followed, it is not."""
     folder, name = os.path.split(os.path.abspath(path))
-    return os.path.join(os.path.realpath(folder), name)
+    return spelled(os.path.join(os.path.realpath(folder), name))
+
+
+def is_entry_of(path: str, other: str) -> bool:
+    """Whether taking `path` away would take what `other` leads to: the same file, which has no second name."""
+    try:
+        entry = os.lstat(path)
+        return entry.st_nlink == 1 and os.path.samestat(entry, os.stat(other))
+    except OSError:
+        return False
 
 
 def sync_folder(folder: Path) -> None:

@@ -16,6 +16,7 @@ from fastdup_db.errors import UNREADABLE_FILE, BadInput
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.sources import ListingOptions, Reference, files, kinds
 from fastdup_db.sources.inputs import IO_THREADS, selected
+from fastdup_db.spelling import Spelling
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
 from fastdup_db.threads import mapped
@@ -133,7 +134,8 @@ def stage_named(
     resolved = resolve(db, names, bases=bases)
     unknown = sorted({names[row] for row in resolved.index[resolved.isna()]})
     if unknown:
-        places = {name: _place(name, bases=bases) for name in unknown}
+        spelled = Spelling()
+        places = {name: _place(name, bases=bases, spelled=spelled) for name in unknown}
         stage(db, selected(_themselves(list(dict.fromkeys(places.values()))), options=kept or ListingOptions()))
         db.execute("ingest/drop_repeated_names")
         found = resolve(db, [files.shown(places[name]) for name in unknown], bases=())
@@ -145,7 +147,8 @@ def stage_named(
 
 def places(names: Sequence[str], *, bases: Sequence[str]) -> list[str]:
     """The absolute path of each name that is a file under a base or the current directory; other names as they are."""
-    found = (_place(name, bases=bases) for name in names)
+    spelled = Spelling()
+    found = (_place(name, bases=bases, spelled=spelled) for name in names)
     return [place if os.path.isfile(place) else name for place, name in zip(found, names, strict=True)]
 
 
@@ -240,13 +243,15 @@ def _objects(uris: Sequence[str]) -> Iterator[Reference]:
     yield from mapped(asked, uris, threads=IO_THREADS)
 
 
-def _place(name: str, *, bases: Sequence[str]) -> str:
+def _place(name: str, *, bases: Sequence[str], spelled: Spelling) -> str:
     """Where a name lies: under the first base that has it. A folder keeps the name's ending: `sub` is not `sub/`."""
-    if _is_absolute(name):
-        return name if os.path.isdir(name) else _normal(name)
+    if "://" in name:
+        return name
+    if os.path.isabs(name):
+        return name if os.path.isdir(name) else spelled(os.path.normpath(name))
     places = {_join(base, name): os.path.join(base, name) for base in [*bases, os.getcwd()]}
     place = next((place for place in places if os.path.exists(place)), next(iter(places)))
-    return places[place] if os.path.isdir(place) else place
+    return places[place] if os.path.isdir(place) else place if "://" in place else spelled(place)
 
 
 def _is_absolute(name: str) -> bool:

@@ -11,6 +11,7 @@ from fastdup_db.errors import BadInput
 from fastdup_db.sources import kinds
 from fastdup_db.sources.inputs import ALLOWED, InputDir, candidates, guarded, plain
 from fastdup_db.sources.options import ListingOptions
+from fastdup_db.spelling import real
 
 _REMOTE_NAMES = 1000
 
@@ -45,6 +46,6 @@ def _check_work_dir(input_dir: object, work_dir: str) -> None:
     input_dir = plain(input_dir)
     named = input_dir if isinstance(input_dir, Sequence) and not isinstance(input_dir, str) else [input_dir]
     paths = (os.fspath(item) for item in named if isinstance(item, str | Path))
-    own = os.path.realpath(work_dir)
-    if any("\0" not in path and os.path.realpath(path) == own for path in paths):
+    own = real(work_dir)
+    if any("\0" not in path and real(path) == own for path in paths):
         raise BadInput(f"work_dir and input_dir are the same folder {work_dir!r}; results need one of their own")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Iterator
 
 from fastdup_db.sources.kinds import ARCHIVE, IMAGE, JUNK_FOLDER, VIDEO, is_junk, kind_of
+from fastdup_db.spelling import real
 
 WALKED = frozenset({IMAGE, ARCHIVE, VIDEO})
 
@@ -19,12 +20,12 @@ def walk(
     keeps the latter. Memory: the names of the folders on the way down, never the whole tree.
 
     Linked folders are followed once; a link into the tree itself (so also every loop) is passed over, because
-    its images are listed under their own names. `exclude` holds real paths of folders to pass over.
+    its images are listed under their own names. `exclude` holds paths of folders to pass over (`spelling.real`).
 
     root: an absolute path. Raises OSError when root itself cannot be listed.
     """
     sep = os.sep
-    real_root = os.path.realpath(root)
+    real_root = real(root)
     linked: set[str] = set()
     stack = [iter(_names(root, sort=sort))]
     paths = [root.rstrip(sep)]
@@ -42,7 +43,7 @@ def walk(
         if exclude and os.path.realpath(path) in exclude:
             continue
         if os.path.islink(path):
-            target = os.path.realpath(path)
+            target = real(path)
             inside = (target + sep).startswith(real_root + sep) or (real_root + sep).startswith(target + sep)
             if not follow_symlinks or inside or target in linked:
                 continue

@@ -16,6 +16,7 @@ from fastdup_db.sources.folder import WALKED, walk
 from fastdup_db.sources.layout import label_and_split
 from fastdup_db.sources.options import ListingOptions
 from fastdup_db.sources.reference import Reference
+from fastdup_db.spelling import Spelling, real
 from fastdup_db.threads import mapped
 
 InputDir = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -100,6 +101,7 @@ def _of_one(name: str, *, options: ListingOptions) -> Iterator[Candidate]:
     path = os.path.abspath(name if os.path.lexists(name) else os.path.expanduser(name))
     if not os.path.exists(path):
         raise BadInput(f"input_dir {name!r} does not exist; give {ALLOWED}")
+    path = Spelling()(path)
     if os.path.isdir(path):
         return _of_folder(path, options=options)
     if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
@@ -123,7 +125,7 @@ def _of_folder(path: str, *, options: ListingOptions) -> Iterator[Candidate]:
 
 
 def _walked(path: str, *, options: ListingOptions, split: str = "") -> Iterator[Candidate]:
-    exclude = {os.path.realpath(folder) for folder in options.exclude}
+    exclude = {real(folder) for folder in options.exclude}
     found = walk(path, sort=options.sort, follow_symlinks=options.follow_symlinks, exclude=exclude)
     return (Candidate(name, kind, root=path, split=split) for name, kind in found)
 
@@ -140,10 +142,13 @@ def _of_list_file(path: str, *, options: ListingOptions) -> Iterator[Candidate]:
 
 def _of_list(names: Iterable[str], *, options: ListingOptions, split: str = "") -> Iterator[Candidate]:
     """Entries of a list. What the user named is taken whatever its extension; a folder is walked."""
+    spelled = Spelling()
     for name in names:
         if kinds.is_remote(name):
             yield from _of_remote_entry(name, options=options, split=split)
-        elif _is_folder(name):
+            continue
+        name = spelled(name)
+        if _is_folder(name):
             try:
                 yield from _walked(name, options=options, split=split)
             except OSError:
