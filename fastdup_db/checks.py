@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Iterable
 from numbers import Integral, Real
 from pathlib import Path
@@ -41,6 +43,27 @@ def at_least(name: str, value: object, low: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < low:
         raise BadArgument(f"{name}={value!r}; allowed: a whole number of at least {low}")
     return int(value)
+
+
+def pattern(name: str, value: object) -> None:
+    """A regular expression."""
+    try:
+        re.compile(text(name, value))
+    except re.error as exc:
+        raise BadArgument(f"{name}={value!r} is no regular expression: {exc}") from exc
+
+
+def rate(name: str, value: object) -> float:
+    """A number of frames per second, above 0."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
+        raise BadArgument(f"{name}={value!r}; allowed: a number of frames per second above 0")
+    return float(value)
+
+
+def offsets(min_offset: int | None, max_offset: int | None) -> None:
+    """The part of a listing from `min_offset` up to, but not including, `max_offset`: not empty."""
+    if max_offset is not None and max_offset <= (min_offset or 0):
+        raise BadArgument(f"max_offset={max_offset} must be above min_offset={min_offset or 0}")
 
 
 def flag(name: str, value: object) -> bool:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from numbers import Real
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -187,11 +185,9 @@ class RunConfig:
         checks.member("verify", self.verify, VERIFY)
         if self.run_mode not in RUN_MODES:
             raise BadArgument(f"run_mode={self.run_mode!r} is unknown; allowed: {list(RUN_MODES)}")
-        if isinstance(self.video_fps, bool) or not isinstance(self.video_fps, Real) or not self.video_fps > 0:
-            raise BadArgument(f"video_fps={self.video_fps!r}; allowed: a number of frames per second above 0")
-        self._set("video_fps", float(self.video_fps))
-        if self.max_offset is not None and self.max_offset <= (self.min_offset or 0):
-            raise BadArgument(f"max_offset={self.max_offset} must be above min_offset={self.min_offset or 0}")
+        self._set("video_fps", checks.rate("video_fps", self.video_fps))
+        checks.offsets(self.min_offset, self.max_offset)
+        checks.pattern("find_regex", self.find_regex)
         if self.has_margins and self.augmentation_additive_margin:
             raise BadArgument(
                 "augmentation_horiz/augmentation_vert and augmentation_additive_margin exclude each other: "
@@ -204,10 +200,6 @@ class RunConfig:
         self._set("test_dir", str(self.test_dir) if self.test_dir else None)
         if self.run_mode in LOOK_UP and not self.test_dir:
             raise BadArgument(f"run_mode={self.run_mode} needs test_dir: the images to look up among the stored ones")
-        try:
-            re.compile(self.find_regex)
-        except re.error as exc:
-            raise BadArgument(f"find_regex={self.find_regex!r} is no regular expression: {exc}") from exc
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

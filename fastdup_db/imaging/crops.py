@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from fastdup_db import checks
 from fastdup_db.errors import BadArgument
 
 BOX_COLUMNS = ("col_x", "row_y", "width", "height")
@@ -44,12 +45,8 @@ class Margin:
 
     def __post_init__(self) -> None:
         for name, value in (("augmentation_horiz", self.horiz), ("augmentation_vert", self.vert)):
-            if not 0 <= value <= 1:
-                raise BadArgument(f"{name}={value!r} must be between 0 and 1: a share of the box's side")
-        if self.additive < 0 or self.additive != int(self.additive):
-            raise BadArgument(
-                f"augmentation_additive_margin={self.additive!r} must be a whole number of pixels, 0 or more"
-            )
+            checks.between(name, value, 0, 1)
+        checks.at_least("augmentation_additive_margin", self.additive, 0)
         if self.additive and (self.horiz or self.vert):
             raise BadArgument("give augmentation_additive_margin or augmentation_horiz and _vert, not both")
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import re
 from dataclasses import dataclass
 
 from fastdup_db import checks
-from fastdup_db.errors import BadArgument
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +37,10 @@ class ListingOptions:
     exclude: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        try:
-            re.compile(self.find_regex)
-        except re.error as exc:
-            raise BadArgument(f"find_regex={self.find_regex!r} is no regular expression: {exc}") from exc
+        checks.pattern("find_regex", self.find_regex)
         for name in ("num_images", "min_offset", "max_offset", "min_file_size"):
             value = getattr(self, name)
             if value is not None:
                 checks.at_least(name, value, 0)
-        if self.min_offset and self.max_offset is not None and self.max_offset <= self.min_offset:
-            raise BadArgument(f"max_offset={self.max_offset} must be greater than min_offset={self.min_offset}")
-        if not (math.isfinite(self.video_fps) and self.video_fps > 0):
-            raise BadArgument(f"video_fps={self.video_fps!r} must be a positive number of frames a second")
+        checks.offsets(self.min_offset, self.max_offset)
+        checks.rate("video_fps", self.video_fps)
