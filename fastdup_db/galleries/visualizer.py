@@ -84,7 +84,10 @@ class FastdupVisualizer:
             num_images=num_images,
             external_df=kwargs.get("external_df"),
         )
-        return self._write(picked, kwargs, save_path, draw_bbox, max_width, lazy_load, save_artifacts, show)
+        return self._write(
+            picked, kwargs, save_path=save_path, draw_bbox=draw_bbox, max_width=max_width, lazy_load=lazy_load,
+            save_artifacts=save_artifacts, show=show,
+        )  # fmt: skip
 
     def duplicates_gallery(
         self,
@@ -121,7 +124,10 @@ class FastdupVisualizer:
             external_df=kwargs.get("external_df"),
             verified=verified,
         )
-        return self._write(picked, kwargs, save_path, draw_bbox, max_width, lazy_load, save_artifacts, show)
+        return self._write(
+            picked, kwargs, save_path=save_path, draw_bbox=draw_bbox, max_width=max_width, lazy_load=lazy_load,
+            save_artifacts=save_artifacts, show=show,
+        )  # fmt: skip
 
     def similarity_gallery(
         self,
@@ -154,7 +160,10 @@ class FastdupVisualizer:
             num_images=num_images,
             external_df=kwargs.get("external_df"),
         )
-        return self._write(picked, kwargs, save_path, draw_bbox, max_width, lazy_load, save_artifacts, show)
+        return self._write(
+            picked, kwargs, save_path=save_path, draw_bbox=draw_bbox, max_width=max_width, lazy_load=lazy_load,
+            save_artifacts=save_artifacts, show=show,
+        )  # fmt: skip
 
     def stats_gallery(
         self,
@@ -183,7 +192,10 @@ class FastdupVisualizer:
             num_images=num_images,
             external_df=kwargs.get("external_df"),
         )
-        return self._write(picked, kwargs, save_path, draw_bbox, max_width, lazy_load, save_artifacts, show)
+        return self._write(
+            picked, kwargs, save_path=save_path, draw_bbox=draw_bbox, max_width=max_width, lazy_load=lazy_load,
+            save_artifacts=save_artifacts, show=show,
+        )  # fmt: skip
 
     def component_gallery(
         self,
@@ -231,7 +243,10 @@ class FastdupVisualizer:
             num_images=num_images,
             external_df=kwargs.get("external_df"),
         )
-        return self._write(picked, kwargs, save_path, draw_bbox, max_width, lazy_load, save_artifacts, show)
+        return self._write(
+            picked, kwargs, save_path=save_path, draw_bbox=draw_bbox, max_width=max_width, lazy_load=lazy_load,
+            save_artifacts=save_artifacts, show=show,
+        )  # fmt: skip
 
     def report(self, save_path: str | Path | None = None, num_images: int = 6, show: bool = True) -> Path:
         """One page to send to a colleague: the summary, how the statistics are distributed, the first of every gallery.
@@ -255,6 +270,7 @@ class FastdupVisualizer:
         self,
         picked: Picked,
         kwargs: Mapping[str, Any],
+        *,
         save_path: str | Path | None,
         draw_bbox: bool,
         max_width: int | None,
