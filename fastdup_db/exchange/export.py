@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from fastdup_db import checks
 from fastdup_db.config import OF_BOXES
-from fastdup_db.errors import one_of
 from fastdup_db.exchange import fileset, labels
 from fastdup_db.pipeline.tables import stored
 from fastdup_db.store.duck import Database
@@ -42,8 +42,7 @@ def export(
     names: bool = False,
 ) -> list[Path]:
     """Write a work_dir in one of `FORMATS`; returns the files, sorted. `annotations`: the valid ones."""
-    if format not in FORMATS:
-        raise one_of("format", format, FORMATS)
+    checks.member("format", format, FORMATS)
     folder.mkdir(parents=True, exist_ok=True)
     before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
     if format == "fastdup":

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from fastdup_db import checks
-from fastdup_db.errors import BadArgument, one_of
+from fastdup_db.errors import BadArgument
 from fastdup_db.galleries import external
 from fastdup_db.galleries.cards import Card, Field, Page, Shot, number, readable, total
 from fastdup_db.galleries.query import Picked, Query, count, similarity
@@ -84,8 +84,8 @@ def pick(
 
 def _order(query: Query, *, sort_by: str, reduction: str | None, metric: str | None) -> dict[str, Any]:
     """The parameters of the order. A metric orders the groups unless sort_by was given."""
-    if reduction not in (None, "mean", "sum"):
-        raise one_of("sort_by_reduction", reduction, ("mean", "sum"))
+    if reduction is not None:
+        checks.member("sort_by_reduction", reduction, ("mean", "sum"))
     chosen = {"sort_by_reduction": reduction or "mean", "sort_table": "annotations", "sort_by": NO_LABEL}
     if sort_by in _BUILT_IN:
         return chosen | {"order": "metric" if metric is not None and sort_by == "comp_size" else sort_by}

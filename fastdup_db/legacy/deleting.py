@@ -120,8 +120,7 @@ def delete_or_retag_stats_outliers(
     `save_path` with `label_col` set to 'outlier' for them. get_reformat_filename_func: from the name in the frame to
     that of the file.
     """
-    if how not in ("delete", "move", "retag"):
-        raise one_of("how", how, ("delete", "move", "retag"))
+    checks.member("how", how, ("delete", "move", "retag"))
     if how != "delete" and save_path is None:
         raise BadArgument(f"how={how!r} needs save_path")
     for name, share in (("lower_percentile", lower_percentile), ("upper_percentile", upper_percentile)):

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fastdup_db import checks
 from fastdup_db.engine import Fastdup
-from fastdup_db.errors import BadArgument, one_of
+from fastdup_db.errors import BadArgument
 from fastdup_db.legacy.labels import MISSING, LabelFunc, labels_of
 
 SIDE = 64
@@ -97,8 +97,7 @@ def export_to_tensorboard_projector(
     Writes `tensors.tsv`, `metadata.tsv` (filename, label) and `sprite.png` into `log_dir`; `tensorboard --logdir` shows
     them. sample_method: 'random' (the same on every call) or 'first'. file_list: only these files.
     """
-    if sample_method not in ("first", "random"):
-        raise one_of("sample_method", sample_method, ("first", "random"))
+    checks.member("sample_method", sample_method, ("first", "random"))
     fd = Fastdup(work_dir)
     names, matrix = fd.embeddings(d)
     annotations = fd.annotations(include_unannotated=True)  # as many as there are embeddings

@@ -22,7 +22,7 @@ from fastdup_db import checks
 from fastdup_db.config import OF_BOXES, RunConfig
 from fastdup_db.engines import features
 from fastdup_db.engines.task import Boxes, Task
-from fastdup_db.errors import BadArgument, NotRun, one_of
+from fastdup_db.errors import BadArgument, NotRun
 from fastdup_db.graph import adapt, knn, verify
 from fastdup_db.graph.metrics import line
 from fastdup_db.graph.metrics import metric as metric_named
@@ -80,8 +80,7 @@ class Options:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if self.scope not in SCOPES:
-            raise one_of("verify", self.scope, SCOPES)
+        checks.member("verify", self.scope, SCOPES)
         checks.at_least("k", self.k, 1)
         for name, value in (("lower", self.lower), ("upper", self.upper)):
             if value is not None:
