@@ -11,7 +11,7 @@ import pandas as pd
 from fastdup_db.controller import FastdupController
 from fastdup_db.errors import NotRun
 
-_opened: dict[str, FastdupController] = {}
+_searched: FastdupController | None = None
 
 
 def init_search(
@@ -26,19 +26,16 @@ def init_search(
     threshold: float = 0.0,
     high_accuracy: bool = False,
 ) -> int:
-    """Get ready to search a work_dir; see `Fastdup.init_search`. high_accuracy: without effect, the run knows it."""
+    """Get ready to search a work_dir; see `Fastdup.init_search`.
+
+    verbose, license, high_accuracy: without effect; the run knows which model it used.
+    """
+    global _searched
     controller = FastdupController(work_dir)
     controller.init_search(
-        k,
-        d=d,
-        model_path=model_path,
-        verbose=verbose,
-        license=license,
-        store_int=store_int,
-        turi_param=turi_param,
-        threshold=threshold,
+        k, d=d, model_path=model_path, store_int=store_int, turi_param=turi_param, threshold=threshold
     )
-    _opened["last"] = controller
+    _searched = controller
     return 0
 
 
@@ -56,7 +53,7 @@ def search(
 
     The frame's `attrs['work_dir']` tells galleries whose images they are.
     """
-    return _found(_last().search(filename, image, verbose, k=k, where=where, threshold=threshold, img=img))
+    return _found(_last().search(filename, image, k=k, where=where, threshold=threshold, img=img))
 
 
 def vector_search(
@@ -69,7 +66,7 @@ def vector_search(
     threshold: float | None = None,
 ) -> pd.DataFrame:
     """The stored images nearest to an embedding or each of several; see `Fastdup.vector_search`."""
-    return _found(_last().vector_search(filename, vec, verbose, k=k, where=where, threshold=threshold))
+    return _found(_last().vector_search(filename, vec, k=k, where=where, threshold=threshold))
 
 
 def _found(frame: pd.DataFrame) -> pd.DataFrame:
@@ -78,6 +75,6 @@ def _found(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _last() -> FastdupController:
-    if "last" not in _opened:
+    if _searched is None:
         raise NotRun("call init_search(k, work_dir) first: it says which work_dir is searched")
-    return _opened["last"]
+    return _searched
