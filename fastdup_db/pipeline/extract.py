@@ -79,8 +79,6 @@ def pending(
 def tasks(db: Database, *, with_boxes: bool) -> Iterator[Task]:
     """One task per pending reference, in id order; streamed."""
     for batch in db.stream("ingest/pending", rows=4096):
-        if not batch.num_rows:
-            continue
         ids = batch.column("image_id").to_numpy()
         between = {"first": int(ids[0]), "last": int(ids[-1])}
         boxes = Boxes.by_image(db.arrow("ingest/boxes_between", **between)) if with_boxes else {}

@@ -17,8 +17,6 @@ def measure(db: Database, *, vectors: VectorTable, distance: str, calibration: f
     """Give every checked pair the similarity of its vectors as they are now, in the caller's transaction."""
     scale = metric(distance, calibration=calibration)
     for batch in db.stream("verify/measured_pairs", rows=PAIRS):
-        if not batch.num_rows:
-            continue
         pairs = np.stack([batch.column(name).to_numpy() for name in ("from_id", "to_id")])
         ids, places = np.unique(pairs, return_inverse=True)
         first, second = places.reshape(pairs.shape)

@@ -194,8 +194,6 @@ def _read(db: Database, options: Options) -> None:
 def _tasks(db: Database, options: Options) -> Iterator[Task]:
     """One task per image of which keypoints are missing; an image whose boxes fall into two batches is read twice."""
     for batch in db.stream("verify/pending_instances", rows=4096):
-        if not batch.num_rows:
-            continue
         located = dict(references(batch))
         for image_id, boxes in Boxes.by_image(batch).items():
             yield Task(image_id, located[image_id], boxes if options.boxes else None)

@@ -95,7 +95,7 @@ class Database:
         return rows[0] if rows else None
 
     def stream(self, name: str, *, rows: int, **parameters: Any) -> Iterator[pa.RecordBatch]:
-        """Run one statement on a cursor of its own; its rows come in record batches of about `rows`.
+        """Run one statement on a cursor of its own; its rows come in record batches of about `rows`, none empty.
 
         The cursor reads the state of the database as it was at the call, whatever is committed meanwhile.
         """
@@ -109,7 +109,9 @@ class Database:
     ) -> Generator[pa.RecordBatch, None, None]:
         try:
             with cursor._prepared(name, parameters) as (sql, bound):
-                yield from cursor._connection.sql(sql, params=bound).to_arrow_reader(rows)
+                for batch in cursor._connection.sql(sql, params=bound).to_arrow_reader(rows):
+                    if batch.num_rows:
+                        yield batch
         finally:
             cursor.close()
 
