@@ -104,7 +104,7 @@ def test_every_metric_ranks_at_every_scale(name: str, size: int, monkeypatch: py
     """Times a power of two, vectors keep their digits and their neighbours."""
     from scipy.spatial.distance import cdist
 
-    monkeypatch.setattr(join.blocks, "__kwdefaults__", {"size": size})
+    monkeypatch.setattr(join, "BLOCK_ROWS", size)
     matrix = np.random.default_rng(8).standard_normal((40, 16)).astype(np.float32)
     wide = matrix.astype(np.float64)
     if name == "jensenshannon":
@@ -135,7 +135,7 @@ def test_blocks_and_threads_do_not_change_a_bit(name: str, monkeypatch: pytest.M
     matrix[100:140] = matrix[100] + 1e-7 * RNG.standard_normal((40, 32)).astype(np.float32)  # near ties
     reference = neighbors(arrays(matrix), k=5, metric=name, threads=1)
     for size, threads in ((37, 4), (128, 1), (499, 3)):
-        monkeypatch.setattr(join.blocks, "__kwdefaults__", {"size": size})
+        monkeypatch.setattr(join, "BLOCK_ROWS", size)
         assert same(neighbors(arrays(matrix), k=5, metric=name, threads=threads), reference)
 
 

@@ -25,17 +25,15 @@ MAX_OVERLAP = 0.3  # of the authors' own decoding
 class FaceDetector:
     """Finds faces; label `face`."""
 
-    def __init__(self, *, min_confidence: float = MIN_CONFIDENCE, longest_side: int = LONGEST_SIDE) -> None:
+    def __init__(self) -> None:
         self._session = open_session(WEIGHTS)
         self._input = self._session.get_inputs()[0].name
-        self._min_confidence = min_confidence
-        self._longest_side = longest_side
 
     def __call__(self, image: np.ndarray, /) -> Detections:
         height, width = image.shape[:2]
-        scale = min(1.0, self._longest_side / max(height, width))
+        scale = min(1.0, LONGEST_SIDE / max(height, width))
         heatmap, sizes, offsets = self._session.run(None, {self._input: self._blob(image, scale)})
-        edges, confidences = decode(heatmap[0, 0], sizes[0], offsets[0], min_confidence=self._min_confidence)
+        edges, confidences = decode(heatmap[0, 0], sizes[0], offsets[0], min_confidence=MIN_CONFIDENCE)
         kept = keep_best(edges, confidences, max_overlap=MAX_OVERLAP)
         return detections(edges[kept] / scale, confidences[kept], ["face"] * len(kept), width=width, height=height)
 

@@ -37,9 +37,7 @@ DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(ui
 class YoloDetector:
     """Finds objects; labels are the model's class names (`class_7` where it carries none)."""
 
-    def __init__(
-        self, model: Path, *, min_confidence: float = MIN_CONFIDENCE, max_overlap: float = MAX_OVERLAP
-    ) -> None:
+    def __init__(self, model: Path) -> None:
         self._session = open_session(model)
         entry = self._session.get_inputs()[0]
         shape = entry.shape
@@ -49,8 +47,6 @@ class YoloDetector:
         self._height, self._width = (s if isinstance(s, int) else FREE_INPUT_SIZE for s in shape[2:])
         self._batch = shape[0] if isinstance(shape[0], int) else 1
         self._names = class_names(self._session.get_modelmeta().custom_metadata_map.get("names", ""))
-        self._min_confidence = min_confidence
-        self._max_overlap = max_overlap
         self._model = model
         self._output = self._session.get_outputs()[0].name  # v5 exports add their raw heads as further outputs
 
@@ -64,12 +60,12 @@ class YoloDetector:
         raw = self._session.run([self._output], {self._input: np.ascontiguousarray(blob)})[0][0].astype(np.float32)
         try:
             edges, confidences, classes, suppressed = decode(
-                raw, classes=len(self._names), min_confidence=self._min_confidence
+                raw, classes=len(self._names), min_confidence=MIN_CONFIDENCE
             )
         except ValueError as exc:
             raise ModelUnavailable(f"{self._model}: {exc}") from exc
         if not suppressed:
-            kept = keep_best(edges, confidences, max_overlap=self._max_overlap, classes=classes)[:MAX_DETECTIONS]
+            kept = keep_best(edges, confidences, max_overlap=MAX_OVERLAP, classes=classes)[:MAX_DETECTIONS]
             edges, confidences, classes = edges[kept], confidences[kept], classes[kept]
         edges = (edges - np.array([left, top, left, top], np.float32)) / scale
         names = [self._names.get(int(c), f"class_{int(c)}") for c in classes]

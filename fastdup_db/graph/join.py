@@ -50,9 +50,9 @@ class Block:
 Reader = Callable[[Block], Matrix]
 
 
-def blocks(rows: int, *, size: int = BLOCK_ROWS) -> list[Block]:
+def blocks(rows: int) -> list[Block]:
     """Consecutive blocks that cover `rows` rows."""
-    return [Block(start, min(start + size, rows)) for start in range(0, rows, size)]
+    return [Block(start, min(start + BLOCK_ROWS, rows)) for start in range(0, rows, BLOCK_ROWS)]
 
 
 @contextmanager

@@ -45,12 +45,10 @@ class Searcher:
         metric: str = "cosine",
         calibration: float = 0.0,
         search: Mapping[str, int] | None = None,
-        threads: int | None = None,
     ) -> None:
         self.table = table
         self.metric = metric_named(metric, calibration=calibration)
         self._search = dict(search or {})
-        self._threads = threads
         self._size = len(table)
         self._dim = table.dim if self._size else 0  # asking the table opens it anew: a fifth of a query's time
         indexed = metric in LANCE_METRIC and lance_index.has_index(table)
@@ -96,10 +94,10 @@ class Searcher:
         base = self._memory if among is None else self._chosen(among)
         if base is None:  # an index that proposes too few
             asked = Arrays(np.arange(len(queries)), queries)
-            graph = cross_neighbors(asked, self.table, k=k, metric=self.metric.name, threads=self._threads)
+            graph = cross_neighbors(asked, self.table, k=k, metric=self.metric.name)
             found_ids, found_scores = graph.to_ids, graph.scores
         else:
-            nearest = nearest_in(prepared, base, k=min(k, len(base)), metric=self.metric, threads=self._threads)
+            nearest = nearest_in(prepared, base, k=min(k, len(base)), metric=self.metric)
             found_ids, found_scores = nearest.ids, nearest.scores
         ids[:, : found_ids.shape[1]] = found_ids
         scores[:, : found_ids.shape[1]] = found_scores

@@ -7,14 +7,16 @@ import numpy as np
 
 from fastdup_db.imaging.decode import flatten
 
+QUALITY = 95
 
-def to_jpeg(image: np.ndarray, *, max_side: int = 0, quality: int = 95) -> bytes:
+
+def to_jpeg(image: np.ndarray, *, max_side: int = 0) -> bytes:
     """An image of `decode` as JPEG, shrunk (never enlarged) to at most `max_side` pixels a side; 0: as it is.
 
-    quality: 1..100. Transparency is shown over white, 16 bits are brought to 8.
+    Transparency is shown over white, 16 bits are brought to 8.
     """
     pixels = cv2.cvtColor(_shrunk(flatten(image), max_side=max_side), cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
 def _shrunk(image: np.ndarray, *, max_side: int) -> np.ndarray:
