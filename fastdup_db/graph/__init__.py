@@ -1,0 +1,1 @@
+"""Vectors to neighbours: adapting them to the collection, comparing and indexing them, checking pairs."""

@@ -1,0 +1,1 @@
+"""The only doors to the two databases: `duck` for facts, `lance` for vectors."""

@@ -1,0 +1,1 @@
+"""One run, from its arguments to the published views, and what keeps two runs apart."""
