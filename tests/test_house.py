@@ -45,6 +45,7 @@ LEVELS = {
     "spelling": 1,
     "threads": 1,
     "frames": 1,
+    "arrays": 0,
     "errors": 0,
     "__init__": -1,
 }

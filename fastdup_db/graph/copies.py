@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from fastdup_db.graph.metrics import Matrix
-from fastdup_db.graph.nearest import NOBODY, Ids, Scores
+from fastdup_db.arrays import Ids, Matrix, Numbers, Scores
+from fastdup_db.graph.nearest import NOBODY
 
 Prints = npt.NDArray[np.uint64]
 
@@ -32,9 +32,9 @@ def fingerprints(matrix: Matrix) -> Prints:
 class Copies:
     """Which rows are equal. Rows are numbered in ascending id order, groups by their lowest row."""
 
-    group: npt.NDArray[np.int64]
+    group: Numbers
     """int64 (n,): the group of each row."""
-    first: npt.NDArray[np.int64]
+    first: Numbers
     """int64 (groups,): the lowest row of each group, ascending: the one that is joined."""
 
     def expand(self, group_ids: Ids, group_scores: Scores, *, ids: Ids, best: float, k: int) -> tuple[Ids, Scores]:

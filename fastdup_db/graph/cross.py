@@ -10,12 +10,13 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from fastdup_db.arrays import Ids, Matrix
 from fastdup_db.errors import BadArgument
 from fastdup_db.graph.join import blocks, cross_join
 from fastdup_db.graph.knn import KnnGraph
-from fastdup_db.graph.metrics import Matrix, Metric
+from fastdup_db.graph.metrics import Metric
 from fastdup_db.graph.metrics import metric as metric_named
-from fastdup_db.graph.nearest import NOBODY, Ids, Nearest
+from fastdup_db.graph.nearest import NOBODY, Nearest
 from fastdup_db.graph.rows import READ_ROWS, Arrays, Held, Source
 
 REBUILD_SHARE = 0.1

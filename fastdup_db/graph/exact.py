@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastdup_db.arrays import Ids
 from fastdup_db.graph.join import blocks, self_join
-from fastdup_db.graph.nearest import Ids, Nearest
+from fastdup_db.graph.nearest import Nearest
 from fastdup_db.graph.rows import Prepared
 
 

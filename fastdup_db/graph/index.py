@@ -15,14 +15,13 @@ from functools import partial
 
 import numpy as np
 
+from fastdup_db.arrays import Ids, Matrix
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.graph.cross import cross_neighbors
 from fastdup_db.graph.ivf import list_count
 from fastdup_db.graph.join import workers
 from fastdup_db.graph.lists import SAMPLE_PER_LIST, Lists, train
-from fastdup_db.graph.metrics import Matrix
 from fastdup_db.graph.metrics import metric as metric_named
-from fastdup_db.graph.nearest import Ids
 from fastdup_db.graph.rows import Arrays
 from fastdup_db.graph.searcher import FEWEST_PROBES, LANCE_METRIC, Searcher
 from fastdup_db.store import lance_index

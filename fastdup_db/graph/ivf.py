@@ -19,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+from fastdup_db.arrays import Ids, Matrix, Numbers
 from fastdup_db.graph.join import blocks, cross_join, offer, run_all, workers
-from fastdup_db.graph.lists import SAMPLE_PER_LIST, SEED, SHARES, Lists, Numbers, train
-from fastdup_db.graph.metrics import Matrix, Metric
-from fastdup_db.graph.nearest import NOBODY, Ids, Nearest
+from fastdup_db.graph.lists import SAMPLE_PER_LIST, SEED, SHARES, Lists, train
+from fastdup_db.graph.metrics import Metric
+from fastdup_db.graph.nearest import NOBODY, Nearest
 from fastdup_db.graph.rows import Prepared, Rows, fits
 
 PROBE_ROWS = 1000

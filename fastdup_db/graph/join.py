@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fastdup_db.graph.metrics import Matrix, Metric
-from fastdup_db.graph.nearest import Ids, Nearest
+from fastdup_db.arrays import Ids, Matrix
+from fastdup_db.graph.metrics import Metric
+from fastdup_db.graph.nearest import Nearest
 from fastdup_db.threads import cores
 
 if TYPE_CHECKING:

@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from fastdup_db.arrays import Ids, Matrix, Scores
 from fastdup_db.errors import BadArgument
 from fastdup_db.graph import exact, ivf
 from fastdup_db.graph.copies import Copies, find_copies, fingerprints
-from fastdup_db.graph.metrics import Matrix, Metric
+from fastdup_db.graph.metrics import Metric
 from fastdup_db.graph.metrics import metric as metric_named
-from fastdup_db.graph.nearest import NOBODY, Ids, Nearest, Scores
+from fastdup_db.graph.nearest import NOBODY, Nearest
 from fastdup_db.graph.rows import READ_ROWS, Prepared, Rows, Source, fits
 from fastdup_db.threads import cores
 

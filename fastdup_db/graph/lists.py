@@ -10,12 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from fastdup_db.arrays import Matrix, Numbers
 from fastdup_db.graph.join import workers
-from fastdup_db.graph.metrics import Matrix
-
-Numbers = npt.NDArray[np.int64]
 
 SEED = 20
 SAMPLE_PER_LIST = 48

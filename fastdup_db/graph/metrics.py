@@ -18,10 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastdup_db.arrays import Matrix, Scores
 from fastdup_db.errors import BadArgument, one_of
-
-Matrix = npt.NDArray[np.float32]
-Scores = npt.NDArray[np.float32]
 
 UNIT_ROUNDOFF = 2.0**-24  # of float32
 LONGEST, LARGEST = 1e16, 1e36

@@ -7,8 +7,7 @@ import threading
 import numpy as np
 import numpy.typing as npt
 
-Ids = npt.NDArray[np.int64]
-Scores = npt.NDArray[np.float32]
+from fastdup_db.arrays import Ids, Scores
 
 NOBODY = -1
 """The id in a slot that no neighbour has taken."""

@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from fastdup_db.arrays import Ids, Matrix, Numbers
 from fastdup_db.graph.join import Block
-from fastdup_db.graph.metrics import Matrix, Metric
-from fastdup_db.graph.nearest import Ids
-
-Positions = npt.NDArray[np.int64]
+from fastdup_db.graph.metrics import Metric
 
 READ_ROWS = 8192
 """Rows of a batch that is read, prepared and handed on."""
@@ -109,7 +106,7 @@ class Rows:
         if self._file is not None:
             self._file.close()
 
-    def put(self, positions: Positions, matrix: Matrix) -> None:
+    def put(self, positions: Numbers, matrix: Matrix) -> None:
         """Store `matrix[i]` (prepared, float32) as row `positions[i]`. All rows are put before the first is read."""
         if self._memory is not None:
             self._memory[positions] = matrix
@@ -124,7 +121,7 @@ class Rows:
         assert self._memory is not None
         self._memory[start : start + len(matrix)] = matrix
 
-    def keep(self, positions: Positions) -> None:
+    def keep(self, positions: Numbers) -> None:
         """Leave only these rows (ascending), renumbered from 0. In memory only."""
         assert self._memory is not None
         for start in range(0, len(positions), READ_ROWS):
@@ -150,7 +147,7 @@ class Rows:
                     self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
         return rows
 
-    def gather(self, positions: Positions) -> Matrix:
+    def gather(self, positions: Numbers) -> Matrix:
         """float32 (p, d): the rows at `positions`, ascending."""
         if self._memory is not None:
             return self._memory[positions]
@@ -181,7 +178,7 @@ class Prepared:
     """
 
     source: Source
-    kept: Positions
+    kept: Numbers
     metric: Metric
     memory: Rows | None
 
@@ -213,7 +210,7 @@ class Prepared:
             yield self.metric.prepare(matrix[self.kept[first:last] - seen])
             seen += len(ids)
 
-    def take(self, rows: Positions) -> Matrix:
+    def take(self, rows: Numbers) -> Matrix:
         """float32 (len(rows), d): rows by number, ascending, in one pass."""
         if self.memory is not None:
             return self.memory.gather(rows)
@@ -223,7 +220,7 @@ class Prepared:
             found.append(matrix[rows[first:last] - start])
         return np.concatenate(found)
 
-    def rows(self, *, place: Positions | None, budget: int, folder: Path | None) -> Rows:
+    def rows(self, *, place: Numbers | None, budget: int, folder: Path | None) -> Rows:
         """All rows for random access: row i at `place[i]`. Where they are in memory they stay in place."""
         if self.memory is not None:
             return self.memory
@@ -242,7 +239,7 @@ def fits(shape: tuple[int, int], *, budget: int) -> bool:
     return 4 * shape[0] * shape[1] <= budget
 
 
-def runs(positions: Positions, *, gap: int) -> Iterator[tuple[int, int]]:
+def runs(positions: Numbers, *, gap: int) -> Iterator[tuple[int, int]]:
     """(first, last + 1) of every stretch of ascending positions that are at most `gap` apart."""
     if len(positions):
         cuts = np.flatnonzero(np.diff(positions) > gap) + 1

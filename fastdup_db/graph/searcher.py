@@ -11,11 +11,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from fastdup_db.arrays import Ids, Matrix, Scores
 from fastdup_db.errors import BadArgument
 from fastdup_db.graph.cross import cross_neighbors, nearest_in
-from fastdup_db.graph.metrics import Matrix
 from fastdup_db.graph.metrics import metric as metric_named
-from fastdup_db.graph.nearest import NOBODY, Ids, Nearest, Scores
+from fastdup_db.graph.nearest import NOBODY, Nearest
 from fastdup_db.graph.rows import Arrays
 from fastdup_db.store import lance_index
 from fastdup_db.store.lance import VectorTable

@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from fastdup_db.arrays import Ids, Matrix
 from fastdup_db.errors import BadArgument, NotRun, WorkDirDamaged
 from fastdup_db.places import Place
-from fastdup_db.store.lance_rows import Ids, Matrix, Places, arrays, dim_of, gather, record, schema_of, vectors
+from fastdup_db.store.lance_rows import Places, arrays, dim_of, gather, record, schema_of, vectors
 
 if TYPE_CHECKING:  # importing lance takes 0.15 s and loads pandas; naming a table must not
     import lance

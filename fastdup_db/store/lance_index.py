@@ -9,13 +9,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from fastdup_db.arrays import Ids, Matrix, Numbers
 from fastdup_db.store.lance import EXACT_LISTS, VectorTable, write_fragment
-from fastdup_db.store.lance_rows import Ids, Matrix, Places, arrays, gather, vectors
-
-Numbers = npt.NDArray[np.int64]
+from fastdup_db.store.lance_rows import Places, arrays, gather, vectors
 
 INDEX_NAME = "nearest"
 READ_ROWS = 16_384

@@ -8,10 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from fastdup_db.arrays import Ids, Matrix
 from fastdup_db.errors import BadArgument
-
-Ids = npt.NDArray[np.int64]
-Matrix = npt.NDArray[np.float32]
 
 
 def schema_of(column: str, dim: int) -> pa.Schema:

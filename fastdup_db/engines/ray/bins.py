@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastdup_db.graph.lists import Numbers
+from fastdup_db.arrays import Numbers
 
 BIN_BYTES = 256 << 20
 """Vectors of a bin; a task that joins two pieces of a large list holds two, and as much again while reading."""

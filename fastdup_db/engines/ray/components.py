@@ -12,15 +12,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fastdup_db.arrays import Ids
 from fastdup_db.places import Place
 
 log = logging.getLogger(__name__)
 
-Ids = npt.NDArray[np.int64]
 Pairs = dict[str, Ids]
 """Columns u and v, int64, of equal length: one pair of nodes a row."""
 

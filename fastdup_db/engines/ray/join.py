@@ -19,12 +19,13 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from fastdup_db.arrays import Ids, Matrix, Numbers, Scores
 from fastdup_db.engines.ray.bins import Bins, make_bins
 from fastdup_db.graph.ivf import Plan, join_list
 from fastdup_db.graph.join import workers
-from fastdup_db.graph.lists import Lists, Numbers
-from fastdup_db.graph.metrics import Matrix, Metric
-from fastdup_db.graph.nearest import NOBODY, Ids, Nearest, Scores
+from fastdup_db.graph.lists import Lists
+from fastdup_db.graph.metrics import Metric
+from fastdup_db.graph.nearest import NOBODY, Nearest
 from fastdup_db.graph.rows import READ_ROWS, Prepared
 from fastdup_db.places import Place
 
