@@ -22,9 +22,7 @@ from fastdup_db.sources import kinds
 from fastdup_db.sources.inputs import plain
 from fastdup_db.spelling import real
 from fastdup_db.store import duck
-
-_ROWS = 16_384
-"""Vectors checked at a time."""
+from fastdup_db.store.lance_rows import READ_ROWS
 
 
 def run_request(
@@ -82,8 +80,8 @@ def run_request(
 def _check_lengths(matrix: np.ndarray, distance: str) -> None:
     """Raises `BadArgument` where vectors are too long for the metric; those of the cosine may be of any length."""
     if distance != "cosine":
-        for start in range(0, len(matrix), _ROWS):
-            metric(distance).prepare(matrix[start : start + _ROWS])
+        for start in range(0, len(matrix), READ_ROWS):
+            metric(distance).prepare(matrix[start : start + READ_ROWS])
 
 
 def _is_yolo(input_dir: Any) -> bool:

@@ -17,9 +17,8 @@ import numpy as np
 from fastdup_db.arrays import Ids, Matrix, Numbers
 from fastdup_db.graph.join import Block
 from fastdup_db.graph.metrics import Metric
+from fastdup_db.store.lance_rows import READ_ROWS
 
-READ_ROWS = 8192
-"""Rows of a batch that is read, prepared and handed on."""
 GAP_ROWS = 8
 """Unwanted rows between two wanted ones that are read along: 18 KB take no longer than a second call."""
 

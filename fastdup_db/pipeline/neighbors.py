@@ -26,10 +26,10 @@ from fastdup_db.pipeline import remote, verified
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
+from fastdup_db.store.lance_rows import READ_ROWS
 
 log = logging.getLogger(__name__)
 
-READ_ROWS = 16_384
 SQL_EDGES = 200_000_000
 """With more edges than this a cluster groups them, where there is one: 450,000 edges take SQL 6.5 s, so these about 50
 minutes on one machine."""
@@ -274,7 +274,7 @@ def _transform(db: Database, request: RunRequest, *, embeddings: VectorTable) ->
     if stored is not None and not adapt.refit_needed(stored, n_now=n):
         return stored
     moments = adapt.Moments(dim=embeddings.dim)
-    for _, matrix in embeddings.batches(rows=READ_ROWS):
+    for _, matrix in embeddings.batches():
         moments.add(matrix)
     log.info("fitting the transform to %d embeddings%s", n, " anew: the collection has grown" if stored else "")
     return adapt.fit(moments, adapt.Generic.load(spec.statistics) if spec and spec.statistics else None)
@@ -282,5 +282,5 @@ def _transform(db: Database, request: RunRequest, *, embeddings: VectorTable) ->
 
 def _searched(embeddings: VectorTable, transform: adapt.Transform | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The vectors neighbours are searched by, in id order."""
-    for ids, matrix in embeddings.batches(rows=READ_ROWS):
+    for ids, matrix in embeddings.batches():
         yield ids, matrix if transform is None else transform.apply(matrix)

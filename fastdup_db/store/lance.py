@@ -28,7 +28,7 @@ import pyarrow as pa
 from fastdup_db.arrays import Ids, Matrix
 from fastdup_db.errors import BadArgument, NotRun, WorkDirDamaged
 from fastdup_db.places import Place
-from fastdup_db.store.lance_rows import Places, arrays, dim_of, gather, record, schema_of, vectors
+from fastdup_db.store.lance_rows import READ_ROWS, Places, arrays, dim_of, gather, record, schema_of, vectors
 
 if TYPE_CHECKING:  # importing lance takes 0.15 s and loads pandas; naming a table must not
     import lance
@@ -272,7 +272,7 @@ class VectorTable:
         """int64 (n,), in the order of the stored rows."""
         return self.dataset().to_table(columns=["id"])["id"].to_numpy().astype(np.int64, copy=False)
 
-    def batches(self, *, rows: int = 16_384) -> Iterator[tuple[Ids, Matrix]]:
+    def batches(self, *, rows: int = READ_ROWS) -> Iterator[tuple[Ids, Matrix]]:
         """Every row as (ids (b,), float32 (b, d)), ids ascending, at most `rows` a batch: bounded memory.
 
         Rows lie in id order unless an update added some later; then they are gathered in id order, which is slower.

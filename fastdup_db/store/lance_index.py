@@ -13,10 +13,9 @@ import pyarrow as pa
 
 from fastdup_db.arrays import Ids, Matrix, Numbers
 from fastdup_db.store.lance import EXACT_LISTS, VectorTable, write_fragment
-from fastdup_db.store.lance_rows import Places, arrays, gather, vectors
+from fastdup_db.store.lance_rows import READ_ROWS, Places, arrays, gather, vectors
 
 INDEX_NAME = "nearest"
-READ_ROWS = 16_384
 _PROBES_KEY = "fastdup_db.nprobes"
 
 

@@ -11,6 +11,9 @@ import pyarrow as pa
 from fastdup_db.arrays import Ids, Matrix
 from fastdup_db.errors import BadArgument
 
+READ_ROWS = 8192
+"""Rows of a batch of vectors that is read, prepared and handed on: 19 MB at 576 columns."""
+
 
 def schema_of(column: str, dim: int) -> pa.Schema:
     """The columns of a table whose vectors, of `dim` columns, are called `column`."""
