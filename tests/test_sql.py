@@ -19,6 +19,7 @@ PREPARING = (
     "ingest/find_changed",
     "ingest/find_reboxed",
     "ingest/find_dirty",
+    "ingest/find_dirty_instances",
     "annotations/stage_rows",
     "annotations/choose",
     "components/choose_stored",

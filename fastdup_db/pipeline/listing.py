@@ -37,8 +37,8 @@ _SCHEMA = pa.schema(
     ]
 )
 
-# what hangs on an image and goes with it, in an order in which each can still be found
 _DEPENDENT = ("edges", "verified", "keypoints", "stats", "advanced_stats", "captions", "instances", "images", "boxes")
+"""Tables with rows that belong to an image and go with it."""
 
 
 def options(request: RunRequest) -> ListingOptions:
@@ -185,6 +185,7 @@ def merge(db: Database, *, run_id: int, embeddings: VectorTable) -> None:
 
 def _delete_dirty(db: Database, embeddings: VectorTable) -> None:
     """Drop all that is stored of dirty images."""
+    db.execute("ingest/find_dirty_instances")
     ids = db.arrow("ingest/dirty_ids").column("id").to_numpy()
     if len(ids) and embeddings.exists():
         embeddings.delete(ids)

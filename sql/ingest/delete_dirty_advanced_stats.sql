@@ -1,2 +1,2 @@
--- Drop the `advanced_stats` rows of dirty images; runs before their instances are dropped.
-delete from advanced_stats where id in (select id from instances where image_id in (select image_id from dirty))
+-- Drop the `advanced_stats` rows of dirty images.
+delete from advanced_stats where id in (select id from dirty_instances)

@@ -1,2 +1,2 @@
 -- Drop the `instances` rows of dirty images.
-delete from instances where image_id in (select image_id from dirty)
+delete from instances where id in (select id from dirty_instances)

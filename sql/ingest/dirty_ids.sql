@@ -1,2 +1,2 @@
 -- Ids of the stored instances of dirty images, whose vectors must go.
-select id from instances where image_id in (select image_id from dirty) order by id
+select id from dirty_instances order by id
