@@ -16,9 +16,8 @@ select
     a.img_w::double as crop_width,
     a.img_h::double as crop_height,
     [1.0, 0, 0, 0, 1, 0, 0, 0]::double[] as transform
-from candidates as c
+from pending_candidates as c
 join images as a on a.image_id = c.from_id
 join images as b on b.image_id = c.to_id
-anti join verified as v on v.from_id = c.from_id and v.to_id = c.to_id
 where not $boxes and a.content_hash = b.content_hash
 order by c.from_id, c.to_id

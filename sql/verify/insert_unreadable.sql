@@ -7,9 +7,8 @@ select
     c.similarity,
     false as is_duplicate,
     if(a.features is null, a.error_code, b.error_code) as reason
-from candidates as c
+from pending_candidates as c
 join keypoints as a on a.id = c.from_id
 join keypoints as b on b.id = c.to_id
-anti join verified as v on v.from_id = c.from_id and v.to_id = c.to_id
 where a.features is null or b.features is null
 order by c.from_id, c.to_id

@@ -8,11 +8,9 @@ select
     i.height,
     b.x1, b.y1, b.x2, b.y2, b.x3, b.y3, b.x4, b.y4
 from (
-    select from_id as id from candidates as c
-    anti join verified as v on v.from_id = c.from_id and v.to_id = c.to_id
+    select from_id as id from pending_candidates
     union
-    select to_id from candidates as c
-    anti join verified as v on v.from_id = c.from_id and v.to_id = c.to_id
+    select to_id from pending_candidates
 ) as wanted
 join instances as i on i.id = wanted.id
 join listing as l on l.image_id = i.image_id

@@ -1,5 +1,2 @@
 -- Candidates without a verdict, in order.
-select c.from_id, c.to_id, c.similarity
-from candidates as c
-anti join verified as v on v.from_id = c.from_id and v.to_id = c.to_id
-order by c.from_id, c.to_id
+select from_id, to_id, similarity from pending_candidates order by from_id, to_id

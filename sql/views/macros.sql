@@ -65,6 +65,13 @@ select id, component_id from labelled order by id;
 
 comment on macro table components_at is 'Connected components of the pairs with at least this similarity; no singletons';
 
+create or replace view pending_candidates as
+select c.from_id, c.to_id, c.similarity
+from candidates as c
+anti join verified as v on v.from_id = c.from_id and v.to_id = c.to_id;
+
+comment on view pending_candidates is 'Pairs that verification has still to check';
+
 -- What verified pairs connect; a check looks for further pairs within the groups.
 -- Each pass of the recursion hands the lowest id one hop on.
 create or replace view duplicate_groups as
