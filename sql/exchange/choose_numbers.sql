@@ -8,7 +8,12 @@ with roots as (
     left join components as c on c.id = i.id
 ),
 held as (
-    select component_id as root, 2 * count(*) as edges, avg(similarity) as mean, min(similarity) as min, max(similarity) as max
+    select
+        component_id as root,
+        2 * count(*) as edges,
+        avg(similarity) as mean,
+        min(similarity) as min,
+        max(similarity) as max
     from component_edges
     group by component_id
 )

@@ -3,13 +3,17 @@
 -- inside the group, in visual groups of those that hold it together; null when it has none), metric (mean of the
 -- statistic over the images), ids (the first $max_items images of the group, by metric when there is one, else by id),
 -- shown_labels (of these), labels and label_counts (lists, the most frequent first), total (groups before the limit).
--- Parameters: $source table of components (id, component_id); $group_by 'visual' or 'label', of all images or of those
--- in $source ($only_source); $label_col column of $label_table; $slice 'all', 'labels' (only images with one of
--- $labels), 'same' (one label in the group) or 'diff' (several); $labels; $threshold keep images with an edge of at least this similarity inside the group, or null;
--- $min_items, $max_items images of a group: needed, shown; $metric a statistic or $by_size for width times height, used
--- if $with_metric; $sort_by column of $sort_table ('measured' or a view), used if $order = 'column', else $order is one
--- of 'comp_size', 'distance', 'area', 'metric', 'component_id'; $sort_by_reduction 'mean' or 'sum', of numbers (of
--- texts the first in the alphabet counts); $ascending; $limit number of groups.
+-- Parameters:
+--   $source table of components (id, component_id)
+--   $group_by 'visual' or 'label': by label all images, or with $only_source those in $source
+--   $label_col column of $label_table
+--   $slice 'all', 'labels' (only images with one of $labels), 'same' (one label in the group) or 'diff' (several)
+--   $threshold only images with an edge of at least this similarity inside the group; null for all
+--   $min_items images a group needs; $max_items images shown of it
+--   $metric a statistic, or $by_size for width times height; used if $with_metric
+--   $order 'comp_size', 'distance', 'area', 'metric', 'component_id', or 'column' for $sort_by, a column of $sort_table
+--     ('measured' or a view); $sort_by_reduction 'mean' or 'sum' of numbers (of texts the first in the alphabet counts)
+--   $ascending; $limit number of groups
 with annotated as (
     select "index" as id, is_valid, columns(lambda c: c = $label_col)::varchar as label
     from query_table($label_table)

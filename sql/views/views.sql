@@ -121,7 +121,11 @@ order by b."index";
 comment on view img_stats_advanced is 'Statistics with colour, contrast and edges; filled by run_advanced_stats=True';
 
 create or replace view exact_duplicates as
-select m.content_hash, count(*) as "count", min(m.image_id) as first_image_id, list(l.filename order by m.image_id) as filenames
+select
+    m.content_hash,
+    count(*) as "count",
+    min(m.image_id) as first_image_id,
+    list(l.filename order by m.image_id) as filenames
 from images as m
 join listing as l on l.image_id = m.image_id
 where m.error_code = 'VALID' and m.content_hash is not null
