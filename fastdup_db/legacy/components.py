@@ -52,10 +52,7 @@ def find_top_components(
     group_by = checks.member("group_by", group_by, ("visual", "label"))
     for name, value in (("min_items", min_items), ("max_items", max_items)):
         checks.at_least(name, value or 0, 0)
-    if keyword is not None and not isinstance(keyword, str):
-        raise BadArgument(f"keyword={keyword!r}; allowed: a text that labels hold")
-    if keyword is not None and get_label_func is None:
-        raise BadArgument("keyword looks into labels: give get_label_func")
+    _check_keyword(keyword, has_labels=get_label_func is not None)
     fd = Fastdup(work_dir)
     members = _members(fd, work_dir, comp_type=comp_type)
     labelled = get_label_func is not None or "label" in members.columns
@@ -70,23 +67,35 @@ def find_top_components(
         members = members[members["label"].astype(str).str.contains(keyword, regex=False)]
     members = _sliced(members, slice, known=labels if labelled else None)
     if metric is not None:
-        stats = fd.img_stats(data=False).set_index("index")
-        stats = stats.assign(**{SIZE: stats["img_w"] * stats["img_h"]}).select_dtypes("number")
-        members = members.assign(metric=members["index"].map(stats[checks.member("metric", metric, stats.columns)]))
-    frame = _grouped(members, key="component_id" if group_by == "visual" else "label", metric=metric)
+        members = members.assign(metric=members["index"].map(_statistic(fd, metric)))
+    key = "component_id" if group_by == "visual" else "label"
+    frame = _grouped(members, key=key, metric=metric)
     if not labelled:
         frame = frame.drop(columns="label")
     least, most = (2 if group_by == "visual" else 1) if min_items is None else min_items, max_items
     frame = frame[(frame["len"] >= least) & (frame["len"] <= (most or len(members)))]
     order = f"avg_{metric}" if metric else "len"
-    tie = "component_id" if group_by == "visual" else "label"
-    frame = frame.sort_values([order, tie], ascending=[not descending, True], ignore_index=True)
+    frame = frame.sort_values([order, key], ascending=[not descending, True], ignore_index=True)
     frame.attrs["work_dir"] = str(work_dir)
     tidying.mark(frame, fd.work_dir)
     if save_path is not None:
         Path(save_path).mkdir(parents=True, exist_ok=True)
         frame.to_parquet(Path(save_path) / FILE)
     return frame
+
+
+def _check_keyword(keyword: object, *, has_labels: bool) -> None:
+    if keyword is not None and not isinstance(keyword, str):
+        raise BadArgument(f"keyword={keyword!r}; allowed: a text that labels hold")
+    if keyword is not None and not has_labels:
+        raise BadArgument("keyword looks into labels: give get_label_func")
+
+
+def _statistic(fd: Fastdup, metric: str) -> pd.Series:
+    """A statistic of every image, by id."""
+    stats = fd.img_stats(data=False).set_index("index")
+    stats = stats.assign(**{SIZE: stats["img_w"] * stats["img_h"]}).select_dtypes("number")
+    return stats[checks.member("metric", metric, stats.columns)]
 
 
 def _members(fd: Fastdup, work_dir: str | Path, *, comp_type: str) -> pd.DataFrame:

@@ -134,22 +134,12 @@ def delete_or_retag_stats_outliers(
         raise BadArgument(f"metric={metric!r} holds other things than numbers")
     low = frame[metric].quantile(lower_percentile) if lower_percentile is not None else lower_threshold
     high = frame[metric].quantile(upper_percentile) if upper_percentile is not None else upper_threshold
-    if low is None and high is None:
-        raise BadArgument("give a lower or upper percentile or threshold")
-    is_out = pd.Series(False, index=frame.index)
-    if low is not None:
-        is_out |= frame[metric] < low
-    if high is not None:
-        is_out |= frame[metric] > high
+    is_out = _outside(frame[metric], low=low, high=high)
     names = frame.loc[is_out, filename_col].astype(str)
     files = [get_reformat_filename_func(n) if get_reformat_filename_func else n for n in names]
     if how == "retag":
-        column = label_col or "label"
-        tagged = frame.assign(**{column: frame.get(column, pd.Series(None, index=frame.index, dtype=object))})
-        tagged[column] = tagged[column].astype(object)
-        tagged.loc[is_out, column] = "outlier"
         if not dry_run:
-            tagged.to_csv(Path(str(save_path)), index=False)
+            _retagged(frame, is_out, column=label_col or "label").to_csv(Path(str(save_path)), index=False)
         return files
     return _act(files, work_dir, dry_run=dry_run, verbose=verbose, quarantine=save_path if how == "move" else None)
 
@@ -173,6 +163,26 @@ def remove_duplicates(
         fd = create(work_dir or Path(folder) / "work", input_dir)
         fd.run(cc_threshold=distance, progress=False)
         return _act(fd.dedup("first"), fd.work_dir, dry_run=dry_run, verbose=verbose, quarantine=quarantine)
+
+
+def _outside(values: pd.Series, *, low: float | None, high: float | None) -> pd.Series:
+    """Which of the values lie below `low` or above `high`. Raises `BadArgument` without either."""
+    if low is None and high is None:
+        raise BadArgument("give a lower or upper percentile or threshold")
+    is_out = pd.Series(False, index=values.index)
+    if low is not None:
+        is_out |= values < low
+    if high is not None:
+        is_out |= values > high
+    return is_out
+
+
+def _retagged(frame: pd.DataFrame, is_out: pd.Series, *, column: str) -> pd.DataFrame:
+    """The frame with 'outlier' in `column`, which is added where it is missing, of the rows that are out."""
+    labels = frame[column] if column in frame.columns else pd.Series(None, index=frame.index, dtype=object)
+    tagged = frame.assign(**{column: labels.astype(object)})
+    tagged.loc[is_out, column] = "outlier"
+    return tagged
 
 
 def _plan(pairs: Iterable[tuple[str, str | None]]) -> pd.DataFrame:

@@ -116,22 +116,21 @@ def export_to_tensorboard_projector(
     chosen = [names[row] for row in rows]
     metadata = pd.DataFrame({"filename": chosen, "label": labels[rows]}).map(_one_line)
     metadata.to_csv(folder / "metadata.tsv", sep="\t", index=False)
-    sprite = ""
+    side = 0
     if with_images:
-        across = math.ceil(math.sqrt(len(chosen)))
-        side = max(1, min(SIDE, MOST // across))
+        side = max(1, min(SIDE, MOST // math.ceil(math.sqrt(len(chosen)))))
         images = fd.open_images(annotations["fd_index"].iloc[rows].tolist())
         _sprite(images, len(rows), folder / "sprite.png", h=side, w=side)
-        size = f"    single_image_dim: {side}\n" * 2
-        sprite = f'  sprite {{\n    image_path: "sprite.png"\n{size}  }}\n'
-    config = folder / "projector_config.pbtxt"
-    config.write_text(
-        'embeddings {\n  tensor_name: "fastdup_db"\n  tensor_path: "tensors.tsv"\n  metadata_path: "metadata.tsv"\n'
-        + sprite
-        + "}\n",
-        encoding="utf-8",
-    )
-    return config
+    return _write_config(folder / "projector_config.pbtxt", side=side)
+
+
+def _write_config(path: Path, *, side: int) -> Path:
+    """The projector's config; side: of an image in the sprite, in pixels, 0 where there is no sprite."""
+    size = f"    single_image_dim: {side}\n" * 2
+    sprite = f'  sprite {{\n    image_path: "sprite.png"\n{size}  }}\n' if side else ""
+    files = '  tensor_name: "fastdup_db"\n  tensor_path: "tensors.tsv"\n  metadata_path: "metadata.tsv"\n'
+    path.write_text(f"embeddings {{\n{files}{sprite}}}\n", encoding="utf-8")
+    return path
 
 
 def _opened(names: Sequence[str]) -> Iterator[np.ndarray | None]:

@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import sys
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice, tee
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from fastdup_db.errors import BadArgument
 from fastdup_db.legacy import clusters
 from fastdup_db.legacy.clusters import DEFAULT_D
 from fastdup_db.pipeline import files
-from fastdup_db.sources.reference import Reference
+from fastdup_db.sources.reference import Load, Reference
 
 KMEANS, KMEANS_ON_EXTRACTED = 5, 6
 """v0's run_modes that cluster: the images that they embed, or the features stored by an earlier run."""
@@ -132,51 +133,53 @@ def extract_video_frames(
     resume: frames that exist are not written again. `run` finds the frames of videos by itself.
     """
     from fastdup_db import sources
-    from fastdup_db.errors import ImageError
-    from fastdup_db.imaging.encode import to_jpeg
 
-    options = sources.ListingOptions(
-        video_keyframes_only=bool(keyframes_only),
-    )
     checks.on_disk("work_dir", work_dir)
+    options = sources.ListingOptions(video_keyframes_only=bool(keyframes_only))
     side = 1000 if resize_video == 1 else int(resize_video)
     place = str(input_dir)
     place = place if "://" in place else str(Path(place).absolute())
-    counts: dict[str, int] = {}
-    numbers: deque[int] = deque()  # of the frames that are being read ahead
-
-    def chosen() -> Iterator[Reference]:
-        frames = (reference for reference in sources.listing(place, options=options) if reference.frame_ms >= 0)
-        first, last = min_offset or 0, max_offset or None
-        if num_images:
-            last = min(last or sys.maxsize, first + num_images)
-        for position, reference in enumerate(frames):
-            number = counts[reference.container] = counts.get(reference.container, 0) + 1
-            if position < first:
-                continue
-            if last is not None and position >= last:
-                return
-            numbers.append(number)
-            yield reference
-
-    for reference, load in sources.payloads(chosen()):
-        number = numbers.popleft()
+    numbered = _numbered(sources.listing(place, options=options))
+    first = next(numbered, None)
+    if first is None:
+        raise fastdup_db.BadInput(f"{place!r} holds no video")
+    start = max(min_offset or 0, 0)
+    end = max_offset or sys.maxsize
+    if num_images:
+        end = min(end, start + num_images)
+    chosen, read_ahead = tee(islice(chain([first], numbered), start, max(end, 0)))
+    loads = sources.payloads(reference for _, reference in read_ahead)
+    for (number, reference), (_, load) in zip(chosen, loads, strict=True):
         folder = Path(work_dir) / "tmp" / _folder_of(reference.container)
         folder.mkdir(parents=True, exist_ok=True)
         ending = f"_{reference.frame_ms / 1000:.3f}s" if save_timestamp else ""
         target = folder / f"output_{number:06d}{ending}.jpg"
-        if resume and target.exists():
-            continue
-        try:
-            frame = np.asarray(load())
-        except ImageError:
-            continue  # a damaged frame is a gap in the numbers; run() tells of it
-        part = target.with_suffix(".part")
-        part.write_bytes(to_jpeg(frame, max_side=side))
-        part.replace(target)
-    if not counts:
-        raise fastdup_db.BadInput(f"{place!r} holds no video")
+        if not (resume and target.exists()):
+            _write_frame(load, target, side=side)
     return 0
+
+
+def _numbered(references: Iterable[Reference]) -> Iterator[tuple[int, Reference]]:
+    """The frames among the references, each with its place in its video, from 1."""
+    counts: Counter[str] = Counter()
+    for reference in references:
+        if reference.frame_ms >= 0:
+            counts[reference.container] += 1
+            yield counts[reference.container], reference
+
+
+def _write_frame(load: Load, target: Path, *, side: int) -> None:
+    """One frame as JPEG. A damaged one is left out, a gap in the numbers; run() tells of it."""
+    from fastdup_db.errors import ImageError
+    from fastdup_db.imaging.encode import to_jpeg
+
+    try:
+        frame = np.asarray(load())
+    except ImageError:
+        return
+    part = target.with_suffix(".part")
+    part.write_bytes(to_jpeg(frame, max_side=side))
+    part.replace(target)
 
 
 def _folder_of(video: str) -> str:
