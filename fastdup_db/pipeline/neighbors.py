@@ -30,6 +30,8 @@ from fastdup_db.store.lance_rows import READ_ROWS
 
 log = logging.getLogger(__name__)
 
+VECTORS_AT_ONCE = 1_000_000
+"""Vectors whose edges are handed on in one table."""
 SQL_EDGES = 200_000_000
 """With more edges than this a cluster groups them, where there is one: 450,000 edges take SQL 6.5 s, so these about 50
 minutes on one machine."""
@@ -98,12 +100,7 @@ def find(
     seconds = time.monotonic() - started
     report = _indexed(vectors, config) if made.graph is not None or last is None else _index_of(last)
     with db.transaction():
-        if made.is_whole:
-            db.execute("neighbors/clear_edges")
-        elif made.graph is not None:
-            db.execute("neighbors/delete_edges_of", incoming=pa.table({"id": made.graph.ids}))
-        for table in made.graph.tables(rows=1_000_000) if made.graph is not None else ():
-            db.execute("neighbors/insert_edges", incoming=table)
+        _store_edges(db, made)
         _group(db, request, engine=engine, graph=made.graph if made.is_whole else None)
         if made.is_whole:
             calibration = adapt.calibration_of(transform)
@@ -125,6 +122,18 @@ def find(
     # in a bucket others may still read what their database names
     if made.is_whole and was_there and not vectors.place.is_remote:
         vectors.forget_others()
+
+
+def _store_edges(db: Database, made: _Made) -> None:
+    """Put the new edges in place of those they replace: all of them, or those of the images whose edges change."""
+    if made.graph is None:
+        return
+    if made.is_whole:
+        db.execute("neighbors/clear_edges")
+    else:
+        db.execute("neighbors/delete_edges_of", incoming=pa.table({"id": made.graph.ids}))
+    for table in made.graph.tables(rows=VECTORS_AT_ONCE):
+        db.execute("neighbors/insert_edges", incoming=table)
 
 
 def keep_or_clear(db: Database, request: RunRequest, *, engine: Engine, vectors: VectorTable) -> None:
@@ -173,7 +182,7 @@ def _group(db: Database, request: RunRequest, *, engine: Engine, graph: KnnGraph
     found = None
     if graph is not None and len(graph) > SQL_EDGES:
         found = engine.components(
-            graph.tables(rows=1_000_000), folder=remote.place(request.work_dir, ""), min_similarity=lowest
+            graph.tables(rows=VECTORS_AT_ONCE), folder=remote.place(request.work_dir, ""), min_similarity=lowest
         )
     if found is None:
         return db.execute("components/rebuild", threshold=lowest)
