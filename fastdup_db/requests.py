@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from fastdup_db.sources.inputs import plain
 from fastdup_db.spelling import real
 from fastdup_db.store import duck
 from fastdup_db.store.lance_rows import READ_ROWS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def run_request(
@@ -54,27 +57,30 @@ def run_request(
         raise BadArgument(f"{asked} needs annotations with the columns {BOX_COLUMNS} or {CORNER_COLUMNS}")
     if boxes and config.bounding_box not in (None, "", "xywh_bbox"):
         raise BadArgument("annotations with boxes and bounding_box exclude each other: give one of them")
-    matrix = None
-    if embeddings is not None:
-        if frame is None:
-            raise BadArgument("embeddings need annotations: the list (or frame) of the names of their rows")
-        matrix = given.checked(embeddings, names=len(frame))
-        _check_lengths(matrix, config.distance)
-        _check_vectors_alone(config)
-        if config.d is not None and config.d != matrix.shape[1]:
-            raise BadArgument(f"d={config.d}, but the embeddings have d={matrix.shape[1]}")
     request = RunRequest(
         work_dir=Path(os.path.abspath(work_dir)),
         config=config,
         input_dir=_input(input_dir),
         annotations=frame,
-        embeddings=matrix,
+        embeddings=None if embeddings is None else _vectors(embeddings, frame, config),
         boxes=boxes,
         subset=_subset(subset),
         bases=_bases(input_dir, config.test_dir),
     )
     _check_input(request)
     return request
+
+
+def _vectors(embeddings: Any, frame: pd.DataFrame | None, config: RunConfig) -> np.ndarray:
+    """The user's vectors, float32 (n, d), one for each row of the annotations. Raises `BadArgument`."""
+    if frame is None:
+        raise BadArgument("embeddings need annotations: the list (or frame) of the names of their rows")
+    matrix = given.checked(embeddings, names=len(frame))
+    _check_lengths(matrix, config.distance)
+    _check_vectors_alone(config)
+    if config.d is not None and config.d != matrix.shape[1]:
+        raise BadArgument(f"d={config.d}, but the embeddings have d={matrix.shape[1]}")
+    return matrix
 
 
 def _check_lengths(matrix: np.ndarray, distance: str) -> None:
