@@ -7,6 +7,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TextIO
 
 from fastdup_db.errors import BadInput
@@ -49,18 +50,18 @@ def decoded(data: bytes) -> str:
 
 
 def _rows(file: TextIO, *, is_csv: bool) -> Iterator[str]:
-    if is_csv:
-        first = file.readline()
-        for separator in _SEPARATORS:
-            header = [field.strip().lower() for field in next(csv.reader([first], delimiter=separator), [])]
-            if HEADER in header:
-                column = header.index(HEADER)
-                for row in _fields(file, separator):
-                    if len(row) > column and row[column].strip():
-                        yield row[column]
-                return
-        yield from _lines([first], is_csv=True)
-    yield from _lines(file, is_csv=is_csv)
+    if not is_csv:
+        yield from _lines(file, is_csv=False)
+        return
+    first = file.readline()
+    for separator in _SEPARATORS:
+        header = [field.strip().lower() for field in next(csv.reader([first], delimiter=separator), [])]
+        if HEADER in header:
+            column = header.index(HEADER)
+            values = (row[column] for row in _fields(file, separator) if len(row) > column)
+            yield from (value for value in values if value.strip())
+            return
+    yield from _lines(chain([first], file), is_csv=True)
 
 
 def _fields(file: TextIO, separator: str) -> Iterator[list[str]]:
