@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 from urllib.parse import urlsplit
@@ -161,20 +161,11 @@ class RunConfig:
         """Refuse what is not allowed; numbers and flags become Python's own, whatever library's they were."""
         if self.num_threads == -1:  # fastdup's word for all cores
             self._set("num_threads", None)
-        for name in _FLAGS:
-            if getattr(self, name) is not None:
-                self._set(name, checks.flag(name, getattr(self, name)))
-        for name, low in _WHOLE.items():
-            if getattr(self, name) is not None:
-                self._set(name, checks.at_least(name, getattr(self, name), low))
-        for name in _FRACTIONS:
-            if getattr(self, name) is not None:
-                self._set(name, checks.between(name, getattr(self, name), 0.0, 1.0))
-        if self.model_path is not None:
-            self._set("model_path", str(self.model_path))
-        for name in _TEXTS:
-            if getattr(self, name) is not None:
-                checks.text(name, getattr(self, name))
+        self._convert(_FLAGS, checks.flag)
+        self._convert(_WHOLE, lambda name, value: checks.at_least(name, value, _WHOLE[name]))
+        self._convert(_FRACTIONS, lambda name, value: checks.between(name, value, 0.0, 1.0))
+        self._convert(("model_path",), lambda _, value: str(value))
+        self._convert(_TEXTS, checks.text)
         if not isinstance(self.nnf_param, str | Mapping):
             raise BadArgument(f"nnf_param={self.nnf_param!r}; allowed: 'name=value,name=value' or a dict")
         if self.model_path and self.high_accuracy:
@@ -200,6 +191,13 @@ class RunConfig:
         self._set("test_dir", str(self.test_dir) if self.test_dir else None)
         if self.run_mode in LOOK_UP and not self.test_dir:
             raise BadArgument(f"run_mode={self.run_mode} needs test_dir: the images to look up among the stored ones")
+
+    def _convert(self, names: Iterable[str], check: Callable[[str, Any], Any]) -> None:
+        """Set each of these settings to what `check` makes of it; None stays None."""
+        for name in names:
+            value = getattr(self, name)
+            if value is not None:
+                self._set(name, check(name, value))
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
