@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastdup_db import checks, requests, summaries
+from fastdup_db import checks, summaries
 from fastdup_db.answers.groups import GroupVerbs
 from fastdup_db.answers.rows import RowVerbs
 from fastdup_db.config import RunConfig
 from fastdup_db.errors import BadArgument
-from fastdup_db.pipeline import remote
+from fastdup_db.pipeline import remote, requesting
 from fastdup_db.searching.verbs import SearchVerbs
 from fastdup_db.store import duck
 
@@ -108,7 +108,7 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         config = RunConfig.from_arguments({"data_type": data_type, "overwrite": overwrite, **arguments})
         stored = self.input_dir if config.needs_stored else self._input_dir
         with fetching.server_of(config):
-            request = requests.run_request(
+            request = requesting.run_request(
                 self._work_dir,
                 config=config,
                 input_dir=stored if input_dir is None else input_dir,

@@ -24,7 +24,6 @@ LEVELS = {
     "tidying": 6,
     "cleaning": 5,
     "answers": 6,
-    "requests": 6,
     "summaries": 6,
     "planning": 6,
     "galleries": 6,
@@ -50,12 +49,11 @@ LEVELS = {
     "__init__": -1,
 }
 NEVER_STORE = ("sources", "imaging", "models", "detectors", "engines", "galleries")
-# engines run workers, which read sources, and the join of graph; requests fill a pipeline's RunRequest
+# engines run workers, which read sources, and the join of graph
 SIDEWAYS = {
     ("engines", "sources"),
     ("engines", "graph"),
     ("pipeline", "sources"),
-    ("requests", "pipeline"),
     ("searching", "pipeline"),
     ("answers", "pipeline"),
     ("detectors", "models"),

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fastdup_db import checks, frames, requests
+from fastdup_db import checks, frames
 from fastdup_db.config import RunConfig
 from fastdup_db.errors import VALID, BadArgument
 from fastdup_db.exchange import features
 from fastdup_db.imaging.stats import STAT_COLUMNS
-from fastdup_db.pipeline import files
+from fastdup_db.pipeline import files, requesting
 from fastdup_db.pipeline import run as pipeline
 
 _SIZES = {"width": "img_w", "height": "img_h"}
@@ -74,7 +74,7 @@ def load(folder: str | Path, work_dir: str | Path, *, annotations: pd.DataFrame 
             raise BadArgument("annotations need the column 'filename'")
         frame = frame.merge(annotations.drop_duplicates("filename"), on="filename", how="left")
     base = input_dir or (foreign.input_dir if foreign.input_dir and Path(foreign.input_dir).is_dir() else None)
-    request = requests.run_request(
+    request = requesting.run_request(
         Path(work_dir),
         config=RunConfig.from_arguments({**foreign.settings, "progress": False}),
         input_dir=base,
