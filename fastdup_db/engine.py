@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastdup_db import checks, tidying
+from fastdup_db import checks
 from fastdup_db.answers.work_dir import Split
-from fastdup_db.cleaning import cleaner
+from fastdup_db.cleaning import cleaner, plans
 from fastdup_db.config import OF_BOXES, RunConfig
 from fastdup_db.controller import FastdupController
 from fastdup_db.errors import BadArgument
@@ -120,7 +120,7 @@ class Fastdup(FastdupController):
             if self._last_run(db)["data_type"] in OF_BOXES:
                 raise BadArgument("dedup() chooses between images; this run is on boxes")
             self._choose_components(db, split=split, include_unannotated=include_unannotated, threshold=threshold)
-            return tidying.keep_one(db, keep=keep, groups=groups)
+            return plans.keep_one(db, keep=keep, groups=groups)
 
     def clean(
         self,
@@ -147,7 +147,7 @@ class Fastdup(FastdupController):
             place (`keep_filename`, else the rows of its `component_id` with a true `keep`) and that is missing, has
             changed or is to go as well. Kept files in a bucket are not looked at. `attrs['folder']` is the quarantine.
         """
-        return tidying.clean(self.work_dir, plan, how=how, folder=folder, dry_run=dry_run)
+        return plans.clean(self.work_dir, plan, how=how, folder=folder, dry_run=dry_run)
 
     def undo(self, folder: str | Path | None = None) -> pd.DataFrame:
         """Move the files of a quarantine back, byte for byte: `filename, status, target`. May be repeated after a kill.
@@ -155,13 +155,13 @@ class Fastdup(FastdupController):
         folder: of the quarantine, by default the last in the work_dir. A place that another file has taken meanwhile
         stays as it is.
         """
-        where = tidying.last_folder(self.work_dir) if folder is None else Path(folder)
-        return tidying.frame(tidying.named(cleaner.undo(where)), folder=where)
+        where = plans.last_folder(self.work_dir) if folder is None else Path(folder)
+        return plans.frame(plans.named(cleaner.undo(where)), folder=where)
 
     def resume_clean(self, folder: str | Path | None = None) -> pd.DataFrame:
         """Finish a clean-up that was killed: `filename, status, target`. folder: as in `undo`."""
-        where = tidying.last_folder(self.work_dir) if folder is None else Path(folder)
-        return tidying.frame(tidying.named(cleaner.resume(where)), folder=where)
+        where = plans.last_folder(self.work_dir) if folder is None else Path(folder)
+        return plans.frame(plans.named(cleaner.resume(where)), folder=where)
 
     def export(self, path: str | Path, format: str = "fastdup", *, names: bool = False) -> list[Path]:
         """Write the results into the folder `path` for other programs; returns the files.

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from fastdup_db import checks, tidying
+from fastdup_db import checks
+from fastdup_db.cleaning import plans
 from fastdup_db.engine import Fastdup
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.galleries.selection import SIZE, as_text, slice_of
@@ -77,7 +78,7 @@ def find_top_components(
     order = f"avg_{metric}" if metric else "len"
     frame = frame.sort_values([order, key], ascending=[not descending, True], ignore_index=True)
     frame.attrs["work_dir"] = str(work_dir)
-    tidying.mark(frame, fd.work_dir)
+    plans.mark(frame, fd.work_dir)
     if save_path is not None:
         Path(save_path).mkdir(parents=True, exist_ok=True)
         frame.to_parquet(Path(save_path) / FILE)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fastdup_db import checks, frames, tidying
+from fastdup_db import checks, frames
+from fastdup_db.cleaning import plans
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.graph.metrics import reaches
@@ -50,7 +51,7 @@ def delete_components(
         plan = _plan((file, None) for group in groups for file in group)
     else:
         plan = _plan((file, group[0]) for group in groups for file in group[1:])
-    plan = tidying.marked_as(plan, top_components)
+    plan = plans.marked_as(plan, top_components)
     return _act(plan, _work_dir(top_components, work_dir), dry_run=dry_run, verbose=verbose, quarantine=quarantine)
 
 
@@ -92,7 +93,7 @@ def delete_components_by_label(
         plan = _plan(zip(members["files"], members["component_id"].map(keeper), strict=True))
     else:
         plan = _plan((file, None) for file in members["files"])
-    plan = tidying.marked_as(plan, frame)
+    plan = plans.marked_as(plan, frame)
     return _act(plan, _work_dir(frame, work_dir), dry_run=dry_run, verbose=verbose, quarantine=quarantine)
 
 
@@ -199,12 +200,12 @@ def _act(
     quarantine: str | Path | None,
 ) -> list[str]:
     """Says (`verbose`) what is to be done, does it unless dry; returns the files that go, or went."""
-    files = list(tidying.going(plan))
+    files = list(plans.going(plan))
     if work_dir is None and not dry_run:
         raise BadArgument("which run do these files belong to? give work_dir: only files of its input are touched")
     if work_dir is not None:
         how = "delete" if quarantine is None else "quarantine"
-        done = tidying.clean(Path(work_dir), plan, how=how, folder=quarantine, dry_run=dry_run)
+        done = plans.clean(Path(work_dir), plan, how=how, folder=quarantine, dry_run=dry_run)
         files = done.loc[done["status"].isin(["planned", "moved", "deleted"]), "filename"].tolist()
     if verbose and dry_run:
         command = "rm -f" if quarantine is None else f"mv -t {shlex.quote(str(quarantine))}"

@@ -1,4 +1,4 @@
-"""Which image of each group to keep, and taking the others away: facts by SQL, files by `cleaning`."""
+"""Which image of each group to keep, and taking the others away: facts by SQL, files by `cleaner`."""
 
 from __future__ import annotations
 
