@@ -72,7 +72,8 @@ def test_bad_boxes(image: np.ndarray, box: tuple[float, float, float, float]) ->
 
 @pytest.mark.parametrize("box", [(0, 0, 10, 10), (0, 0, 200, 150), (190, 140, 10, 10), (190.4, 0, 10.6, 10)])
 def test_good_boxes_at_the_limits(image: np.ndarray, box: tuple[float, float, float, float]) -> None:
-    assert crop(image, box=box) is not None
+    x, y, width, height = map(int, box)
+    np.testing.assert_array_equal(crop(image, box=box), image[y : y + height, x : x + width])
 
 
 def test_fractions_are_cut_and_rounding_noise_is_not(image: np.ndarray) -> None:
@@ -81,18 +82,20 @@ def test_fractions_are_cut_and_rounding_noise_is_not(image: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("box", "margin", "size"),
+    ("box", "margin", "corner", "size"),
     [
-        ((10, 20, 89, 120), Margin(horiz=0.2, vert=0.2), (116, 150)),  # cut off at the left, the top and the bottom
-        ((60, 40, 60, 60), Margin(horiz=0.2, vert=0.2), (84, 84)),
-        ((60, 40, 60, 60), Margin(horiz=0.5), (120, 60)),
-        ((60, 40, 60, 60), Margin(additive=7), (74, 74)),
-        ((60, 40, 60, 60), Margin(), (60, 60)),
+        ((10, 20, 89, 120), Margin(horiz=0.2, vert=0.2), (0, 0), (116, 150)),  # cut off at the left, top and bottom
+        ((60, 40, 60, 60), Margin(horiz=0.2, vert=0.2), (48, 28), (84, 84)),
+        ((60, 40, 60, 60), Margin(horiz=0.5), (30, 40), (120, 60)),
+        ((60, 40, 60, 60), Margin(additive=7), (53, 33), (74, 74)),
+        ((60, 40, 60, 60), Margin(), (60, 40), (60, 60)),
     ],
 )
-def test_margins(image: np.ndarray, box: tuple[float, ...], margin: Margin, size: tuple[int, int]) -> None:
-    found = crop(image, box=box, margin=margin)  # type: ignore[arg-type]
-    assert found is not None and found.shape[1::-1] == size
+def test_margins(image: np.ndarray, box, margin: Margin, corner: tuple[int, int], size: tuple[int, int]) -> None:
+    (left, top), (width, height) = corner, size
+    np.testing.assert_array_equal(
+        crop(image, box=box, margin=margin), image[top : top + height, left : left + width], strict=True
+    )
 
 
 @pytest.mark.parametrize(

@@ -104,13 +104,15 @@ def test_the_command_shows_one_bar_and_what_the_run_cost(cluster, tmp_path):
 
 
 @pytest.mark.slow
-def test_components_of_very_many_edges_are_grouped_by_the_cluster(cluster, tmp_path, monkeypatch):
+def test_components_of_very_many_edges_are_grouped_by_the_cluster(cluster, tmp_path, monkeypatch, caplog):
     images = tmp_path / "images"
     demo.draw(images)
     here, there = (fastdup_db.create(tmp_path / engine, images) for engine in ("local", "ray"))
     here.run(progress=False, cc_threshold=0.7, nearest_neighbors_k=5)
     monkeypatch.setattr(neighbors, "SQL_EDGES", 0)
-    there.run(progress=False, cc_threshold=0.7, nearest_neighbors_k=5, engine="ray", ray_address=cluster)
+    with caplog.at_level("INFO", "fastdup_db.engines.ray.components"):
+        there.run(progress=False, cc_threshold=0.7, nearest_neighbors_k=5, engine="ray", ray_address=cluster)
+    assert "rounds" in caplog.text, "SQL would find the same"
     assert len(here.sql("from components")) > 10
     assert_same(here, there)
 

@@ -233,6 +233,7 @@ def test_a_copy_of_before_there_were_locks_is_written(machine, images):
     del said["copy"]
     marker.write_text(json.dumps(said))
     again = fastdup_db.create(URI, images)
+    assert json.loads(marker.read_text())["copy"], "the copy has a name to hold the lock by"
     again.run(progress=False)
     assert len(again.annotations()) == 7
 

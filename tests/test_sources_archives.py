@@ -245,6 +245,7 @@ def test_an_abandoned_pass_over_a_compressed_tar_ends(tmp_path: Path) -> None:
 
 def test_an_archive_alone_is_a_valid_input(tmp_path: Path) -> None:
     check_input(pack(tmp_path / "x.tgz", CONTENT), work_dir=tmp_path / "work")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tgz"], "nothing is written"
 
 
 def test_gzip_members_one_after_the_other(tmp_path: Path) -> None:
