@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROW, NAME = "fastdup row", "fastdup filename"
-"""Columns of our own beside the user's, on their way into the database."""
+"""Our own columns beside the user's, while they are loaded into the database."""
 RESERVED_COLUMNS = ("id", "index", "fd_index", "error_code", "is_valid", "crop_filename", "is_annotated", ROW, NAME)
 FORMS = (
     "a DataFrame with a 'filename' column, a list of file names, a .csv, .parquet or COCO .json path, or a COCO dict"
@@ -29,7 +29,7 @@ FORMS = (
 _TEXTS = ("filename", "label", "split")
 _NUMBER = r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _EXACT_FLOAT, _EXACT_INT = 15, 18
-"""Decimal digits that every float64 and every int64 of so many holds."""
+"""Decimal digits that a float64 and an int64 always hold exactly."""
 
 Annotations: TypeAlias = "pd.DataFrame | pd.Series | Sequence[str] | str | Path | Mapping[str, Any]"
 
@@ -63,7 +63,7 @@ def read_coco(coco: Mapping[str, Any] | str | Path) -> pd.DataFrame:
 
     `label` is the category's name, the id where it has none, missing where the annotation has no category. A bbox that
     is not four numbers is NaN. Images without annotations have no row. A COCO without boxes gives `filename, label`
-    rows. Raises `BadArgument` where it is no COCO.
+    rows. Raises `BadArgument` if it is not COCO.
     """
     import pandas as pd
 
@@ -140,7 +140,7 @@ def _read_file(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """Text as it is written, only an empty field is missing; columns of numbers alone are numbers."""
+    """Fields as text, only empty ones missing; columns that hold nothing but numbers are converted."""
     import pandas as pd
 
     frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
@@ -150,7 +150,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _typed(column: pd.Series) -> pd.Series:
-    """A column of text as numbers or truth values, where these say the same: 007 and what is too long stay text."""
+    """A text column as numbers or booleans, where nothing is lost: 007 and numbers with too many digits stay text."""
     import pandas as pd
 
     known = column.dropna()
@@ -194,7 +194,7 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _column_names(columns: pd.Index) -> list[str]:
-    """Names as text. Raises `BadArgument` for those that SQL cannot tell apart, that are ours, or that are none."""
+    """Names as text. Raises `BadArgument` for empty, repeated and reserved ones, or ones that differ only in case."""
     import pandas as pd
 
     if isinstance(columns, pd.MultiIndex):
@@ -223,7 +223,7 @@ def _shown(name: str) -> str:
 
 
 def _numbers(column: pd.Series) -> pd.Series:
-    """float64; NaN for what is no number."""
+    """float64; NaN for anything that is not a number."""
     import pandas as pd
 
     try:

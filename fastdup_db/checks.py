@@ -13,7 +13,7 @@ from typing import Any
 from fastdup_db.errors import BadArgument, one_of
 
 _LONGEST = 255
-"""Bytes of a file's name, on all usual file systems."""
+"""Bytes that a file name may have on all common file systems."""
 
 
 def member(name: str, value: Any, allowed: Iterable[str]) -> str:
@@ -32,7 +32,7 @@ def text(name: str, value: object) -> str:
 
 
 def between(name: str, value: object, low: float, high: float) -> float:
-    """A number from `low` to `high`, both included; NaN is none."""
+    """A number from `low` to `high`, both included; NaN is refused."""
     if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
         raise BadArgument(f"{name}={value!r}; allowed: a number from {low:g} to {high:g}")
     return float(value)
@@ -77,7 +77,7 @@ def flag(name: str, value: object) -> bool:
 
 
 def names(name: str, value: object) -> list[str]:
-    """A list of names; a name alone is none."""
+    """A list of names; a single string is refused."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise BadArgument(f"{name}={value!r}; allowed: a list of names")
     found = list(value)
@@ -88,7 +88,7 @@ def names(name: str, value: object) -> list[str]:
 
 
 def on_disk(name: str, value: str | os.PathLike[str]) -> None:
-    """A path of this machine: `s3://…` would become a folder called `s3:` in the current one."""
+    """A path on this machine. URLs are refused: `s3://…` would become a folder `s3:` in the current directory."""
     if not isinstance(value, str | os.PathLike):
         raise BadArgument(f"{name}={value!r}; allowed: a path on a disk")
     if "://" in os.fspath(value) or os.fspath(value).startswith(("s3:/", "minio:/")):
@@ -100,7 +100,7 @@ def on_disk(name: str, value: str | os.PathLike[str]) -> None:
 
 
 def _can_be(part: str) -> bool:
-    """Whether a file can be called that."""
+    """Whether it is a legal file name."""
     try:
         return "\0" not in part and len(os.fsencode(part)) <= _LONGEST
     except UnicodeEncodeError:
@@ -108,7 +108,7 @@ def _can_be(part: str) -> bool:
 
 
 def folder(name: str, value: Path) -> None:
-    """A folder that can be written, or a place where one can be made: no file is in the way."""
+    """A folder that is writable, or can be created because no file is in the way."""
     for place in (value, *value.parents):
         if place.is_dir():
             if not os.access(place, os.W_OK | os.X_OK):

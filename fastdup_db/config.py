@@ -120,12 +120,12 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, text: str) -> RunConfig:
-        """The settings that `to_json` stored; those that another version of this package had are left out."""
+        """The settings that `to_json` stored; those this version does not know are left out."""
         known = {f.name for f in fields(cls)}
         return cls(**{name: value for name, value in json.loads(text).items() if name in known})
 
     def fingerprint(self) -> str:
-        """What decides how an image becomes rows and a vector; runs that share it can be added to each other."""
+        """What decides how an image becomes rows and a vector; a run can only be added to one with the same."""
         return json.dumps({name: getattr(self, name) for name in _EXTRACTION}, sort_keys=True, default=str)
 
     def to_json(self) -> str:
@@ -144,7 +144,7 @@ class RunConfig:
 
     @property
     def lists(self) -> bool:
-        """Whether the run looks at its input; else it works on the images that are stored."""
+        """Whether the run lists its input; otherwise it works on the images already stored."""
         return self.run_mode != GRAPH_ONLY
 
     @property
@@ -158,7 +158,7 @@ class RunConfig:
         return self.run_mode in (GRAPH_ONLY, *LOOK_UP)
 
     def _check(self) -> None:
-        """Refuse what is not allowed; numbers and flags become Python's own, whatever library's they were."""
+        """Refuse what is not allowed; convert numbers and flags of other libraries to Python's own."""
         if self.num_threads == -1:  # fastdup's word for all cores
             self._set("num_threads", None)
         self._convert(_FLAGS, checks.flag)

@@ -1,4 +1,4 @@
-"""Frames that users bring, as such or as files: read and checked."""
+"""Frames that users supply, in memory or as files: read and checked."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ MISSING = ("", "nan", "-nan")
 """A missing number as fastdup writes it."""
 EMPTY = ("",)
 _UNREADABLE = (OSError, ValueError)
-"""Of pandas and pyarrow; those of parsers and of text that is no UTF-8 are ValueErrors."""
+"""What pandas and pyarrow raise; parser errors and invalid UTF-8 are ValueErrors."""
 
 
 def read_csv(
     path: str | Path, *, argument: str | None = None, missing: Sequence[str] = MISSING, **options: Any
 ) -> pd.DataFrame:
-    """A csv, whose texts stay as they are: only the words of `missing` are missing values, `NA` and `None` are not.
+    """A csv with its texts unchanged: only the words of `missing` are missing values, not `NA` or `None`.
 
-    argument: what the user called the file. options: those of pandas. Raises `BadArgument`.
+    argument: the name of the argument that named the file. options: those of pandas. Raises `BadArgument`.
     """
     try:
         return pd.read_csv(path, keep_default_na=False, na_values=list(missing), **options)
@@ -40,7 +40,7 @@ def read_parquet(path: str | Path, *, argument: str | None = None) -> pd.DataFra
 
 
 def check(frame: object, *, argument: str, columns: Sequence[str]) -> None:
-    """Raises `BadArgument` for what is no DataFrame with these columns."""
+    """Raises `BadArgument` unless `frame` is a DataFrame with these columns."""
     if not isinstance(frame, pd.DataFrame):
         raise BadArgument(f"{argument} of type {type(frame).__name__}; allowed: a DataFrame with {', '.join(columns)}")
     if absent := [name for name in columns if name not in frame.columns]:

@@ -38,12 +38,12 @@ class Place:
 
     @property
     def path(self) -> str:
-        """What its filesystem calls it."""
+        """Its path within its filesystem."""
         return self.uri.removeprefix("s3://") if self.is_remote else self.uri
 
     @property
     def files(self) -> FileSystem:
-        """The filesystem that `path` is one of."""
+        """The filesystem that `path` belongs to."""
         return _bucket(self.endpoint, self.region, self.anonymous) if self.is_remote else _disk()
 
     @property
@@ -61,7 +61,7 @@ class Place:
         return replace(self, uri=f"{self.uri.rstrip('/')}/{name}")
 
     def exists(self) -> bool:
-        """Whether a file is there, or a folder; in a bucket one with files in it: some servers keep empty ones."""
+        """Whether there is a file or folder; in a bucket, a folder with files in it: some servers keep empty ones."""
         if not self.is_remote:
             return Path(self.uri).exists()
         from pyarrow.fs import FileSelector
@@ -75,9 +75,9 @@ class Place:
             Path(self.uri).mkdir(parents=True, exist_ok=True)
 
     def delete(self) -> None:
-        """Remove a folder with all that is in it, or a file; nothing is said where there is neither.
+        """Remove a folder with everything in it, or a file; a missing one is ignored.
 
-        A folder on a disk goes in one step: it gets another name first, so that a kill leaves no part of it.
+        A folder on a disk is renamed first, so that a kill never leaves part of it under its name.
         """
         if not self.is_remote:
             return _delete(Path(self.uri))

@@ -1,4 +1,4 @@
-"""Threads of this process: how many, and work that they do before it is asked for."""
+"""Threads of this process: how many, and a `map` that works ahead of its caller."""
 
 from __future__ import annotations
 

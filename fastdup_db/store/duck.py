@@ -40,17 +40,17 @@ log = logging.getLogger(__name__)
 
 FILE_NAME = "fastdup.duckdb"
 LOG_NAME = f"{FILE_NAME}.wal"
-"""What is committed and not yet in the file, while a connection writes or after one was killed."""
+"""Commits that are not in the file yet, while a connection writes or after one was killed."""
 _TABULAR = ("schema", "projected_schema", "columns")
-"""What tables, readers and datasets of Arrow, its scanners and frames have, and no value does. Their classes are not
-named: pandas takes a third of a second to import."""
+"""Attributes that tell Arrow tables, readers, datasets and scanners, and frames, from plain values. `isinstance` would
+have to import pandas, which takes a third of a second."""
 
 
 _RETRY_SECONDS = 0.02
 _IN_USE = ("could not set lock", "conflicting lock", "being used by another process")
-"""In what DuckDB says of a file that another process has open."""
+"""Parts of DuckDB's message for a file that another process has open."""
 _NOT_THE_FILE = ("permission denied", "too many open files", "no space left", "configuration")
-"""In what DuckDB says when a file that it cannot open may be whole."""
+"""Parts of DuckDB's message when it cannot open a file that may be intact."""
 
 
 class Database:
@@ -67,7 +67,7 @@ class Database:
             self._connection.execute(sql, bound).fetchall()
 
     def take_in(self, name: str, **tabular: Any) -> None:
-        """`execute` with a table of the user's. Raises `BadArgument` where DuckDB has no such values."""
+        """`execute` with a table the user supplied. Raises `BadArgument` for values that DuckDB cannot store."""
         try:
             self.execute(name, **tabular)
         except duckdb.Error as exc:
@@ -167,7 +167,7 @@ class Database:
             raise NotStored(f"the database cannot be written: {exc}") from exc
 
     def checkpoint(self) -> None:
-        """Write what is committed into the file itself. Raises `NotStored` where `close` would say nothing."""
+        """Write all commits into the file itself. Raises `NotStored` where `close` would fail silently."""
         try:
             self._connection.execute("checkpoint")
         except duckdb.Error as exc:
@@ -178,8 +178,8 @@ class Database:
         self._connection.register(name, tabular)
 
     def close(self) -> None:
-        """End the connection, and streams that were not read to their end: as long as somebody keeps an exception that
-        broke off the reading, they would keep the file open."""
+        """Close the connection, and any stream that was not read to its end: an exception that interrupted the reading
+        would keep the stream, and with it the file, open for as long as it is referenced."""
         for batches in self._streams:
             batches.close()
         self._connection.close()
@@ -205,7 +205,7 @@ def _is_tabular(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's numbers, which frames are made of, as Python's, which DuckDB knows."""
+    """NumPy scalars, which frames contain, as Python numbers, which DuckDB can bind."""
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -227,7 +227,7 @@ def _frame(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
 
 
 def _as_filled(frame: pd.DataFrame, *, texts: list[str]) -> pd.DataFrame:
-    """An empty frame with the dtype of text that pandas gives to rows; DuckDB's is `object`."""
+    """An empty frame whose text columns have the dtype they would have with rows; DuckDB makes them `object`."""
     import pandas as pd
 
     return frame.astype(dict.fromkeys(texts, pd.Series(["text"]).dtype))
@@ -328,7 +328,7 @@ def _version(database: Database) -> int:
 
 
 def _checked_version(database: Database) -> int:
-    """The number of the last schema file applied, 0 for none; raises where this package does not know it."""
+    """The number of the last schema file applied, 0 for none. Raises `SchemaTooNew` for one this package lacks."""
     have, newest = _version(database), max(number for number, _ in _migrations())
     if have > newest:
         raise SchemaTooNew(f"this work_dir has schema {have}, this fastdup_db knows {newest}: update fastdup-db")

@@ -1,4 +1,4 @@
-"""One LanceDB table of vectors on disk; the only module that imports lance: where a table is opened or a run begins.
+"""One LanceDB table of vectors. The only module that imports lance, and only once a table is opened or a run begins.
 
     table = VectorTable(work_dir / "vectors.lance", name="embeddings", column="embedding")
     version = table.append(ids, matrix)          # remember the version with the batch's marker ...
@@ -53,10 +53,10 @@ numbers or more. Of 1,000,000 clustered vectors in 2,000 lists 16 then held 0.61
 
 
 def load_ahead() -> None:
-    """Begin to import lance, and pandas, which it cannot do without, on a thread of their own.
+    """Start importing lance, and pandas, which it needs, on a thread of their own.
 
-    They take a quarter of a second, and the first commit needs them. Beside the start of a run that costs least: beside
-    the reading of its images, 1,000 take 3 % longer. pandas comes first: from within lance it would be imported under
+    They take a quarter of a second, and the first commit needs them. During the start of a run that costs least: while
+    its images are read, 1,000 of them take 3 % longer. pandas comes first: from within lance it would be imported under
     pyarrow's lock, which somebody else's import of pandas might be waiting for.
     """
 
@@ -128,7 +128,7 @@ class VectorTable:
     def create(self, batches: Iterable[tuple[Ids, Matrix]] = (), *, dim: int) -> int:
         """The version after replacing the whole table by `batches` of (ids (n,), float32 (n, dim)), streamed.
 
-        What was there stays restorable, and is read by who reads that version, until the next time or `forget_others`.
+        The old version stays restorable and readable until the next call or `forget_others`.
         """
         if not self.exists():
             return self._write_whole(batches, dim=dim)
@@ -140,7 +140,7 @@ class VectorTable:
         self._clean(keep=1, all_files=True)
 
     def _write_whole(self, batches: Iterable[tuple[Ids, Matrix]], *, dim: int, mode: str = "create") -> int:
-        """The version of a table that has these rows and no others. What a `writer` has written for it stays."""
+        """The version of a table with exactly these rows. Fragments that a `writer` wrote for it are kept."""
         import lance
 
         schema = schema_of(self.column, dim)
@@ -172,7 +172,7 @@ class VectorTable:
         return int(dataset.version)
 
     def writer(self, *, dim: int) -> FragmentWriter:
-        """What any process that sees `folder` can write vectors with, for `append_written` to add to the table."""
+        """Writes vectors from any process that sees `folder`; `append_written` then adds them to the table."""
         return FragmentWriter(self.place, self.column, dim)
 
     def append_written(self, fragments: Sequence[str], *, dim: int) -> int:

@@ -1,4 +1,4 @@
-"""The index of a vector table: built, kept, asked. What kind suits is `graph.index`'s business."""
+"""The index of a vector table: building, keeping and querying it. `graph.index` decides which kind."""
 
 from __future__ import annotations
 
