@@ -1,4 +1,4 @@
-"""Talking to S3 and MinIO: whose server, whose keys, how long to wait for one that is away."""
+"""Talking to S3 and MinIO: which server, which keys, how long to retry when it is unreachable."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ PASSING = frozenset(
     {"500", "502", "503", "504", "InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout", "Throttling"}
 )
 AWAY = (ConnectionError, HTTPClientError, IncompleteReadError)
-"""What botocore raises when nobody answers, or the answer breaks off."""
+"""What botocore raises when the server does not answer, or the answer is cut off."""
 
 PATIENCE_S = float(os.environ.get("FASTDUP_DB_REMOTE_PATIENCE_S", "120"))
-"""How long a server that has answered before may be away in mid-run, in seconds."""
+"""How long, in seconds, a server that has answered before may be unreachable during a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def configure(settings: Settings) -> None:
 
 @contextmanager
 def reached(settings: Settings) -> Iterator[None]:
-    """For the length of a block `s3://` is reached by these settings in this process, where they say anything."""
+    """Use these settings for `s3://` in this process during a block; default settings change nothing."""
     before = _settings
     if settings != Settings():
         configure(settings)
@@ -135,7 +135,7 @@ def client(location: Location) -> Any:
 
 
 def direct(location: Location) -> Direct:
-    """The short way to the same server, for the many small reads."""
+    """The fast path to the same server, for the many small reads."""
     return _connection(location)[1]
 
 
@@ -151,10 +151,10 @@ def _connection(location: Location) -> tuple[Any, Direct]:
 
 
 def call(what: str, work: Callable[[], T], *, patient: bool = True) -> T:
-    """`work()`, again and again while the server is away or overloaded, up to `PATIENCE_S` seconds.
+    """Call `work()`, retrying for up to `PATIENCE_S` seconds while the server is unreachable or overloaded.
 
     Raises `ImageError` for an object that is missing or forbidden, `RemoteError` for what concerns the whole server
-    (bad keys, patience at its end), `BadInput` for a bucket that does not exist. No message holds a secret.
+    (bad keys, retries exhausted), `BadInput` for a bucket that does not exist. No message holds a secret.
     """
     deadline = time.monotonic() + (PATIENCE_S if patient else 0)
     pause = 0.1

@@ -1,4 +1,4 @@
-"""What can be said against an input before any of it is read."""
+"""Refuses an unusable input before any of it is read."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def open_container(container: str) -> Iterator[tuple[BinaryIO, str]]:
 
 
 def open_binary(container: str) -> tuple[BinaryIO, str]:
-    """`open_container` for a caller who closes the file himself."""
+    """Like `open_container`, but the caller closes the file."""
     if is_remote(container):
         from fastdup_db.sources import objects
 

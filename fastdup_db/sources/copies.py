@@ -25,7 +25,7 @@ from fastdup_db.threads import mapped
 log = logging.getLogger(__name__)
 
 MANIFEST = ".fastdup_db_copied.jsonl"
-"""Lies in the folder copied to: one JSON object a copied file. What is not in it is the user's own."""
+"""In the folder copied to: one JSON line per copied file. Files not listed in it are the user's own."""
 _MTIME = "mtime-ns"
 _PART = ".fastdup_db_part"
 _THREADS = 16

@@ -39,7 +39,7 @@ class Direct:
         )
 
     def get(self, bucket: str, key: str, *, asked: str = "", limit: int) -> bytes | None:
-        """An object's bytes, or those of a range `bytes=a-b`; None when boto3 had better ask, for whatever reason."""
+        """An object's bytes, or those of a range `bytes=a-b`; None when boto3 should try instead."""
         if bucket in self._declined:
             return None
         try:

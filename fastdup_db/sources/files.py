@@ -90,7 +90,7 @@ def read(path: str) -> bytes:
 
 
 def code_of(exc: OSError | ValueError) -> str:
-    """The error code of a file that could not be opened or asked about."""
+    """The error code of a file that could not be opened or stat'ed."""
     # ValueError is how Python refuses a NUL inside a path: no such file can exist
     absent = isinstance(exc, ValueError) or exc.errno in _ABSENT
     return errors.MISSING_FILE if absent else errors.UNREADABLE_FILE

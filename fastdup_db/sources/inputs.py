@@ -1,4 +1,4 @@
-"""From whatever the user calls his input to a stream of references, in a fixed order."""
+"""Turns any form of `input_dir` into a stream of references in a fixed order."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ IO_THREADS = 16
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A name that may become references: nothing was opened yet.
+    """A name that may become references; nothing has been opened yet.
 
     kind: one of `kinds`, or empty for a folder that cannot be read. root: what class folders are counted from.
     """

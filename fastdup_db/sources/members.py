@@ -126,7 +126,7 @@ class _Open:
 
 
 class _Streams:
-    """Decompressing readers that stopped somewhere and may go on: a later batch need not begin at the start."""
+    """Decompressing readers kept open where they stopped, so that a later batch need not start from the beginning."""
 
     LIMIT = 4
 
@@ -180,7 +180,7 @@ def checked_size(reference: Reference) -> int:
 
 
 def _now(read: Load) -> Load:
-    """Calls at once, keeps the outcome: an error is raised when the row is asked for, not in the reader's loop."""
+    """Read now; an error is raised only when the returned function is called, not in the reader's loop."""
     try:
         data = read()
     except ImageError as error:

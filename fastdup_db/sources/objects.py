@@ -52,7 +52,7 @@ def reference(uri: str) -> Reference:
 
 
 def exists(uri: str) -> bool:
-    """Whether exactly this object is there (and may be asked about)."""
+    """Whether exactly this object exists, and access to it is not refused."""
     location = bucket.parse(uri)
     return bool(location.key) and not reference(uri).error_code
 
@@ -63,7 +63,7 @@ def folder_exists(uri: str) -> bool:
 
 
 def metadata(uri: str) -> dict[str, str]:
-    """What was stored beside an object when it was written. Raises `ImageError` or `RemoteError`."""
+    """The user metadata that was stored with an object. Raises `ImageError` or `RemoteError`."""
     return dict(_head(uri, bucket.parse(uri)).get("Metadata", {}))
 
 

@@ -13,7 +13,7 @@ from fastdup_db.sources.reference import Load, Reference
 THREADS = 16
 MAX_BYTES = 256 << 20
 UNKNOWN_SIZE = 1 << 20
-"""Bytes reckoned for an image whose size is not known."""
+"""Bytes assumed for an image whose size is not known."""
 _WINDOW = 4  # references read ahead of the caller for each thread
 
 

@@ -23,7 +23,7 @@ def payloads(references: Iterable[Reference], *, io_threads: int | None = None) 
     members of tars and zips are read inside the function, by the thread that calls it; objects of a bucket are
     fetched ahead by `io_threads` threads; compressed tars and videos are read in order as the iterator advances.
     Memory is bounded by the pairs that the caller holds. The function raises `ImageError` with the row's code, or
-    `RemoteError` when a bucket's server refuses or stays away altogether: that concerns the run, not one image.
+    `RemoteError` when a bucket's server refuses or stays unreachable: that concerns the run, not one image.
     """
     for way, group in groupby(references, key=_way):
         yield from _READERS[way[0]](group, io_threads)
