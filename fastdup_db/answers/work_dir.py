@@ -1,4 +1,4 @@
-"""One work_dir: where it lies, its last run, and which of its instances an answer is about."""
+"""What every answer starts from: the work_dir, its last run, and which of its instances are asked about."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class WorkDir:
 
     @contextmanager
     def _graph(self) -> Iterator[Database]:
-        """The same. Raises `NotRun` also where no neighbours of these images have been looked for."""
+        """Like `_database`; raises `NotRun` also if neighbours of these images were never computed."""
         with duck.connect(self._work_dir) as db:
             check_neighbors(self._last_run(db), work_dir=self._work_dir)
             yield db
@@ -55,7 +55,7 @@ class WorkDir:
 
 
 def _below(files: Any, *, folder: Path) -> Any:
-    """The place of a file, or of each of a list; nothing stays nothing."""
+    """The path of a file below `folder`, or of each file of a list; anything else is returned unchanged."""
     if isinstance(files, list):
         return [_below(file, folder=folder) for file in files]
     return str(folder / files) if isinstance(files, str) else files

@@ -37,9 +37,9 @@ class Engine(Protocol):
         write: Writer | None = None,
         embedder: Embedder | None = None,
     ) -> Iterator[BatchResult | Stored]:
-        """Results in task order. total: how many tasks there are. write: lets workers in other processes that see
-        its place store their rows and vectors themselves; only where these lie comes back. Others ignore it. embedder:
-        the model of `spec`, already open, for workers of this process; others open their own."""
+        """Results in task order. total: how many tasks there are. write: with it, workers in other processes that see
+        its place store their rows and vectors themselves and return only where these are; other workers ignore it.
+        embedder: the model of `spec`, already open, for workers in this process; others open their own."""
         ...
 
     def list_join(self, folder: Place) -> Callable[..., Nearest]:

@@ -1,4 +1,4 @@
-"""Rows that workers of other processes write to storage themselves; the parent gets to know where they lie."""
+"""Rows that workers in other processes write to storage themselves; the parent is told only where they are."""
 
 from __future__ import annotations
 

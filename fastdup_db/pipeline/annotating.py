@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _JOINED = {"boxes": "boxes", "embedding": "vectors"}
-"""What the rows of a mode belong to; else to images."""
+"""What annotation rows are matched to, by mode; otherwise to images."""
 _UNKNOWN = (pa.types.is_decimal256, pa.types.is_union, pa.types.is_run_end_encoded)
 """Types of Arrow that DuckDB 2.0 does not read."""
 
@@ -99,7 +99,7 @@ def _column(values: pd.Series) -> pa.Array | pa.ChunkedArray:
 
 
 def _of_values(dtype: Any) -> Any:
-    """A dtype, of categories that of the categories."""
+    """The dtype, or for a categorical one that of its categories."""
     import pandas as pd
 
     return dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype

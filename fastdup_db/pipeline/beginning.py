@@ -1,7 +1,7 @@
-"""The begin of a run: its row in `runs` and the listing of its input, made before anything stored is given up.
+"""The start of a run: its row in `runs` and the listing of its input, made before anything stored is given up.
 
-A fresh run's listing is made in a database of its own, which takes the place of the work_dir's when it is whole. So an
-argument that turns out not to fit what is listed leaves the work_dir as it was, and so does a kill until then.
+A fresh run makes its listing in a separate database, which replaces the work_dir's once it is complete. Until then an
+argument that turns out not to fit what is listed, or a kill, leaves the work_dir as it was.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _DRAFT = ".fastdup-draft"
 _REPLACED = "replaced.duckdb"
 """In that folder: the database whose work_dir is being cleared, as long as that takes."""
 READERS_SECONDS = 10.0
-"""How long a run waits for those who read the database it is about to write."""
+"""How long a run waits for processes that are reading the database it is about to write."""
 _OWN = (files.CROPS, files.GALLERIES, files.CROPS_CSV, *files.KMEANS)
 """What a fresh run removes from a work_dir that an earlier run has filled, besides its databases."""
 
@@ -191,7 +191,7 @@ def _input_name(request: RunRequest) -> str:
 
 
 def _mode(request: RunRequest, last: Mapping[str, Any]) -> str:
-    """What an instance is; of a run that lists nothing, that of the `last` one: nothing is given again."""
+    """What an instance is; for a run that lists nothing, what it was in the `last` one."""
     if not request.config.lists and request.mode == "image":
         return str(last.get("data_type") or "image")
     return request.mode
@@ -208,7 +208,7 @@ def _difference(last: Mapping[str, Any], request: RunRequest) -> str:
 
 
 def _fingerprint(request: RunRequest) -> str:
-    """That of the settings and, since a file may be replaced under its name, of the bytes of models that are files."""
+    """That of the settings, and of the bytes of models given as files: a file may be replaced under the same name."""
     config = request.config
     named = {"model_path": config.model_path, "bounding_box": config.bounding_box}
     digests = {name: _digest_of(path) for name, path in named.items() if path and os.path.isfile(path)}
@@ -222,12 +222,12 @@ def _digest_of(path: str) -> str:
 
 @functools.lru_cache(maxsize=2)
 def _digest_at(path: str, mtime_ns: int, size: int) -> str:
-    """Remembered, since a run asks twice and models are large; a file of another time or size is read anew."""
+    """Cached, since a run asks twice and models are large; a file with a new time or size is read again."""
     return digest(Path(path))
 
 
 def _repeats_names(request: RunRequest) -> bool:
-    """Whether several vectors of the user's are of one file: names do not tell then which of them is stored."""
+    """Whether several of the user's vectors belong to one file, so that names do not say which of them are stored."""
     if request.embeddings is None or request.annotations is None:
         return False
     names = listing.places(request.annotations["filename"].tolist(), bases=request.bases)
@@ -257,7 +257,7 @@ def _begin(db: Database, request: RunRequest) -> int:
 
 
 def _restore(db: Database, work_dir: Path) -> None:
-    """Drop vectors that a killed run wrote and no marker names."""
+    """Drop vectors that a killed run wrote but never committed."""
     last = db.row("run/current") or {}
     for which, version in ((EMBEDDINGS, last.get("embeddings_version")), (VECTORS, last.get("vectors_version"))):
         vectors = table(work_dir, which)

@@ -1,4 +1,4 @@
-"""The bucket part of a run that copies first: down before the listing, away again after the run.
+"""Copying from a bucket first: images are fetched before the listing, and deleted after the run if asked for.
 
 Copies lie in `<work_dir>/copied/<bucket>-<digest of the input's name>`, one folder an input, under the keys they have
 below it. A fresh run keeps that folder, so that the next copying fetches only what is new or changed.
@@ -24,7 +24,7 @@ COPIED = "copied"
 
 
 def check(config: RunConfig, input_dir: str | Sequence[str] | None, *, reads_images: bool) -> None:
-    """Raises `BadArgument` where copying first, or deleting what was copied, cannot mean anything."""
+    """Raises `BadArgument` where copying first, or deleting the copies, makes no sense."""
     if config.engine == "ray" and (config.s3_endpoint_url or config.s3_region or config.s3_anonymous):
         raise BadArgument("s3_… reach this process only; with engine='ray' set AWS_ENDPOINT_URL, … on all machines")
     names = _names(input_dir)
@@ -46,7 +46,7 @@ def check(config: RunConfig, input_dir: str | Sequence[str] | None, *, reads_ima
 def server(
     *, s3_endpoint_url: str | None = None, s3_region: str | None = None, s3_anonymous: bool = False
 ) -> Iterator[None]:
-    """For the length of a block `s3://` is reached as said, by all threads of this process; else as it was before."""
+    """Reach `s3://` by these settings during a block, in all threads of this process."""
     if not (s3_endpoint_url or s3_region or s3_anonymous):
         yield
         return

@@ -1,4 +1,4 @@
-"""What lies in a work_dir beside its database: names, and which of it a later run removes."""
+"""The files of a work_dir other than its database: their names, and which of them a later run removes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MADE_BY = "made_by"
 
 
 def delete_clusters(work_dir: Path) -> None:
-    """Remove k-means clusters: they are of images that were there before."""
+    """Remove k-means clusters: they belong to the images of an earlier run."""
     for name in KMEANS:
         (work_dir / name).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Whether the last run of a work_dir has ended, and found neighbours of its images; if not, which run does."""
+"""Whether the last run of a work_dir has ended and found neighbours; if not, the error says which run will."""
 
 from __future__ import annotations
 

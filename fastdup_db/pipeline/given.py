@@ -1,4 +1,4 @@
-"""Embeddings that the user brings, through the same door as images: references, batches, commits."""
+"""Embeddings that the user supplies, stored the same way as images: references, batches, commits."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def results(
 
 
 def _nothing(count: int) -> pd.DataFrame:
-    """Facts of images that nobody has looked at."""
+    """Facts of images that were never read."""
     import pandas as pd
 
     frame = pd.DataFrame({"error_code": [VALID] * count, "file_size": -1, "img_w": np.nan, "img_h": np.nan})

@@ -1,4 +1,4 @@
-"""One writer of a work_dir at a time: a lock in it, and for one in a bucket another there (`lease`)."""
+"""One writer of a work_dir at a time: a lock file in it, and for one in a bucket a second lock there (`lease`)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from fastdup_db.pipeline.files import LOCK
 
 @contextmanager
 def writing(work_dir: Path) -> Iterator[None]:
-    """A block that changes the work_dir, which is made where it is missing; no other process is in such a block.
+    """Hold the work_dir's write lock during a block; one process at a time can. Creates the folder if it is missing.
 
-    Of one in a bucket it begins with the bucket's database and ends with the bucket having this one. Raises
-    `WorkDirBusy`, and `BadArgument` where nothing can be written. A folder made here goes when nothing comes of it.
+    For a work_dir in a bucket, the block starts from the bucket's database, and the result is uploaded at its end.
+    Raises `WorkDirBusy`, or `BadArgument` if nothing can be written. If the block fails, a folder made here is removed.
     """
     uri = remote.uri_of(work_dir)
     if uri is not None:

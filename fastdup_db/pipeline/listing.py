@@ -65,7 +65,7 @@ def input_options(request: RunRequest) -> ListingOptions:
 
 
 def selects(request: RunRequest) -> bool:
-    """Whether a listing keeps only a part of the images that are there."""
+    """Whether the settings select only some of the images that are there."""
     config = request.config
     least = (config.min_offset, config.max_offset, config.min_file_size, config.tar_only)
     return bool(config.find_regex or config.num_images or any(least))
@@ -82,7 +82,7 @@ def of_input(request: RunRequest) -> Iterator[Reference]:
 
 
 def stage(db: Database, references: Iterable[Reference]) -> int:
-    """Stream references behind those already staged; returns the position of the next one."""
+    """Append references to those already staged; returns the position of the next one."""
     start = int(db.value("ingest/next_staged_position"))
     stream = iter(references)
     while chunk := list(islice(stream, CHUNK)):
@@ -225,7 +225,7 @@ def _candidates(names: Sequence[str], *, bases: Sequence[str]) -> pa.Table:
 
 
 def _themselves(paths: Sequence[str]) -> Iterator[Reference]:
-    """One reference a path, without a look into what is no image."""
+    """One reference per path; archives and videos are not opened."""
     remote = [path for path in paths if kinds.is_remote(path)]
     for reference in chain((files.reference(p) for p in paths if not kinds.is_remote(p)), _objects(remote)):
         packed = kinds.kind_of(reference.filename) in (kinds.ARCHIVE, kinds.VIDEO)

@@ -1,9 +1,9 @@
 """A work_dir that lies in a bucket: `s3://bucket/prefix`.
 
-DuckDB writes to files only, so the database has a copy on this machine (in the cache folder), which answers are read
-from; the Lance tables and the rows on their way from workers lie in the bucket and nowhere else. `opened` fetches the
-database when the bucket's is another one, a run puts it back at its checkpoints: as one object, so a reader gets a
-whole one. Crops, galleries and thumbnails stay on this machine.
+DuckDB can only write to local files, so this machine keeps a copy of the database in the cache folder, which answers
+are read from; the Lance tables and the rows on their way from workers are in the bucket only. `opened` fetches the
+database if the bucket's has changed; a run uploads it at its checkpoints, as one object, so readers never see half of
+it. Crops, galleries and thumbnails stay on this machine.
 
 Runs are kept apart by a lock on this machine and by one in the bucket (`holding`, `lease`).
 """

@@ -36,7 +36,7 @@ _NO_PART = {
     "global": "bounding_box={box!r} lies in none of {images} images",
     "boxes": "none of the boxes can be used: all are too small, or reach out of their images ({images})",
 }
-"""Why images that can be read have no part that can be used, by what an instance is."""
+"""Why readable images yield no usable instance, by what an instance is."""
 
 
 def run(request: RunRequest) -> None:
@@ -53,7 +53,7 @@ def run(request: RunRequest) -> None:
 
 @contextmanager
 def _room_on_disk(work_dir: Path) -> Iterator[None]:
-    """Says `NotStored` for what DuckDB, Lance and the system each say in words of their own."""
+    """Raise `NotStored` when the disk is full, whether DuckDB, Lance or the operating system reports it."""
     try:
         yield
     except FastdupError:

@@ -1,4 +1,4 @@
-"""What a run's input and annotations name, staged; then stored in place of what was there before."""
+"""Stages what a run's input and annotations name, then stores it in place of what was there before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a process of the cluster sees a folder: it looks for a file that was written there for it to be seen."""
+"""Whether a process of the cluster sees a folder: it looks for a probe file that was written there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def probe(folder: Place) -> Iterator[Place]:
 
 
 def sees(file: Place) -> bool:
-    """Whether this process can read a file; an answer of no is not worth a failed run."""
+    """Whether this process can read a file; an error counts as no, and does not fail the run."""
     try:
         return file.exists()
     except OSError as exc:
