@@ -1,1 +1,1 @@
-"""Taking files away, so that it can be looked at before and undone after."""
+"""Moving or deleting files in a way that can be previewed first and undone afterwards."""

@@ -1,4 +1,4 @@
-"""Moves of one file that never overwrite anything and never lose a byte, whenever they are interrupted."""
+"""Moves one file without ever overwriting anything or losing a byte, even when interrupted."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def is_same(first: str, second: str) -> bool:
 
 
 def place(path: str, *, spelled: Spelling) -> str:
-    """One name for a directory entry however it is reached and spelled: links above it are followed, it is not."""
+    """A unique path for a directory entry, however it is spelled: links in its parent folders are resolved, the entry
+    itself is not."""
     folder, name = os.path.split(os.path.abspath(path))
     return spelled(os.path.join(os.path.realpath(folder), name))
 

@@ -47,7 +47,7 @@ def keep_one(db: Database, *, keep: str, groups: str) -> pd.DataFrame:
 
 
 def _mark_changed(db: Database) -> None:
-    """Tell the rules which files are missing or changed since the run: one look at each member of a group."""
+    """Mark the members whose files are missing or changed since the run; looks at each file once."""
     looked_at = _looked_at(db)
     rows = db.arrow("dedup/member_files").to_pylist()
     changed = [row["index"] for row in rows if cleaner.look_at(_known(row, looked_at=looked_at)) is None]
@@ -141,7 +141,7 @@ def frame(steps: Sequence[Step], *, folder: Path) -> pd.DataFrame:
 
 
 def named(steps: Sequence[Step]) -> list[Step]:
-    """Steps read from a manifest, which knows paths, with the names that the listing has for these."""
+    """Steps read from a manifest, which has only paths, with the names that the listing uses."""
     return [replace(step, filename=shown(step.filename)) for step in steps]
 
 
@@ -193,9 +193,9 @@ def _steps(db: Database, going: Mapping[str, Sequence[str]], *, seen: Mapping[st
 def _keepers(
     db: Database, going: Mapping[str, Sequence[str]], *, seen: Mapping[str, _State], looked_at: bool
 ) -> dict[str, Known]:
-    """For each name the file that must stay for it: the first that is whole, or else the first.
+    """For each name the file that must stay for it: the first intact one, or else the first.
 
-    Nothing for names without one, or whose keeper lies in a bucket: that is not looked at.
+    Names without one are left out, and so are those whose keeper lies in a bucket, which is not looked at.
     """
     groups = {id(names): names for names in going.values() if names}
     wanted = pa.table({"filename": pa.array({name for names in groups.values() for name in names}, pa.string())})
@@ -234,19 +234,19 @@ def _looked_at(db: Database) -> bool:
 
 
 def mark(frame: pd.DataFrame, work_dir: Path) -> None:
-    """Let the frame know its run: `clean` refuses it once another has been made in the work_dir."""
+    """Record in the frame which run it belongs to: `clean` refuses it after another run in the work_dir."""
     with duck.connect(work_dir) as db:
         frame.attrs[_RUN] = _run(db)
 
 
 def marked_as(frame: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """The frame with the mark of another that it was made of, if that has one."""
+    """The frame with the mark of the one it was made from, if that has one."""
     if _RUN in other.attrs:
         frame.attrs[_RUN] = other.attrs[_RUN]
     return frame
 
 
 def _run(db: Database) -> str:
-    """What tells the state of a work_dir that a plan was made in."""
+    """Identifies the state of the work_dir that a plan was made for."""
     last = db.row("run/current") or {}
     return f"{last.get('run_id')} {last.get('started_at')}"

@@ -1,1 +1,1 @@
-"""Results in the formats of others, and their results as a work_dir of ours."""
+"""Exports results in other programs' formats, and imports fastdup's results into a work_dir."""

@@ -55,7 +55,7 @@ def save(
 
 
 def _named(i: int, file: Path) -> str:
-    """The file's name behind its number, cut at its beginning where both are too long for a name."""
+    """The number and the file's name, which is cut at its beginning if both are too long for a file name."""
     return f"{i:07d}_{os.fsdecode(os.fsencode(file.name)[-_LONGEST:])}"
 
 

@@ -1,4 +1,4 @@
-"""The controller, as far as galleries know it: they take frames and pictures, and no database."""
+"""What galleries need of the controller: frames and pictures, but no database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames that users bring instead of the run's own, in the shape the accessors hand out."""
+"""Frames that users supply instead of the run's own, in the shape that `similarity()` and the like return."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _ids(frame: pd.DataFrame, query: Query, *, columns: Sequence[str]) -> dict[s
 
 
 def _whole(column: pd.Series) -> pd.Series | None:
-    """int64 where the column holds whole numbers, also such that a merge has made floats of; else None."""
+    """int64 if the column holds whole numbers, including ones that a merge turned into floats; else None."""
     seen = column.infer_objects()
     if pd.api.types.is_integer_dtype(seen) or (pd.api.types.is_float_dtype(seen) and (seen % 1 == 0).all()):
         return seen.astype("int64")

@@ -78,7 +78,7 @@ def write(
 
 
 def save(html: str, target: Path) -> None:
-    """Write a page, whole or not at all; what is no text in a name is written as `?`."""
+    """Write a page atomically; characters that UTF-8 cannot encode become `?`."""
     target = target.resolve()  # through a link
     part = target.with_name(f".fastdup-{os.getpid()}.part")
     try:

@@ -16,9 +16,9 @@ from fastdup_db.galleries.controller import Controller
 from fastdup_db.galleries.selection import NO_LABEL, Columns, Slice, as_text, columns_of, label_column, slice_of
 
 MOST = 2**31 - 1
-"""The largest count that arguments may be; more rows than that no page and no frame holds."""
+"""The largest allowed count: no page or frame has more rows."""
 _LABEL_COLUMNS = ["label", "label_from", "label_to", "label_nearest", "shown_labels", "labels", "label_counts"]
-"""Columns of the galleries' statements that say nothing in a collection without labels."""
+"""Columns of the galleries' statements that are meaningless in a collection without labels."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from fastdup_db.pipeline.files import KMEANS
 
 CENTROIDS, ASSIGNMENTS = KMEANS
 DEFAULT_D = 576
-"""v0's default width of an embedding. It is taken for none given, since a model knows its own."""
+"""v0's default width of an embedding. Treated as not given, since a model knows its own width."""
 SEED = 20260101
 
 

@@ -1,4 +1,4 @@
-"""Labels that a v0 caller brings, and votes of neighbours on them."""
+"""Labels that a v0 caller supplies, and neighbours' votes on them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def top_k_label(
     min_count: int | None = None,
     unknown_class: Any = None,
 ) -> Any:
-    """The label most of the k most similar neighbours have; of several the one with the most similar neighbour.
+    """The most frequent label of the k most similar neighbours; a tie goes to the one with the most similar neighbour.
 
     threshold: only neighbours of at least this similarity count. min_count: votes it needs. unknown_class: the answer
     where there is none.

@@ -92,7 +92,7 @@ def _frame(source: Source) -> pd.DataFrame | None:
 def _run_of(
     source: Source, frame: pd.DataFrame | None, work_dir: Any, input_dir: Any, columns: tuple[str, ...]
 ) -> Iterator[Fastdup]:
-    """The run whose images are shown. A frame of file names that belongs to none gets one for as long as it takes."""
+    """The run whose images are shown. A frame of file names that belongs to none gets a temporary one."""
     places = [work_dir]
     if isinstance(source, pd.DataFrame):
         places.append(source.attrs.get("work_dir"))
