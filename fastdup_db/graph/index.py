@@ -28,15 +28,15 @@ from fastdup_db.store import lance_index
 from fastdup_db.store.lance import VectorTable
 
 INDEX_ROWS = 50_000
-"""From here an index is built. Below it a search compares with everything, exactly: 50,000 x 576 floats are 115 MB,
-20 ms a query on two cores."""
+"""An index is built from this many vectors on. With fewer, a search compares with all of them: 50,000 x 576 floats are
+115 MB, 20 ms a query on two cores."""
 RECALL_ROWS, NEAREST = 200, 10
 WANTED_RECALL = 0.96
-"""A search looks into so many lists that it finds this share of the 10 nearest (of 200 stored vectors; asked: 0.95)."""
+"""A search probes enough lists to find this share of the 10 nearest (measured on 200 stored vectors; asked: 0.95)."""
 WIDER = 1.5
-"""By so much the lists grow that a search looks into, until it finds enough."""
+"""Factor by which the number of probed lists grows until a search finds enough."""
 BITS_DIM = 256
-"""From so many dimensions one bit of each tells candidates apart: its error is about 1 / sqrt(dim) of a length."""
+"""From this many dimensions, one bit of each tells candidates apart: its error is about 1 / sqrt(dim) of a length."""
 DEFAULT_MODE = "HNSW32"
 """The `nnf_mode` of a run that names none, see `run_index_kind`."""
 
@@ -50,7 +50,7 @@ BUILD_PARAMETERS: dict[str, frozenset[str]] = {
 }
 SEARCH_PARAMETERS = frozenset({"nprobes", "ef", "refine_factor"})
 OTHER_NAMES = {"efSearch": "ef", "efConstruction": "ef_construction", "nprobe": "nprobes", "M": "m"}
-"""What faiss calls some of these."""
+"""faiss's names for some of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def run_index_kind(mode: str, *, dim: int, param: str | Mapping[str, int] | None
 
 
 def is_needed(rows: int, *, kind: IndexKind, metric: str) -> bool:
-    """Whether a search of that many vectors wants an index of that kind."""
+    """Whether a search of that many vectors needs an index of that kind."""
     return rows >= INDEX_ROWS and kind.lance is not None and metric in LANCE_METRIC
 
 
@@ -142,9 +142,9 @@ def build(table: VectorTable, *, kind: IndexKind, metric: str) -> IndexReport:
 
 
 def refresh(table: VectorTable, *, kind: IndexKind, metric: str) -> IndexReport:
-    """Take the rows that were added since into the index there is, forget those that went, and measure it again.
+    """Bring the existing index up to date with added and deleted rows, and measure it again.
 
-    build_seconds is what that took.
+    build_seconds: the time that took.
     """
     started = time.monotonic()
     table.compact()
@@ -157,7 +157,7 @@ def has_index(table: VectorTable) -> bool:
 
 
 def _measured(table: VectorTable, *, kind: IndexKind, metric: str, seconds: float) -> IndexReport:
-    """Choose how many lists a search looks into, remember it, and say what it then finds."""
+    """Choose how many lists a search probes, store that number, and report the recall it reaches."""
     lists, size = lance_index.index_statistics(table)
     probes = kind.search.get("nprobes", min(lists, FEWEST_PROBES))
     sample, searcher = Sample.of(table, metric=metric), Searcher(table, metric=metric)

@@ -34,7 +34,7 @@ about the second-level cache, and already as fast as larger ones."""
 
 
 CROWD = 4
-"""With more candidates than this times k in one block, finding the block's k best is cheaper than scoring them all."""
+"""If a block has more than this times k candidates, finding its k best first is cheaper than scoring them all."""
 
 
 @dataclass(frozen=True, slots=True)

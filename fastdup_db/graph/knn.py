@@ -32,7 +32,7 @@ EDGE_SCHEMA = pa.schema(
 MEMORY_BUDGET = 4 << 30
 """Bytes for vectors held in memory during a join; beyond it they lie in a scratch file."""
 EXACT_ROWS = 20_000
-"""Up to here the exact join is used."""
+"""Up to this many vectors the exact join is used."""
 EXACT_WORK = 0.4
 """Lists that would take more than this share of n^2 products are given up for the exact join, which takes 0.5."""
 

@@ -24,7 +24,7 @@ MEANS_LISTS = 16
 CROWDED = 3.0
 """A list that holds this many times the average is split again, while training."""
 PASSES = 64
-"""Up to so many lists per vector are found one after the other. (2,048 x 1,094: 8 passes 2 ms, a partition 22 ms and
+"""Up to this many lists per vector are found one by one. (2,048 x 1,094: 8 passes 2 ms, a partition 22 ms and
 the product itself 26.)"""
 ASSIGN_ROWS = 2048
 """Rows assigned at once. Fixed, so that rounding is the same however many threads there are."""

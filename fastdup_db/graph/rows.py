@@ -20,7 +20,7 @@ from fastdup_db.graph.metrics import Metric
 from fastdup_db.store.lance_rows import READ_ROWS
 
 GAP_ROWS = 8
-"""Unwanted rows between two wanted ones that are read along: 18 KB take no longer than a second call."""
+"""Up to this many unwanted rows between two wanted ones are read too: 18 KB take no longer than a second call."""
 
 
 class Source(Protocol):
@@ -34,7 +34,7 @@ class Source(Protocol):
 
 
 class Held(Source, Protocol):
-    """A source of which some vectors can be had without reading the others."""
+    """A source that can read some vectors without the others."""
 
     def pick(self, ids: Ids) -> tuple[Ids, Matrix]:
         """(those of the ascending `ids` that are there (m,), their vectors float32 (m, d))."""
@@ -100,7 +100,7 @@ class Rows:
         self.close()
 
     def close(self) -> None:
-        """Give the scratch file back."""
+        """Delete the scratch file."""
         self._kept.clear()
         if self._file is not None:
             self._file.close()

@@ -23,7 +23,7 @@ from fastdup_db.store.lance import VectorTable
 SELECTIVE_ROWS = 50_000
 """A filter that leaves no more vectors than this is answered exactly, from those vectors alone."""
 FEWEST_PROBES = 8
-"""Lists that a search looks into where nothing says how many."""
+"""Lists that a search probes unless told otherwise."""
 REFINE = 4
 """The index proposes this many times k by its compressed vectors; the stored vectors decide."""
 NO_VECTORS = Arrays(np.empty(0, dtype=np.int64), np.empty((0, 1), dtype=np.float32))
@@ -63,7 +63,7 @@ class Searcher:
             self._reader.warm()
 
     def asking(self, search: Mapping[str, int]) -> Searcher:
-        """The same with other search parameters; what it holds open and in memory is shared."""
+        """The same searcher with other search parameters; its open table and memory are shared."""
         other = copy.copy(self)
         other._search = dict(search)
         return other
@@ -116,7 +116,7 @@ class Searcher:
         return self._kept[1]
 
     def _prepared(self, ids: Ids, matrix: Matrix) -> Arrays:
-        """Prepared once, not for every query anew."""
+        """The vectors prepared once, instead of for every query."""
         return Arrays(ids, self.metric.prepare(matrix))
 
     def _by_index(self, queries: Matrix, prepared: Matrix, *, k: int, among: Ids | None) -> tuple[Ids, Scores]:

@@ -1,4 +1,4 @@
-"""Images a caller holds in any form, as names and vectors: the run's own chain of decoding and embedding."""
+"""Images in any form a caller may have, as names and vectors, decoded and embedded exactly as in a run."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _stacked(results: Iterable[BatchResult], spec: WorkSpec) -> np.ndarray:
 
 
 def _reference(name: str, form: Any) -> Reference:
-    """Of a path, where it leads to, also to what `annotations` names in an archive or a video."""
+    """The reference that a path leads to, which may be inside an archive or a video; a bare one for other forms."""
     if not _is_path(form):
         return Reference(name)
     place = os.fspath(form)

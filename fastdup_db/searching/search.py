@@ -213,7 +213,7 @@ def _names(names: str | Sequence[str], *, count: int) -> list[str]:
 
 
 def _spec(settings: dict[str, Any], options: Options, *, dimension: int, given: bool) -> WorkSpec | None:
-    """The run's own way from an image to its vector; another model where one is named."""
+    """How the run turned an image into its vector, or how another model does if one is named."""
     if given and options.model_path is None:
         return None
     ours = options.model_path is None
