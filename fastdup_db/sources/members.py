@@ -17,7 +17,7 @@ from fastdup_db.errors import ImageError
 from fastdup_db.sources import archives, containers, files
 from fastdup_db.sources.kinds import is_remote
 from fastdup_db.sources.prefetch import prefetched
-from fastdup_db.sources.reference import Load, Reference
+from fastdup_db.sources.reference import Load, Reference, failing
 from fastdup_db.threads import mapped
 
 ReadAt = Callable[[str, int, int], bytes]
@@ -184,12 +184,8 @@ def _now(read: Load) -> Load:
     try:
         data = read()
     except ImageError as error:
-        return partial(_raise, error)
+        return failing(error)
     return lambda: data
-
-
-def _raise(error: ImageError) -> bytes:
-    raise error
 
 
 def _not_empty(data: bytes, reference: Reference) -> bytes:

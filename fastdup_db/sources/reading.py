@@ -11,7 +11,7 @@ import numpy as np
 from fastdup_db.errors import ImageError
 from fastdup_db.sources import files
 from fastdup_db.sources.kinds import is_remote
-from fastdup_db.sources.reference import Load, Reference
+from fastdup_db.sources.reference import Load, Reference, failing
 
 Group = Iterator[Reference]
 
@@ -50,7 +50,7 @@ def _files(group: Group, io_threads: int | None) -> Iterator[tuple[Reference, Lo
 
 def _failed(group: Group, io_threads: int | None) -> Iterator[tuple[Reference, Load]]:
     for reference in group:
-        yield reference, partial(_raise, reference.error_code, reference.filename)
+        yield reference, failing(ImageError(reference.error_code, f"{reference.filename}: {reference.error_code}"))
 
 
 def _archive(group: Group, io_threads: int | None) -> Iterator[tuple[Reference, Load]]:
@@ -70,10 +70,6 @@ def _video(group: Group, io_threads: int | None) -> Iterator[tuple[Reference, Lo
     from fastdup_db.sources import video
 
     return video.loads(group)
-
-
-def _raise(code: str, filename: str) -> bytes:
-    raise ImageError(code, f"{filename}: {code}")
 
 
 _READERS: dict[str, Callable[[Group, int | None], Iterator[tuple[Reference, Load]]]] = {

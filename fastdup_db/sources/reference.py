@@ -7,11 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastdup_db.errors import FastdupError
+
 Load = Callable[[], "bytes | np.ndarray"]
 """Returns an image's encoded bytes, or a decoded video frame as RGB uint8 (h, w, 3).
 
 Raises `ImageError` with the row's error code when the image cannot be had.
 """
+
+
+def failing(error: FastdupError) -> Load:
+    """A load that raises this error."""
+
+    def load() -> bytes:
+        raise error
+
+    return load
 
 
 @dataclass(frozen=True, slots=True)

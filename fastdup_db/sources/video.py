@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from fractions import Fraction
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -17,7 +16,7 @@ from fastdup_db import errors
 from fastdup_db.errors import FastdupError, ImageError
 from fastdup_db.sources import containers, files
 from fastdup_db.sources.kinds import is_remote
-from fastdup_db.sources.reference import Load, Reference
+from fastdup_db.sources.reference import Load, Reference, failing
 from fastdup_db.threads import mapped
 
 KEYFRAME = "keyframe"
@@ -85,12 +84,12 @@ def loads(frames: Iterator[Reference]) -> Iterator[tuple[Reference, Load]]:
             player = player or _Player(reference.container)
             frame = player.frame(reference.frame_ms, keyframe=reference.member == KEYFRAME)
         except FastdupError as exc:
-            return reference, partial(_raise, exc)
+            return reference, failing(exc)
         except (FFmpegError, OSError, ValueError, IndexError) as exc:
-            return reference, partial(_raise, ImageError(containers.code_of(exc), f"{reference.filename}: {exc}"))
+            return reference, failing(ImageError(containers.code_of(exc), f"{reference.filename}: {exc}"))
         if frame is None:
-            return reference, partial(_raise, ImageError(errors.CORRUPT_IMAGE, f"{reference.filename}: not decodable"))
-        return reference, partial(_same, frame)
+            return reference, failing(ImageError(errors.CORRUPT_IMAGE, f"{reference.filename}: not decodable"))
+        return reference, lambda: frame
 
     try:
         yield from mapped(frame_of, frames, depth=_DEPTH)
@@ -211,11 +210,3 @@ def _upright(frame: Any) -> np.ndarray:
     rgb = frame.to_ndarray(format="rgb24")
     turns = round(frame.rotation / 90) % 4  # counter-clockwise, as numpy turns
     return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
-
-
-def _same(frame: np.ndarray) -> np.ndarray:
-    return frame
-
-
-def _raise(error: FastdupError) -> bytes:
-    raise error
