@@ -67,6 +67,14 @@ def reference(path: str) -> Reference:
     return Reference(name, member=member, file_size=status.st_size, version=str(status.st_mtime_ns))
 
 
+def exists(path: str) -> bool:
+    """Whether anything lies at a path, a broken link included."""
+    try:
+        return os.path.lexists(path)
+    except ValueError:  # a NUL
+        return False
+
+
 def read(path: str) -> bytes:
     """All bytes of a regular file.
 

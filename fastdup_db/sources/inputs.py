@@ -133,7 +133,7 @@ def _walked(path: str, *, options: ListingOptions, split: str = "") -> Iterator[
 def _of_list_file(path: str, *, options: ListingOptions) -> Iterator[Candidate]:
     if next(listfile.rows(path), None) is None:
         raise BadInput(f"list file {path!r} holds no names; it wants one path a row")
-    if not any(kinds.is_remote(name) or listfile.exists(name) for name in _rows(path)):
+    if not any(kinds.is_remote(name) or files.exists(name) for name in _rows(path)):
         first = listfile.stripped(next(listfile.rows(path)))
         where = "" if os.path.isabs(first) else f" (looked for in {os.path.dirname(path)} and in {os.getcwd()})"
         raise BadInput(f"nothing that the list file {path!r} names exists; its first name is {first!r}{where}")

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TextIO
 
 from fastdup_db.errors import BadInput
+from fastdup_db.sources import files
 from fastdup_db.sources.kinds import is_remote
 
 HEADER = "filename"
@@ -104,7 +105,7 @@ def resolve(name: str, *, folder: str) -> str:
     for place in ("",) if os.path.isabs(bare) else (folder, ""):
         for spelling in (name, name.strip(), bare):
             path = os.path.join(place, spelling)
-            if exists(path):
+            if files.exists(path):
                 return os.path.abspath(path)
     return os.path.abspath(os.path.join(folder, bare))
 
@@ -123,14 +124,6 @@ def looks_like_text(path: str) -> bool:
     with open(path, "rb") as file:
         head = file.read(_SNIFFED_BYTES)
     return head.startswith(_UTF16) or (bool(head.strip()) and b"\0" not in head)
-
-
-def exists(path: str) -> bool:
-    """Whether anything lies at a path, a broken link included."""
-    try:
-        return os.path.lexists(path)
-    except ValueError:
-        return False
 
 
 def _encoding(head: bytes) -> tuple[str, str]:

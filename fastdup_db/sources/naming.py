@@ -47,7 +47,7 @@ def _path(name: str) -> str:
         from fastdup_db.sources import objects
 
         return name if name and objects.exists(name) else ""
-    return next((path for path in (name, files.shown_path(name)) if _exists(path)), "")
+    return next((path for path in (name, files.shown_path(name)) if files.exists(path)), "")
 
 
 def _reference(path: str) -> Reference:
@@ -56,10 +56,3 @@ def _reference(path: str) -> Reference:
 
         return objects.reference(path)
     return files.reference(path)
-
-
-def _exists(path: str) -> bool:
-    try:
-        return os.path.lexists(path)
-    except ValueError:  # a NUL
-        return False
