@@ -52,8 +52,7 @@ def _extracted(chunk: Sequence[tuple[Task, Load]], *, margin: Margin) -> pa.Tabl
 def _row(id_: int, part: np.ndarray | None) -> tuple[int, str, bytes | None]:
     if part is None:
         return id_, BAD_BOUNDING_BOX, None
-    is_plain = part.dtype == np.uint8 and (part.ndim == 2 or part.shape[2] == 3)
-    return id_, VALID, keypoints.extract(part if is_plain else decode.flatten(part)).to_bytes()
+    return id_, VALID, keypoints.extract(decode.plain(part)).to_bytes()
 
 
 def _parts(image: np.ndarray, boxes: Boxes, margin: Margin) -> list[np.ndarray | None]:

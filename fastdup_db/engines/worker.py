@@ -128,7 +128,7 @@ class Worker:
                 batch.advanced.append(measured[_BASIC:])
         if self._embedder is not None:
             batch.embedded.append(row)
-            batch.inputs.append(to_input(_plain(part.pixels), size=self._embedder.input_size))
+            batch.inputs.append(to_input(decode.plain(part.pixels), size=self._embedder.input_size))
             if len(batch.inputs) >= EMBED_AT_ONCE:
                 self._embed(batch)
 
@@ -161,12 +161,6 @@ def _facts(data: bytes | np.ndarray, decoded: decode.Decoded) -> tuple[Any, ...]
         tags.longitude,
         exif.content_hash(data),
     )
-
-
-def _plain(pixels: np.ndarray) -> np.ndarray:
-    """8-bit gray or RGB as it is; deep or transparent images as a viewer shows them."""
-    is_plain = pixels.dtype == np.uint8 and (pixels.ndim == 2 or pixels.shape[2] == 3)
-    return pixels if is_plain else decode.flatten(pixels)
 
 
 def _detector(name: str | None) -> Any:

@@ -102,6 +102,12 @@ def flatten(image: np.ndarray) -> np.ndarray:
     return cv2.bitwise_not(cv2.multiply(cv2.bitwise_not(colour), weight, scale=1 / 255))
 
 
+def plain(pixels: np.ndarray) -> np.ndarray:
+    """8-bit gray or RGB as it is; deep or transparent images as a viewer shows them."""
+    is_plain = pixels.dtype == np.uint8 and (pixels.ndim == 2 or pixels.shape[2] == 3)
+    return pixels if is_plain else flatten(pixels)
+
+
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """The image in 8 bits a channel: 16-bit values / 257, rounded; scaled by bit depth, never stretched."""
     return image if image.dtype == np.uint8 else cv2.convertScaleAbs(image, alpha=1 / 257)
