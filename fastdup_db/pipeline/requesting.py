@@ -19,7 +19,7 @@ from fastdup_db.imaging.crops import BOX_COLUMNS, CORNER_COLUMNS
 from fastdup_db.pipeline import fetching, given, listing, remote
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.sources import kinds
-from fastdup_db.sources.inputs import plain
+from fastdup_db.sources.inputs import names_of, plain
 from fastdup_db.spelling import real
 from fastdup_db.store import duck
 from fastdup_db.store.lance_rows import READ_ROWS
@@ -141,15 +141,8 @@ def _input(input_dir: Any) -> str | list[str] | None:
     """Absolute names: a run may be gone on with from another directory."""
     if input_dir is None:
         return None
-    input_dir = plain(input_dir)
-    if isinstance(input_dir, str | os.PathLike):
-        return _absolute(os.fspath(input_dir))
-    if not isinstance(input_dir, Sequence) or isinstance(input_dir, bytes):
-        raise BadInput(f"input_dir of type {type(input_dir).__name__} is not allowed; give a path or a list of paths")
-    wrong = next((item for item in input_dir if not isinstance(item, str | os.PathLike)), None)
-    if wrong is not None:
-        raise BadInput(f"input_dir holds {wrong!r}; a list may hold paths of files and folders only")
-    return [_absolute(os.fspath(item)) for item in input_dir]
+    names = names_of(input_dir)
+    return [_absolute(name) for name in names] if isinstance(names, list) else _absolute(names)
 
 
 def _absolute(name: str | bytes) -> str:

@@ -72,18 +72,25 @@ def selected(references: Iterator[Reference], *, options: ListingOptions) -> Ite
 
 def candidates(input_dir: InputDir, *, options: ListingOptions) -> Iterator[Candidate]:
     """Names only, in listing order. Raises `BadInput` at once when the input is of no allowed form."""
+    names = names_of(input_dir)
+    if isinstance(names, str):
+        return _of_one(names, options=options)
+    if not names:
+        raise BadInput(f"input_dir is an empty list; give {ALLOWED}")
+    return _of_list((n if kinds.is_remote(n) else os.path.abspath(n) for n in names), options=options)
+
+
+def names_of(input_dir: Any) -> str | list[str]:
+    """The path of an input, or the paths of a list, as they were given. Raises `BadInput` for any other type."""
     input_dir = plain(input_dir)
     if isinstance(input_dir, str | os.PathLike):
-        return _of_one(os.fspath(input_dir), options=options)
+        return os.fspath(input_dir)
     if not isinstance(input_dir, Sequence) or isinstance(input_dir, bytes | bytearray):
         raise BadInput(f"input_dir of type {type(input_dir).__name__} is not allowed; give {ALLOWED}")
     wrong = next((item for item in input_dir if not isinstance(item, str | os.PathLike)), None)
     if wrong is not None:
         raise BadInput(f"input_dir holds {wrong!r}; a list may hold paths of files and folders only")
-    if not input_dir:
-        raise BadInput(f"input_dir is an empty list; give {ALLOWED}")
-    names = (os.fspath(item) for item in input_dir)
-    return _of_list((n if kinds.is_remote(n) else os.path.abspath(n) for n in names), options=options)
+    return [os.fspath(item) for item in input_dir]
 
 
 def plain(input_dir: Any) -> Any:
