@@ -46,13 +46,13 @@ def run(request: RunRequest) -> None:
     dimension, embedder = _model(request, spec)
     _check_detector(spec)
     check_engine(request.config)
-    with holding.writing(request.work_dir), _room_on_disk(request.work_dir):
+    with holding.writing(request.work_dir), _full_disk_as_not_stored(request.work_dir):
         _run(request, spec, dimension=dimension, embedder=embedder)
     fetching.delete(request)
 
 
 @contextmanager
-def _room_on_disk(work_dir: Path) -> Iterator[None]:
+def _full_disk_as_not_stored(work_dir: Path) -> Iterator[None]:
     """Raise `NotStored` when the disk is full, whether DuckDB, Lance or the operating system reports it."""
     try:
         yield
