@@ -97,9 +97,44 @@ def test_outliers_are_the_least_similar_share(done):
     frame = done.outliers()
     valid = done.num_instances()
     assert len(frame) == int(np.ceil(0.05 * valid))
-    nearest = done.sql("select from_id, similarity from edges where rank = 1 order by similarity, from_id")
-    assert frame["outlier"].tolist() == nearest["from_id"].head(len(frame)).tolist()
+    nearest = done.sql(
+        "select from_id, similarity, length from edges join feature_lengths on id = from_id where rank = 1"
+    )
+    factors = (nearest["length"] / nearest["length"].quantile(0.95)).clip(lower=1)
+    lowered = (1 - (1 - nearest["similarity"]) * factors**2).to_numpy()
+    first = np.lexsort((nearest["from_id"], lowered))[: len(frame)]
+    assert frame["outlier"].tolist() == nearest["from_id"].to_numpy()[first].tolist()
+    assert frame["distance"].to_numpy() == pytest.approx(lowered[first])
     assert list(frame.columns[:4]) == ["outlier", "nearest", "distance", "filename_outlier"]
+
+
+def test_pictures_that_are_no_photographs_are_outliers_among_photographs(real_images, tmp_path):
+    names = sorted((real_images / "imagenet-sample").iterdir())[:300]
+    random = np.random.default_rng(0)
+    board = (np.indices((300, 400)).sum(axis=0) // 25 % 2 * 255).astype(np.uint8)
+    page = np.full((300, 400, 3), 235, np.uint8)
+    for row in range(20, 300, 14):
+        cv2.putText(page, "lorem ipsum dolor sit amet consectetur", (10, row), cv2.FONT_HERSHEY_PLAIN, 1, (0, 0, 0))
+    chart = np.full((300, 400, 3), 245, np.uint8)
+    for bar in range(8):
+        height, colour = int(random.integers(20, 250)), random.integers(0, 255, 3).tolist()
+        cv2.rectangle(chart, (20 + bar * 45, 280 - height), (50 + bar * 45, 280), colour, -1)
+    drawn = {
+        "noise": random.integers(0, 256, (300, 400, 3), dtype=np.uint8),
+        "gradient": np.tile(np.linspace(0, 255, 400).astype(np.uint8), (300, 1)),
+        "board": board, "page": page, "chart": chart,
+    }  # fmt: skip
+    for name, picture in drawn.items():
+        cv2.imwrite(str(tmp_path / f"{name}.png"), picture)
+    twin = tmp_path / "noise.png"
+    fd = fastdup_db.create(tmp_path / "results", [*names, *(tmp_path / f"{name}.png" for name in drawn)])
+    fd.run(progress=False)
+    found = [Path(name).stem for name in fd.outliers()["filename_outlier"]]
+    assert set(found) >= set(drawn)
+    (tmp_path / "copy.png").write_bytes(twin.read_bytes())
+    fd = fastdup_db.create(tmp_path / "again", [*names, twin, tmp_path / "copy.png"])
+    fd.run(progress=False)
+    assert not {"noise", "copy"} & {Path(name).stem for name in fd.outliers()["filename_outlier"]}
 
 
 def test_components_count_images_not_edges(done):

@@ -95,11 +95,13 @@ class RowVerbs(WorkDir):
     ) -> pd.DataFrame:
         """The images least similar to anything else, most extreme first, one row each.
 
-        The run's `outlier_percentile` of all valid images, by the similarity to their nearest neighbour. With a split,
+        The run's `outlier_percentile` of all valid images, by the similarity to their nearest neighbour. With the
+        bundled models it is lowered for noise, drawings, pages of text and whatever else is unlike the rest before it
+        is compared with any one image (the view `outlier_edges` says how; a picture with a copy is not). With a split,
         only outliers whose nearest neighbour is in the split too; by default, only where both are annotated.
 
         Returns:
-            `outlier, nearest` (int64 ids), `distance` (similarity) and, with `data`, the columns of both.
+            `outlier, nearest` (int64 ids), `distance` (that similarity) and, with `data`, the columns of both.
         """
         data = checks.flag("data", data)
         with self._graph() as db:

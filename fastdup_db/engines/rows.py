@@ -75,7 +75,14 @@ def tables(results: Sequence[tuple[BatchResult, np.ndarray]]) -> dict[str, pa.Ta
         "instances": instances.set_column(0, INSTANCES.field(0), pa.array(numbers, _I8)),
         "stats": _measurements([(ids[r.measured], r.stats) for r, ids in results], STAT_COLUMNS),
         "advanced_stats": _measurements([(ids[r.measured], r.advanced_stats) for r, ids in advanced], ADVANCED_COLUMNS),
+        "feature_lengths": _measurements([_lengths(r, ids) for r, ids in results], ("length",)),
     }
+
+
+def _lengths(result: BatchResult, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ids and the lengths (m, 1) of a result's instances that have one."""
+    known = ~np.isnan(result.lengths)
+    return ids[result.embedded][known], result.lengths[known, None].astype(np.float64)
 
 
 def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:

@@ -78,7 +78,8 @@ class BatchResult:
 
     An instance begins with its id, None for detected boxes: the parent numbers them. `stats` and `advanced_stats` are
     float64 (m, columns), row i of instance `measured[i]`, int64 (m,); `advanced_stats` is (0, columns) where they were
-    not asked for. `embeddings` is float32 (n, d), row i of instance `embedded[i]`, int64 (n,).
+    not asked for. `embeddings` is float32 (n, d), row i of instance `embedded[i]`, int64 (n,), and `lengths`,
+    float32 (n,), says how long its features are (NaN: not known).
     """
 
     images: Sequence[tuple[Any, ...]]
@@ -88,3 +89,4 @@ class BatchResult:
     advanced_stats: np.ndarray
     embedded: np.ndarray
     embeddings: np.ndarray
+    lengths: np.ndarray

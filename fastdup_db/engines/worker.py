@@ -43,6 +43,7 @@ class _Batch:
     embedded: list[int] = field(default_factory=list)
     inputs: list[np.ndarray] = field(default_factory=list)
     vectors: list[np.ndarray] = field(default_factory=list)
+    lengths: list[np.ndarray] = field(default_factory=list)
 
 
 class Worker:
@@ -71,6 +72,7 @@ class Worker:
             advanced_stats=np.array(batch.advanced, dtype=np.float64).reshape(-1, len(stats.ADVANCED_COLUMNS)),
             embedded=np.asarray(batch.embedded, dtype=np.int64),
             embeddings=np.concatenate(batch.vectors) if batch.vectors else np.empty((0, dimension), np.float32),
+            lengths=np.concatenate([np.empty(0, np.float32), *batch.lengths]),
         )
 
     def _one(self, task: Task, load: Load, batch: _Batch) -> None:
@@ -134,7 +136,9 @@ class Worker:
 
     def _embed(self, batch: _Batch) -> None:
         if self._embedder is not None and batch.inputs:
-            batch.vectors.append(self._embedder.embed(np.stack(batch.inputs)))
+            vectors, lengths = self._embedder.measured(np.stack(batch.inputs))
+            batch.vectors.append(vectors)
+            batch.lengths.append(lengths)
             batch.inputs.clear()
 
 

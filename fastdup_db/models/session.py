@@ -57,24 +57,32 @@ class Embedder:
 
     def embed(self, batch: np.ndarray) -> np.ndarray:
         """float32 (n, dim) of uint8 (n, height, width, 3) RGB. 4 to 16 pictures a call are fastest."""
+        return self.measured(batch)[0]
+
+    def measured(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What `embed` returns, and float32 (n,): the length of each picture's features (`ModelSpec.length`), NaN
+        where the model has no such output."""
         if len(batch) == 0:
-            return np.empty((0, self.dim), np.float32)
+            return np.empty((0, self.dim), np.float32), np.empty(0, np.float32)
         if self._batch in (None, len(batch)):
             return self._run(batch)
         step = self._batch or len(batch)
         pieces = [batch[start : start + step] for start in range(0, len(batch), step)]
         missing = step - len(pieces[-1])  # the file takes no fewer: black pictures fill up
         pieces[-1] = np.concatenate([pieces[-1], np.zeros((missing, *batch.shape[1:]), np.uint8)])
-        return np.concatenate([self._run(piece) for piece in pieces])[: len(batch)]
+        vectors, lengths = (np.concatenate(parts)[: len(batch)] for parts in zip(*map(self._run, pieces), strict=True))
+        return vectors, lengths
 
-    def _run(self, batch: np.ndarray) -> np.ndarray:
+    def _run(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        outputs = [self._output, *([self.spec.length] if self.spec.length else [])]
         try:
-            (raw,) = self._session.run([self._output], {self._input: self._prepared(batch)})
+            raw, *lengths = self._session.run(outputs, {self._input: self._prepared(batch)})
         except refusals() as exc:
             raise ModelUnavailable(
                 f"{self.spec.file} refuses {len(batch)} pictures of {self.input_size[0]} × {self.input_size[1]}: {exc}"
             ) from exc
-        return self._pooled(np.asarray(raw))
+        unknown = np.full(len(batch), np.nan, np.float32)
+        return self._pooled(np.asarray(raw)), np.asarray(lengths[0], np.float32).ravel() if lengths else unknown
 
     def _prepared(self, batch: np.ndarray) -> np.ndarray:
         if self.spec.channels == "BGR":

@@ -73,6 +73,7 @@ def results(
             advanced_stats=np.empty((0, len(ADVANCED_COLUMNS))),
             embedded=valid.astype(np.int64),
             embeddings=embeddings[at[valid]],
+            lengths=np.full(len(valid), np.nan, np.float32),
         )
 
 

@@ -37,7 +37,7 @@ _SCHEMA = pa.schema(
     ]
 )
 
-_DEPENDENT = ("edges", "verified", "keypoints", "stats", "advanced_stats", "captions", "instances", "images", "boxes")
+_DEPENDENT = ("edges verified keypoints stats advanced_stats feature_lengths captions instances images boxes").split()
 """Tables with rows that belong to an image and go with it."""
 
 

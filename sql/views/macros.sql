@@ -8,6 +8,26 @@ order by distance desc, "from", "to";
 
 comment on macro table similarity_at is 'Pairs of neighbours with at least this similarity';
 
+-- The edges as outliers are judged by. Unit vectors do not tell how far a picture's features are from those of
+-- photographs: noise, drawings and pages of text would be as near to their neighbours as photographs are. So where the
+-- features are longer than those of 95 % of the collection, by a factor f, what is missing to similarity 1 counts f²
+-- times. A picture with a copy stays similar to it.
+create or replace view outlier_edges as
+with strange as (
+    select id, length / (select quantile_cont(length, 0.95) from feature_lengths) as factor
+    from feature_lengths
+)
+select
+    e.from_id,
+    e.to_id,
+    case when s.factor > 1 then greatest(1 - (1 - e.similarity) * s.factor ** 2, -1) else e.similarity end as similarity,
+    e.rank
+from edges as e
+left join strange as s on s.id = e.from_id;
+
+comment on view outlier_edges is
+'Neighbours by id; similarity is lowered where the features of from_id are unusually long';
+
 -- How similar every valid instance is to its nearest neighbour, and its place when sorted by that.
 create or replace view nearest_neighbors as
 select
@@ -16,10 +36,11 @@ select
     e.similarity as distance,
     row_number() over (order by e.similarity, e.from_id) as place,
     count(*) over () as instances
-from edges as e
+from outlier_edges as e
 where e.rank = 1;
 
-comment on view nearest_neighbors is 'The nearest neighbour of every image, least similar first by place';
+comment on view nearest_neighbors is
+'The nearest neighbour of every image, least similar first by place; similarities are those of outlier_edges';
 
 create or replace macro outliers_at(fraction) as table
 select outlier, nearest, distance

@@ -73,6 +73,12 @@ def output(dim: int) -> str:
     return f"embedding_{dim}"
 
 
+def length(dims: tuple[int, ...]) -> str:
+    """The output (n, 1) that says how far the features are from those of the diverse photographs' mean, measured in
+    all directions of the projection before the embedding is scaled to unit length."""
+    return f"{output(max(dims))}.length"
+
+
 def build(
     weights: Mapping[str, np.ndarray],
     *,
@@ -83,7 +89,7 @@ def build(
 
     Input `image` uint8 (n, h, w, 3) RGB; output `features` float32 (n, 2064): `POOLED`, side by side. With `projection`
     the outputs are `embedding_<dim>` instead, float32 (n, dim) of unit length: the features minus the mean, in the
-    first `dim` directions of the projection. With `activations` int8, else float.
+    first `dim` directions of the projection; and `length`. With `activations` int8, else float.
     """
     writer = Writer(activations)
     layers: dict[str, str] = {}
@@ -179,4 +185,4 @@ def _embedding(writer: Writer, layers: Mapping[str, str], projection: Projection
         stop = writer.constant(f"stop_{dim}", np.array([dim]))
         writer.node("Slice", ["centred", start, stop, axis], f"first_{dim}")
         writer.unit(f"first_{dim}", output(dim))
-    return {output(dim): dim for dim in projection.dims}
+    return {output(dim): dim for dim in projection.dims} | {length(projection.dims): 1}
