@@ -49,11 +49,9 @@ def read_at(container: str, offset: int, length: int) -> bytes:
 
         return objects.read_at(container, offset, length)
     try:
-        descriptor = os.open(files.opened_by(container), os.O_RDONLY)
-        try:
-            return os.pread(descriptor, length, offset)
-        finally:
-            os.close(descriptor)
+        with open(files.opened_by(container), "rb", buffering=0) as file:
+            file.seek(offset)
+            return file.read(length)
     except (OSError, ValueError) as exc:
         raise ImageError(files.code_of(exc), f"{container}: {exc}") from exc
 
