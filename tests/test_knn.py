@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastdup_db.errors import BadArgument
-from fastdup_db.graph import join, knn, lists
+from fastdup_db.graph import join, knn, lists, rows
 from fastdup_db.graph.knn import KnnGraph, neighbors
 from fastdup_db.graph.metrics import METRICS
 from fastdup_db.graph.rows import Arrays
@@ -139,7 +139,11 @@ def test_blocks_and_threads_do_not_change_a_bit(name: str, monkeypatch: pytest.M
         assert same(neighbors(arrays(matrix), k=5, metric=name, threads=threads), reference)
 
 
-def test_a_small_budget_reads_from_disk_and_changes_nothing(tmp_path) -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_small_budget_reads_from_disk_and_changes_nothing(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    monkeypatch.setattr(rows, "_AT_ONCE", at_once)
     matrix = clustered(3000)
     far_less = neighbors(arrays(matrix), k=2, memory_budget=2048 * 32 * 4, folder=tmp_path)
     assert same(far_less, neighbors(arrays(matrix), k=2))

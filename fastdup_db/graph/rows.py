@@ -21,6 +21,8 @@ from fastdup_db.store.lance_rows import READ_ROWS
 
 GAP_ROWS = 8
 """Up to this many unwanted rows between two wanted ones are read too: 18 KB take no longer than a second call."""
+_AT_ONCE = hasattr(os, "preadv") and hasattr(os, "pwrite")
+"""Whether threads can read a file at places of their own: not on Windows, where they take turns at its one position."""
 
 
 class Source(Protocol):
@@ -85,7 +87,7 @@ class Rows:
         if fits(shape, budget=budget):
             self._memory = np.empty(shape, dtype=np.float32)
         else:
-            self._file = tempfile.TemporaryFile(dir=folder, prefix="fastdup-db-rows-")  # noqa: SIM115
+            self._file = tempfile.TemporaryFile(dir=folder, prefix="fastdup-db-rows-", buffering=0)  # noqa: SIM115
             os.ftruncate(self._file.fileno(), shape[0] * self._row_bytes)
 
     @property
@@ -113,7 +115,7 @@ class Rows:
         order = np.argsort(positions, kind="stable")
         at, rows = positions[order], np.ascontiguousarray(matrix[order], dtype=np.float32)
         for first, last in runs(at, gap=1):
-            os.pwrite(self._fd(), rows[first:last].data, int(at[first]) * self._row_bytes)
+            self._write(rows[first:last].data, at=int(at[first]) * self._row_bytes)
 
     def fill(self, start: int, matrix: Matrix) -> None:
         """Store prepared rows one after the other from row `start` on. In memory only; from any thread."""
@@ -161,12 +163,26 @@ class Rows:
         view = memoryview(out.data).cast("B")
         done = 0
         while done < len(view):  # one call moves at most 2 GB
-            done += os.preadv(self._fd(), [view[done:]], start * self._row_bytes + done)
+            done += self._read_into(view[done:], at=start * self._row_bytes + done)
         return out
 
-    def _fd(self) -> int:
+    def _write(self, data: memoryview, *, at: int) -> None:
         assert self._file is not None
-        return self._file.fileno()
+        if _AT_ONCE:
+            os.pwrite(self._file.fileno(), data, at)
+            return
+        with self._lock:
+            self._file.seek(at)
+            self._file.write(data)
+
+    def _read_into(self, view: memoryview, *, at: int) -> int:
+        """The number of bytes that came."""
+        assert self._file is not None
+        if _AT_ONCE:
+            return os.preadv(self._file.fileno(), [view], at)
+        with self._lock:
+            self._file.seek(at)
+            return self._file.readinto(view)
 
 
 @dataclass(frozen=True, slots=True)
