@@ -231,6 +231,31 @@ def test_a_filesystem_without_links_is_renamed_on(one: Known, tmp_path, monkeypa
     assert (tmp_path / "free.jpg").read_bytes() == b"picture" and not Path(one.path).exists()
 
 
+@pytest.mark.parametrize("is_far", [False, True])
+def test_windows_renames_syncs_no_folder_and_opens_for_writing_what_it_syncs(one: Known, tmp_path, monkeypatch, is_far):
+    def rename(source: str, target: str) -> None:
+        if os.path.lexists(target):
+            raise FileExistsError(17, "there is a file already", target)
+        if is_far and source == one.path:
+            raise OSError(18, "another drive")
+        os.replace(source, target)
+
+    def fsync(descriptor: int) -> None:
+        os.write(descriptor, b"")  # fails where it is open for reading only, or a folder
+
+    monkeypatch.setattr(files, "_WINDOWS", True)
+    monkeypatch.setattr(os, "rename", rename)
+    monkeypatch.setattr(os, "link", None)
+    monkeypatch.setattr(os, "fsync", fsync)
+    os.chmod(one.path, 0o444)
+    (tmp_path / "taken.jpg").write_bytes(b"other")
+    with pytest.raises(FileExistsError):
+        files.move(one.path, str(tmp_path / "taken.jpg"))
+    (step,) = cleaner.quarantine(cleaner.plan([one]), folder=tmp_path / "q")
+    assert step.status == cleaner.MOVED and Path(step.target).read_bytes() == b"picture"
+    assert os.stat(step.target).st_mtime_ns == one.mtime_ns and not os.path.exists(one.path)
+
+
 def test_deleted_is_deleted_and_cannot_be_undone(one: Known, tmp_path):
     (step,) = cleaner.delete(cleaner.plan([one]), folder=tmp_path / "d")
     assert step.status == cleaner.DELETED and not Path(one.path).exists()

@@ -16,16 +16,20 @@ PART = ".part"
 
 # what a filesystem without hard links answers
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_WINDOWS = os.name == "nt"
 
 
 def move(source: str, target: str) -> None:
     """Move a file (or a symbolic link, as a link). Raises FileExistsError where there is something at `target`.
 
-    A new name is made before the old one goes (`rename` would silently replace what lies at the target): a kill
-    in between leaves one file under two names, which `finish` mends. To another filesystem the bytes are copied under
-    a temporary name, forced to disk and named at once; only then is the source removed.
+    A new name is made before the old one goes (`rename` would silently replace what lies at the target, but on Windows,
+    where it refuses): a kill in between leaves one file under two names, which `finish` mends. To another filesystem
+    the bytes are copied under a temporary name, forced to disk and named at once; only then is the source removed.
     """
     try:
+        if _WINDOWS:
+            os.rename(source, target)
+            return
         os.link(source, target, follow_symlinks=False)
     except OSError as exc:
         if exc.errno == errno.EXDEV:
@@ -77,7 +81,9 @@ def is_entry_of(path: str, other: str) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to disk."""
+    """Force the names in a folder to disk; Windows, which opens no folders, does it in its own time."""
+    if _WINDOWS:
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -91,12 +97,12 @@ def _copy(source: str, target: str) -> None:
     part = target + PART
     if os.path.lexists(part):
         os.unlink(part)
-    shutil.copy2(source, part, follow_symlinks=False)
-    if not os.path.islink(part):
-        descriptor = os.open(part, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    shutil.copyfile(source, part, follow_symlinks=False)
+    if os.path.islink(part):
+        shutil.copystat(source, part, follow_symlinks=False)
+    else:
+        with open(part, "r+b") as file:  # Windows syncs what is open for writing; the mode may forbid that afterwards
+            shutil.copystat(source, part)
+            os.fsync(file.fileno())
     os.rename(part, target)
     sync_folder(Path(target).parent)
