@@ -10,7 +10,8 @@ import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from urllib.parse import unquote
 
 import boto3
 import pytest
@@ -30,6 +31,7 @@ from fastdup_db.sources import (
     files,
     listing,
     load,
+    local_names,
     named,
     objects,
     payloads,
@@ -356,6 +358,39 @@ def test_copying_first(photos: Server, tmp_path: Path) -> None:
     (home / "a.jpg").unlink()
     copies.delete_copied(manifest)
     assert {p.name for p in home.iterdir()} == {"mine.jpg"}
+
+
+@pytest.mark.parametrize(
+    "key", [r"..\..\x.jpg", "C:/Windows/x.jpg", r"\\evil\share\x", "con .a/NUL", "Com1.jpg", "a. ./b.", 'a\n<>:"|?*']
+)
+def test_no_key_leads_out_of_the_folder_on_windows(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setattr(local_names, "_WINDOWS", True)
+    path = PureWindowsPath(copies.local_name(key))
+    assert not path.drive and not path.root and len(path.parts) == len(key.split("/"))
+    for part in path.parts:
+        assert not set(part) & set('\\:*?"<>|\n') and part[-1] not in ". " and not PureWindowsPath(part).is_reserved()
+    assert unquote(path.as_posix()) == key, "and it can be told what it was"
+    assert copies.local_name("a/b c.tar.gz") == "a/b c.tar.gz"
+
+
+def test_a_name_outside_of_the_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="leads out of"):
+        local_names.below(tmp_path, "a/../../x.jpg")
+
+
+def test_keys_that_differ_in_case_only(photos: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "folds_case", lambda _: True)
+    content = {"A.jpg": jpeg(1), "a.jpg": jpeg(2), "x.tar.gz": b"x", "x.TAR.gz": b"X"}
+    photos.fill("sync", {f"case/{name}": data for name, data in content.items()})
+    for _ in range(2):  # the second time by the manifest
+        manifest = copies.sync_s3_to_local("s3://sync/case", folder=tmp_path, prune=True)
+        paths = {entry.uri.rpartition("/")[2]: entry.path for entry in copies.read_manifest(manifest)}
+        assert {name: (tmp_path / paths[name]).read_bytes() for name in content} == content
+        assert len({path.lower() for path in paths.values()}) == 4
+        assert paths["x.tar.gz"].endswith(".tar.gz") and paths["A.jpg"] == "A.jpg"
+    assert copies.renamed(manifest, prefix="s3://sync/case/") == {
+        f"s3://sync/case/{name}": path for name, path in paths.items() if name != path
+    }
 
 
 def test_a_copy_that_was_cut_off_goes_on(photos: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,14 +111,19 @@ def folder(work_dir: Path, uri: str) -> Path:
 
 def _renaming(places: dict[str, Path]) -> Callable[[str], str]:
     """From a name in the bucket to that of its copy; other names stay as they are."""
-    from fastdup_db.sources.copies import local_name
+    from fastdup_db.sources import copies
+    from fastdup_db.sources.local_names import local_name
 
-    roots = {}
+    roots, others = {}, {}
     for uri, place in places.items():
-        single = place / uri.rpartition("/")[2]
+        single = place / local_name(uri.rpartition("/")[2])
         roots[uri.rstrip("/")] = single if single.is_file() else place
+        paths = copies.renamed(place / copies.MANIFEST, prefix=uri.rstrip("/") + "/")
+        others.update({name: str(place / path) for name, path in paths.items()})
 
     def renamed(name: str) -> str:
+        if name in others:
+            return others[name]
         for prefix, root in roots.items():
             if name == prefix:
                 return str(root)

@@ -19,6 +19,7 @@ from fastdup_db.errors import BadInput, ImageError, RemoteError
 from fastdup_db.sources import bucket, objects
 from fastdup_db.sources.folder import WALKED
 from fastdup_db.sources.kinds import kind_of
+from fastdup_db.sources.local_names import Names, below, folds_case, local_name
 from fastdup_db.sources.reference import Reference
 from fastdup_db.threads import mapped
 
@@ -62,7 +63,8 @@ def sync_s3_to_local(
 
     Only what is new or changed is fetched (by ETag, size and the local file's own mtime), each file under a temporary
     name until it is whole, so a copy that was cut off goes on where it was. prune: copies whose object is gone from
-    the bucket are deleted, unless somebody changed them; else they stay.
+    the bucket are deleted, unless somebody changed them; else they stay. Of keys that the disk takes for one name, such
+    as A.jpg and a.jpg on Windows and macOS, all but one get a digest into theirs.
 
     Raises `BadInput` before it would overwrite a file that it did not copy itself, `RemoteError` when the bucket
     refuses. Objects that vanish or are forbidden meanwhile are left out, with a warning in the log.
@@ -77,11 +79,13 @@ def sync_s3_to_local(
     lock = threading.Lock()
     listed: set[str] = set()
     prefix, wanted = _objects(uri)
+    names = Names(prefix, folds_case=folds_case(home))
+    names.taken.update({names.on_disk(e.path): e.uri for e in known.values() if e.uri.startswith(prefix)})
 
-    def fetch(reference: Reference) -> None:
-        inner = local_name(reference.filename.removeprefix(prefix))
+    def fetch(found: tuple[Reference, str]) -> None:
+        reference, inner = found
         listed.add(inner)
-        target, entry = home / inner, known.get(inner)
+        target, entry = below(home, inner), known.get(inner)
         if entry is not None and entry.version == reference.version and _untouched(target, entry):
             return
         if entry is None and target.exists():
@@ -94,7 +98,8 @@ def sync_s3_to_local(
         with lock, manifest.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(entry)) + "\n")
 
-    for _ in mapped(fetch, wanted, threads=threads or _THREADS):
+    pairs = ((reference, names.of(reference.filename)) for reference in wanted)
+    for _ in mapped(fetch, pairs, threads=threads or _THREADS):
         if progress is not None:
             progress(1)
     manifest.touch()
@@ -253,9 +258,11 @@ def _untouched(target: Path, entry: Copied) -> bool:
     return status.st_size == entry.size and status.st_mtime_ns == entry.mtime_ns
 
 
-def local_name(inner: str) -> str:
-    """A key as a relative path that stays inside the folder: `..`, `.` and empty parts are spelt out."""
-    return "/".join({"": "%", ".": "%2E", "..": "%2E%2E"}.get(part, part) for part in inner.split("/"))
+def renamed(manifest: str | os.PathLike[str], *, prefix: str) -> dict[str, str]:
+    """The paths of those objects below a prefix (with its slash) that have another one than `local_name` says."""
+    entries = read_manifest(manifest)
+    mine = ((e.uri, e.path) for e in entries if e.uri.startswith(prefix))
+    return {uri: path for uri, path in mine if path != local_name(uri.removeprefix(prefix))}
 
 
 def _is_there(path: Path, remote: Reference | None) -> bool:
