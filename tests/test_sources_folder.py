@@ -68,6 +68,12 @@ def test_names_that_look_like_escapes_are_told_from_those_that_are(tmp_path: Pat
     assert reference.label == "cat" and load(reference)
 
 
+def test_a_path_of_windows_holds_no_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_WINDOWS", True)
+    path = r"C:\photos\x64\1.jpg"
+    assert [name(path) for name in (files.shown, files.shown_path, files.stored, files.opened_by)] == [path] * 4
+
+
 def test_a_tree_deeper_than_the_recursion_limit(tmp_path: Path) -> None:
     here = os.open(tmp_path, os.O_RDONLY)
     for _ in range(1100):

@@ -20,14 +20,16 @@ _URL = "file://"
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 _LITERAL = re.compile(r"\\(?=x[0-9a-f]{2})")
+_WINDOWS = os.name == "nt"
 
 
 def shown(path: str) -> str:
     """A path as it can be stored and printed: bytes that are no UTF-8 appear as `\\xNN`.
 
-    A backslash that happens to begin such a sequence appears as `\\x5c`, so that no two paths are shown alike.
+    A backslash that happens to begin such a sequence appears as `\\x5c`, so that no two paths are shown alike; not on
+    Windows, where it separates folders and names are text.
     """
-    if "\\x" in path:
+    if "\\x" in path and not _WINDOWS:
         path = _LITERAL.sub(r"\\x5c", path)
     try:
         path.encode()
@@ -38,6 +40,8 @@ def shown(path: str) -> str:
 
 def shown_path(name: str) -> str:
     """The path that `shown` was given."""
+    if _WINDOWS:
+        return name
     return os.fsdecode(_ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), os.fsencode(name)))
 
 
