@@ -19,7 +19,9 @@ from drawn import draw, jpeg
 
 from fastdup_db import errors
 from fastdup_db.errors import ImageError
-from fastdup_db.sources import ListingOptions, Reference, check_input, files, listing, load, named, payloads
+from fastdup_db.pipeline.listing import resolve, stage
+from fastdup_db.sources import ListingOptions, Reference, check_input, files, listing, load, named, naming, payloads
+from fastdup_db.store import duck
 
 NAMES = ("z.jpg", "a/b/deep, name.png", "ünï.jpg", "x" * 180 + ".jpg", "a/second.JPEG")
 CONTENT = {name: jpeg(seed) for seed, name in enumerate(NAMES)}
@@ -134,6 +136,18 @@ def test_a_name_alone_leads_back_to_its_member(tmp_path: Path, packing: str) -> 
         assert named(reference.filename) == reference
         assert load(named(reference.filename)) == load(reference)
     assert named(f"{archive}/c.jpg").error_code == errors.MISSING_FILE
+
+
+def test_a_member_is_found_by_a_path_of_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(naming, "WINDOWS", True)
+    archive = pack(tmp_path / "x.zip", {"in/a.jpg": jpeg(1)})
+    (reference,) = listing(archive)
+    assert named(f"{archive}\\in\\a.jpg") == reference  # as `os.path.abspath` has it there
+    assert naming.spellings(r"C:\y.tar\x.zip\in\a.jpg")[-1] == r"C:\y.tar\x.zip/in/a.jpg"
+    with duck.scratch() as db:
+        db.execute("ingest/create_staged")
+        stage(db, [reference])
+        assert resolve(db, [r"x.zip\in\a.jpg"], bases=[str(tmp_path)]).tolist() == [reference.filename]
 
 
 def test_labels_and_selection_reach_into_archives(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from fastdup_db import sources
 from fastdup_db.errors import UNREADABLE_FILE, BadInput
 from fastdup_db.pipeline.request import RunRequest
-from fastdup_db.sources import ListingOptions, Reference, files, kinds
+from fastdup_db.sources import ListingOptions, Reference, files, kinds, naming
 from fastdup_db.sources.inputs import IO_THREADS, selected
 from fastdup_db.spelling import Spelling
 from fastdup_db.store.duck import Database
@@ -215,6 +215,8 @@ def _candidates(names: Sequence[str], *, bases: Sequence[str]) -> pa.Table:
         )
     tables.append(relative.assign(priority=len(bases) + 1, filename=relative["name"]))  # of a vector without a file
     both = pd.concat(tables)
+    if naming.WINDOWS:
+        both = both.assign(filename=both["filename"].map(naming.spellings)).explode("filename")
     return pa.table(
         {
             "name_row": pa.array(both["name_row"], pa.int64()),

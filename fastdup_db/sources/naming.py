@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 
 from fastdup_db import errors
 from fastdup_db.sources import files, kinds
 from fastdup_db.sources.reference import Reference
 
 _TIME = "#t="
+WINDOWS = os.name == "nt"
 
 
 def named(name: str) -> Reference:
@@ -25,8 +27,18 @@ def named(name: str) -> Reference:
     video = _path(head) if kinds.kind_of(head) == kinds.VIDEO else ""
     if video and time.replace(".", "", 1).isdecimal():
         return Reference(name, container=files.stored(video), frame_ms=round(float(time) * 1000))
-    member = _member(name)
+    member = next(filter(None, map(_member, reversed(spellings(name)))), None)
     return Reference(name, error_code=errors.MISSING_FILE) if member is None else member
+
+
+def spellings(path: str) -> list[str]:
+    """A path, and what listings call it if a name in it is an archive's: on Windows `\\` separates folders and `/` what
+    lies in an archive, and `os.path` turns the one into the other."""
+    if not WINDOWS or kinds.is_remote(path):
+        return [path]
+    ends = [found.start() for found in re.finditer(r"[/\\]", path)]
+    inside = (path[:end] + path[end:].replace("\\", "/") for end in ends if kinds.kind_of(path[:end]) == kinds.ARCHIVE)
+    return [path, *inside]
 
 
 def _member(name: str) -> Reference | None:
