@@ -129,6 +129,17 @@ def test_a_full_disk_is_one_line(work, rows):
     assert done.stderr.startswith("fastdup-db: ") and done.stderr.count("\n") == 1
 
 
+def test_a_work_dir_in_a_bucket_is_no_path(monkeypatch, capsys):
+    def create(work_dir):
+        raise fastdup_db.BadArgument(repr(work_dir))
+
+    monkeypatch.setattr(fastdup_db, "create", create)
+    monkeypatch.setattr("sys.argv", ["fastdup-db", "summary", "-w", "s3://bucket/x"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err == "fastdup-db: 's3://bucket/x'\n"
+
+
 def test_an_option_may_hold_commas(tmp_path, monkeypatch, capsys):
     for name in ("a", "aa", "aaa"):
         drawn.draw(tmp_path / "photos" / f"{name}.png", seed=len(name))

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -268,6 +268,9 @@ def test_what_cannot_be_is_said_first(machine, images, s3):
             fd.run(progress=False, **{name: True})
     with pytest.raises(BadInput, match="bucket does not exist"):
         fastdup_db.create("s3://no-such-bucket/run", images).run(progress=False)
+    for path in (PurePosixPath("s3://results"), PureWindowsPath("s3://results")):
+        with pytest.raises(BadArgument, match="s3://results' is a whole bucket"):
+            fastdup_db.create(path)
     for wrong in ("minio://test/results/run", "s3://results", "gs://results/run"):
         with pytest.raises(BadArgument, match="s3://"):
             fastdup_db.create(wrong)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def publish(
     uri: Annotated[str, typer.Argument(help="s3://bucket/prefix or minio://alias/bucket/prefix.")],
-    work_dir: WorkDir = Path("work_dir"),
+    work_dir: WorkDir = "work_dir",
     s3_endpoint_url: Endpoint = None,
     s3_region: Region = None,
 ) -> None:
@@ -26,7 +26,7 @@ def publish(
 
 
 def dedup(
-    work_dir: WorkDir = Path("work_dir"),
+    work_dir: WorkDir = "work_dir",
     keep: Annotated[
         str, typer.Option(help="best, first, largest, least_compressed, oldest (EXIF) or sharpest.")
     ] = "best",
@@ -45,7 +45,7 @@ def clean(
     plan: Annotated[
         Path, typer.Argument(help="CSV with a column filename (rows whose keep is True stay).", exists=True)
     ],
-    work_dir: WorkDir = Path("work_dir"),
+    work_dir: WorkDir = "work_dir",
     how: Annotated[str, typer.Option(help="quarantine or delete.")] = "quarantine",
     folder: Annotated[Path | None, typer.Option(help="Of the quarantine.")] = None,
     do_it: Annotated[bool, typer.Option("--do-it", help="Else it only says what it would do.")] = False,
@@ -67,7 +67,7 @@ def _plan(path: Path) -> pd.DataFrame:
 
 def undo(
     folder: Annotated[Path | None, typer.Argument(help="Of the quarantine; the last one by default.")] = None,
-    work_dir: WorkDir = Path("work_dir"),
+    work_dir: WorkDir = "work_dir",
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
@@ -77,7 +77,7 @@ def undo(
 
 def export(
     path: Annotated[Path, typer.Argument(help="Folder to write into.")],
-    work_dir: WorkDir = Path("work_dir"),
+    work_dir: WorkDir = "work_dir",
     format: Annotated[str, typer.Option(help="fastdup, parquet, coco, fiftyone or huggingface.")] = "fastdup",
 ) -> None:
     """Write the results for other programs."""
@@ -87,7 +87,7 @@ def export(
 
 def import_(
     fastdup_work_dir: Annotated[Path, typer.Argument(help="A work_dir that fastdup 2.54 made.")],
-    work_dir: WorkDir = Path("work_dir"),
+    work_dir: WorkDir = "work_dir",
 ) -> None:
     """Read a fastdup work_dir into a new one of ours."""
     fastdup_db.import_work_dir(fastdup_work_dir, work_dir).summary()

@@ -36,7 +36,7 @@ class Gallery(StrEnum):
     stats = "stats"
 
 
-def summary(work_dir: WorkDir = Path("work_dir"), as_json: AsJson = False) -> None:
+def summary(work_dir: WorkDir = "work_dir", as_json: AsJson = False) -> None:
     """What is in the collection and what is wrong with it."""
     lines = fastdup_db.create(work_dir).summary(verbose=not as_json)
     if as_json:
@@ -44,7 +44,7 @@ def summary(work_dir: WorkDir = Path("work_dir"), as_json: AsJson = False) -> No
 
 
 def similarity(
-    work_dir: WorkDir = Path("work_dir"),
+    work_dir: WorkDir = "work_dir",
     threshold: Annotated[float | None, typer.Option(help="Lowest similarity, 0 to 1.")] = None,
     limit: Limit = 20,
     as_json: AsJson = False,
@@ -55,16 +55,14 @@ def similarity(
     show(frame[["distance", "filename_from", "filename_to"]], limit, as_json, as_csv)
 
 
-def outliers(
-    work_dir: WorkDir = Path("work_dir"), limit: Limit = 20, as_json: AsJson = False, as_csv: AsCsv = False
-) -> None:
+def outliers(work_dir: WorkDir = "work_dir", limit: Limit = 20, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """Images least similar to any other, most extreme first."""
     frame = fastdup_db.create(work_dir).outliers()
     show(frame[["distance", "filename_outlier", "filename_nearest"]], limit, as_json, as_csv)
 
 
 def components(
-    work_dir: WorkDir = Path("work_dir"),
+    work_dir: WorkDir = "work_dir",
     metric: Annotated[str | None, typer.Option(help="A statistic to average per component.")] = None,
     limit: Limit = 20,
     as_json: AsJson = False,
@@ -75,7 +73,7 @@ def components(
 
 
 def stats(
-    work_dir: WorkDir = Path("work_dir"),
+    work_dir: WorkDir = "work_dir",
     sort_by: Annotated[Metric, typer.Option(help="Statistic to sort by.")] = Metric.blur,
     descending: Annotated[bool, typer.Option("--descending", help="Largest first.")] = False,
     limit: Limit = 20,
@@ -88,16 +86,14 @@ def stats(
     show(frame[first + [c for c in frame.columns if c not in first]], limit, as_json, as_csv)
 
 
-def invalid(
-    work_dir: WorkDir = Path("work_dir"), limit: Limit = 20, as_json: AsJson = False, as_csv: AsCsv = False
-) -> None:
+def invalid(work_dir: WorkDir = "work_dir", limit: Limit = 20, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """Files that cannot be used, and why."""
     show(fastdup_db.create(work_dir).invalid_instances()[["error_code", "filename"]], limit, as_json, as_csv)
 
 
 def search(
     images: Annotated[list[str], typer.Argument(help="Images to look for: paths or s3://…")],
-    work_dir: WorkDir = Path("work_dir"),
+    work_dir: WorkDir = "work_dir",
     k: Annotated[int, typer.Option("-k", help="Answers per image.")] = 10,
     where: Annotated[str | None, typer.Option(help="SQL condition, such as \"label = 'cat' and blur > 100\".")] = None,
     threshold: Annotated[float, typer.Option(help="Lowest similarity; 0 for no limit.")] = 0.0,
@@ -110,7 +106,7 @@ def search(
 
 def sql(
     query: Annotated[str, typer.Argument(help="SQL over the tables and views; vectors are `embeddings`.")],
-    work_dir: WorkDir = Path("work_dir"),
+    work_dir: WorkDir = "work_dir",
     limit: Limit = 0,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -121,7 +117,7 @@ def sql(
 
 def gallery(
     kind: Annotated[Gallery, typer.Argument(help="Which one.")],
-    work_dir: WorkDir = Path("work_dir"),
+    work_dir: WorkDir = "work_dir",
     save_path: Annotated[Path | None, typer.Option(help="HTML file, or a folder; galleries/ by default.")] = None,
     num_images: Annotated[int, typer.Option("--num-images", "-n", min=1, help="How many to show.")] = 20,
     metric: Annotated[str | None, typer.Option(help="For stats: dark, bright, blur, size or a column.")] = None,
@@ -135,7 +131,7 @@ def gallery(
 
 
 def report(
-    work_dir: WorkDir = Path("work_dir"),
+    work_dir: WorkDir = "work_dir",
     save_path: Annotated[Path | None, typer.Option(help="HTML file, or a folder; galleries/ by default.")] = None,
 ) -> None:
     """One page to send to a colleague: numbers, distributions, the first of every gallery; prints where it is."""

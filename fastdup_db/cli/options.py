@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 EXIT_ERROR = 1
 EXIT_BAD_ARGUMENT = 2
 
-WorkDir = Annotated[Path, typer.Option("--work-dir", "-w", help="Folder of the results.")]
+WorkDir = Annotated[str, typer.Option("--work-dir", "-w", help="Folder of the results, or s3://bucket/prefix.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print rows as JSON; numbers in full, a blob as hex digits.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print rows as CSV; a list as JSON, a blob as hex digits.")]
 Endpoint = Annotated[str | None, typer.Option(help="Server of s3://, where it is not Amazon's.")]

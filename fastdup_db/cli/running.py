@@ -15,7 +15,7 @@ from fastdup_db.cli.options import EXIT_ERROR, Endpoint, Region, WorkDir
 
 def run(
     inputs: Annotated[list[str], typer.Argument(help="Folders, images, list files, archives, videos, s3:// …")],
-    work_dir: WorkDir = Path("work_dir"),
+    work_dir: WorkDir = "work_dir",
     annotations: Annotated[str | None, typer.Option(help="CSV, Parquet or COCO json.")] = None,
     threshold: Annotated[float, typer.Option(help="Lowest similarity of a pair.")] = 0.9,
     cc_threshold: Annotated[float, typer.Option(help="Lowest similarity inside a component.")] = 0.96,

@@ -20,7 +20,7 @@ import tempfile
 import time
 import uuid
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from fastdup_db.config import RunConfig
@@ -48,7 +48,7 @@ def opened(work_dir: str | os.PathLike[str]) -> Path:
 
     Raises `BadArgument`, `RemoteError`.
     """
-    name = os.fspath(work_dir)
+    name = work_dir.as_posix() if isinstance(work_dir, PurePath) else os.fspath(work_dir)
     if name.startswith("s3:/") and not name.startswith("s3://"):  # a Path keeps one slash only
         name = name.replace("s3:/", "s3://", 1)
     if "://" not in name:
