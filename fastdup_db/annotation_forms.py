@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastdup_db import encodings
 from fastdup_db.errors import BadArgument
 from fastdup_db.imaging.crops import BOX_COLUMNS, CORNER_COLUMNS
 
@@ -68,7 +69,7 @@ def read_coco(coco: Mapping[str, Any] | str | Path) -> pd.DataFrame:
     import pandas as pd
 
     if isinstance(coco, str | Path):
-        coco = json.loads(Path(coco).read_text(encoding="utf-8-sig"))
+        coco = json.loads(Path(coco).read_bytes())
     if not isinstance(coco, Mapping) or not {"images", "annotations"} <= set(coco):
         raise BadArgument("this is no COCO file: it needs the keys 'images' and 'annotations'")
     images, found, categories = (_coco_rows(coco, key) for key in ("images", "annotations", "categories"))
@@ -143,7 +144,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
     """Fields as text, only empty ones missing; columns that hold nothing but numbers are converted."""
     import pandas as pd
 
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
+    encoding = encodings.of_file(path)
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding=encoding)
     if not isinstance(frame.index, pd.RangeIndex):
         raise BadArgument(f"annotations file {str(path)!r} has rows of more fields than its header names")
     return frame.assign(**{name: _typed(frame[name]) for name in frame.columns if name not in _TEXTS})

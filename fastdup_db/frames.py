@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from fastdup_db import encodings
 from fastdup_db.errors import BadArgument
 
 MISSING = ("", "nan", "-nan")
@@ -22,10 +23,12 @@ def read_csv(
 ) -> pd.DataFrame:
     """A csv with its texts unchanged: only the words of `missing` are missing values, not `NA` or `None`.
 
-    argument: the name of the argument that named the file. options: those of pandas. Raises `BadArgument`.
+    UTF-8, or UTF-16 with its byte order mark. argument: the name of the argument that named the
+    file. options: those of pandas. Raises `BadArgument`.
     """
     try:
-        return pd.read_csv(path, keep_default_na=False, na_values=list(missing), **options)
+        encoding = encodings.of_file(path)
+        return pd.read_csv(path, keep_default_na=False, na_values=list(missing), encoding=encoding, **options)
     except _UNREADABLE as exc:
         said = " ".join(str(exc).split())  # pandas says it over several lines
         raise BadArgument(f"{_named(path, argument)} cannot be read as a csv: {said}") from exc

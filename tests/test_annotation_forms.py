@@ -132,10 +132,12 @@ def test_what_is_no_coco_is_refused(wrong):
         annotation_forms.read(coco(BOX) | wrong)
 
 
-def test_a_coco_file_with_a_byte_order_mark(tmp_path):
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps(coco(BOX)), encoding="utf-8-sig")
-    assert annotation_forms.read(path)["label"].tolist() == ["cat"]
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_with_a_byte_order_mark(tmp_path, encoding):
+    (tmp_path / "a.json").write_text(json.dumps(coco(BOX), ensure_ascii=False), encoding=encoding)
+    assert annotation_forms.read(tmp_path / "a.json")["label"].tolist() == ["cat"]
+    (tmp_path / "a.csv").write_text("filename,label\n猫.jpg,é\n", encoding=encoding)
+    assert annotation_forms.read(tmp_path / "a.csv").values.tolist() == [["猫.jpg", "é"]]
 
 
 # ---- names and columns ---------------------------------------------------------------------------------------------

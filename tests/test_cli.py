@@ -16,6 +16,7 @@ import pytest
 
 import fastdup_db
 from fastdup_db import cli
+from fastdup_db.cli import acting
 from tests import drawn
 
 
@@ -138,6 +139,20 @@ def test_a_work_dir_in_a_bucket_is_no_path(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         cli.main()
     assert capsys.readouterr().err == "fastdup-db: 's3://bucket/x'\n"
+
+
+def test_any_name_goes_into_a_file(work, tmp_path):
+    query = "select 'żółw' || chr(10) || '猫.jpg' as filename, 1 as keep"
+    command = [sys.executable, "-m", "fastdup_db.cli", "sql", query, "--csv", "-w", str(work)]
+    env = {**os.environ, "PYTHONIOENCODING": "cp1252"}  # as on Windows
+    done = subprocess.run(command, stdout=subprocess.PIPE, env=env, check=True)
+    assert done.stdout.decode() == 'filename,keep\n"żółw\n猫.jpg",1\n'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_plan_may_come_through_powershell(tmp_path, encoding):
+    (tmp_path / "plan.csv").write_text("filename,keep\n猫.jpg,True\n", encoding=encoding)
+    assert acting._plan(tmp_path / "plan.csv").to_dict("records") == [{"filename": "猫.jpg", "keep": True}]
 
 
 def test_an_option_may_hold_commas(tmp_path, monkeypatch, capsys):

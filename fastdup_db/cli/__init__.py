@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point: exit status 0, 1 (the run or the query failed, a file cannot be written), 2 (a wrong argument)."""
+    _take_any_name()
     try:
         app()
     except fastdup_db.BadArgument as exc:
@@ -38,10 +40,24 @@ def version() -> None:
     typer.echo(fastdup_db.__version__)
 
 
+def _take_any_name() -> None:
+    """Let stdout take every name: on Windows it has a code page of some 200 letters, and doubles newlines in a csv.
+
+    Files and pipes get UTF-8 as it is; a terminal, which is as it is, `\\u…` for what it cannot show.
+    """
+    if not isinstance(sys.stdout, io.TextIOWrapper):  # None, where there is no console
+        return
+    if sys.stdout.isatty():
+        sys.stdout.reconfigure(errors="backslashreplace")
+    else:
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
 def _fail(exc: Exception, code: int) -> None:
     typer.echo(f"fastdup-db: {exc}", err=True)
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:
         # a full disk: Python would try again at its end, and say so at length
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

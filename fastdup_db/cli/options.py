@@ -33,7 +33,7 @@ def show(frame: pd.DataFrame, limit: int, as_json: bool, as_csv: bool) -> None:
         typer.echo(_json([dict(zip(columns, row, strict=True)) for row in rows]))
     elif as_csv:
         texts = {name: shown[name].map(_cell) for name in shown.columns if shown[name].dtype == object}
-        typer.echo(shown.assign(**texts).to_csv(index=False), nl=False)
+        typer.echo(shown.assign(**texts).to_csv(index=False, lineterminator="\n"), nl=False)
     elif shown.empty:
         typer.echo("nothing found")
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import os
@@ -10,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TextIO
 
+from fastdup_db import encodings
 from fastdup_db.errors import BadInput
 from fastdup_db.sources import files
 from fastdup_db.sources.kinds import is_remote
@@ -17,7 +17,6 @@ from fastdup_db.sources.kinds import is_remote
 HEADER = "filename"
 _SEPARATORS = ",;\t"
 _SNIFFED_BYTES = 4096
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def rows(path: str, *, text: str | None = None) -> Iterator[str]:
@@ -123,9 +122,10 @@ def looks_like_text(path: str) -> bool:
     """
     with open(path, "rb") as file:
         head = file.read(_SNIFFED_BYTES)
-    return head.startswith(_UTF16) or (bool(head.strip()) and b"\0" not in head)
+    return head.startswith(encodings.UTF16) or (bool(head.strip()) and b"\0" not in head)
 
 
 def _encoding(head: bytes) -> tuple[str, str]:
     """`(encoding, what is done about bytes that are none)` by the first two bytes."""
-    return ("utf-16", "replace") if head in _UTF16 else ("utf-8-sig", "surrogateescape")
+    encoding = encodings.of(head)
+    return encoding, "replace" if encoding == "utf-16" else "surrogateescape"
