@@ -47,6 +47,14 @@ def test_each_is_made_once_and_knows_the_size_of_its_original(tmp_path: Path) ->
     assert len(images.opened) == 21
 
 
+def test_what_macos_writes_beside_files_is_none(tmp_path: Path) -> None:
+    (thumbnail,) = thumbnails.make([picture(1)], folder=tmp_path, open_images=Images(), side=100).values()
+    thumbnail.path.with_name(f"._{thumbnail.path.name}").write_bytes(b"\0\5\x16\7")
+    images = Images()
+    assert thumbnails.make([picture(1)], folder=tmp_path, open_images=images, side=100) == {1: thumbnail}
+    assert not images.opened
+
+
 def test_a_changed_file_size_or_side_makes_a_new_one(tmp_path: Path) -> None:
     images = Images()
     for changed in (picture(1), picture(1, version="2"), picture(1, file_size=9)):

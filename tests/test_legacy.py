@@ -126,6 +126,7 @@ def test_labels_of_coco_and_yolo(tmp_path):
     labels = tmp_path / "labels" / "train"
     labels.mkdir(parents=True)
     (labels / "x.txt").write_text("1 0.5 0.5 0.1 0.1\n0 0.1 0.1 0.1 0.1\n")
+    (labels / "._x.txt").write_bytes(b"\0\5\x16\xb0")  # of macOS
     (labels / "empty.txt").write_text("")
     assert fastdup.read_coco_labels(labels) == {str(tmp_path / "images" / "train" / "x.jpg"): "1"}
     (labels / "classes.txt").write_text("cat\ndog\n")

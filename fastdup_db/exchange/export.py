@@ -57,7 +57,8 @@ def export(
         labels.write_fiftyone(db, folder, annotations=annotations, boxes=boxes)
     else:
         labels.write_huggingface(db, folder, annotations=annotations)
-    return sorted(p for p in folder.iterdir() if before.get(p) != p.stat().st_mtime_ns)
+    written = (p for p in folder.iterdir() if not p.name.startswith("."))  # those are macOS's
+    return sorted(p for p in written if before.get(p) != p.stat().st_mtime_ns)
 
 
 def write_parquet(db: Database, folder: Path, *, work_dir: Path) -> None:

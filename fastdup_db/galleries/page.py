@@ -174,7 +174,7 @@ def _beside(target: Path, thumbnails: Iterable[Thumbnail]) -> Callable[[Thumbnai
     wanted = {t.path.name: t.path for t in thumbnails}
     for old in folder.glob("*.webp"):
         if old.name not in wanted:
-            old.unlink()
+            old.unlink(missing_ok=True)  # macOS takes `._…` away with the file that it stands beside
     for name, path in wanted.items():
         if not (folder / name).exists():
             shutil.copyfile(path, folder / name)

@@ -31,6 +31,7 @@ MAX_BYTES = 512 * 1024**2
 
 QUALITY = 82
 _LOSSLESS_SIDE = 96  # images this small are shown enlarged, where lossy blocks would be seen; they cost 10 kB at most
+_NAMES = "[!.]*_*x*.webp"  # on disks of others macOS writes a file `._…` beside each
 _FORMAT = 2  # part of every key: raise it when what is drawn changes
 
 
@@ -158,7 +159,7 @@ def _key(picture: Picture, *, side: int, crops: bool, gray: bool) -> str:
 
 def _known(folder: Path) -> dict[str, Thumbnail]:
     found = {}
-    for path in folder.glob("*_*x*.webp"):
+    for path in folder.glob(_NAMES):
         key, size = path.stem.split("_")
         width, height = size.split("x")
         found[key] = Thumbnail(path, int(width), int(height))
@@ -166,11 +167,11 @@ def _known(folder: Path) -> dict[str, Thumbnail]:
 
 
 def _evict(folder: Path, *, keep: set[str], max_bytes: int) -> None:
-    entries = [(entry.stat(), entry) for entry in os.scandir(folder) if entry.name.endswith(".webp")]
+    entries = [(path.stat(), path) for path in folder.glob(_NAMES)]
     excess = sum(stat.st_size for stat, _ in entries) - max_bytes
-    for stat, entry in sorted(entries, key=lambda pair: (pair[0].st_mtime_ns, pair[1].name)):
+    for stat, path in sorted(entries, key=lambda pair: (pair[0].st_mtime_ns, pair[1].name)):
         if excess <= 0:
             return
-        if entry.name not in keep:
-            Path(entry.path).unlink(missing_ok=True)
+        if path.name not in keep:
+            path.unlink(missing_ok=True)
             excess -= stat.st_size

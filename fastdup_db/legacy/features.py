@@ -57,7 +57,7 @@ def read_coco_labels(path: str | Path) -> dict[str, Any]:
     named = path / "classes.txt"
     names = named.read_text(encoding="utf-8").split("\n") if named.is_file() else []
     labels = {}
-    for file in sorted(path.glob("*.txt")):
+    for file in sorted(path.glob("[!.]*.txt")):
         words = file.read_text(encoding="utf-8").split(maxsplit=1)
         if file == named or not words or not words[0].isdigit():
             continue
