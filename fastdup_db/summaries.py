@@ -36,7 +36,9 @@ def lines(counts: Mapping[str, int], run: Mapping[str, Any]) -> list[str]:
 
 
 def show(said: Sequence[str]) -> None:
-    """Write the lines to standard output under a heading."""
+    """Write the lines to standard output, if there is any, under a heading."""
+    if sys.stdout is None:
+        return
     text = "\n".join([88 * "#", "", "Dataset Analysis Summary:", "", *(f"    {line}" for line in said), ""])
     sys.stdout.write(text + "\n")
 

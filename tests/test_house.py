@@ -41,6 +41,7 @@ LEVELS = {
     "checks": 1,
     "places": 1,
     "spelling": 1,
+    "progress": 1,
     "threads": 1,
     "frames": 2,
     "encodings": 1,

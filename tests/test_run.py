@@ -264,6 +264,15 @@ def test_nothing_is_printed(images, tmp_path, capfd):
     assert (out, err) == ("", "")
 
 
+def test_a_service_has_no_streams(images, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    monkeypatch.setattr("sys.stdout", None)
+    fd = fastdup_db.create(tmp_path / "service", images)
+    fd.run()
+    fd.verify()
+    assert fd.summary()
+
+
 # ---- small collections ---------------------------------------------------------------------------------------------
 
 

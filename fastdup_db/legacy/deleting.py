@@ -207,7 +207,7 @@ def _act(
         how = "delete" if quarantine is None else "quarantine"
         done = plans.clean(Path(work_dir), plan, how=how, folder=quarantine, dry_run=dry_run)
         files = done.loc[done["status"].isin(["planned", "moved", "deleted"]), "filename"].tolist()
-    if verbose and dry_run:
+    if verbose and dry_run and sys.stdout is not None:
         command = "rm -f" if quarantine is None else f"mv -t {shlex.quote(str(quarantine))}"
         sys.stdout.writelines(f"{command} {shlex.quote(file)}\n" for file in files)
     return files

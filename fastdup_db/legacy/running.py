@@ -62,7 +62,8 @@ def run(
     compute, license, nn_provider, batch_size and logger have no effect; `d` counts with a model_path, other than 576.
     """
     if version:
-        sys.stdout.write(f"{fastdup_db.__version__}\n")
+        if sys.stdout is not None:
+            sys.stdout.write(f"{fastdup_db.__version__}\n")
         return 0
     checks.on_disk("work_dir", work_dir)  # fastdup's files lie there
     if run_mode == KMEANS_ON_EXTRACTED:

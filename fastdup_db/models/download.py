@@ -98,14 +98,15 @@ def fetch(file: RemoteFile, *, folder: Path | None = None, progress: bool = True
 
 def _download(file: RemoteFile, target: Path, *, progress: bool, backoff_s: float) -> None:
     import requests
-    from tqdm import tqdm
+
+    from fastdup_db.progress import progress_bar
 
     part = target.with_name(f"{target.name}.part")
     resumed = part.is_file() and part.stat().st_size > 0
     idle_attempts = 0
     with (
         requests.Session() as session,
-        tqdm(desc=file.filename, unit="B", unit_scale=True, disable=not progress, leave=False) as bar,
+        progress_bar(shown=progress, desc=file.filename, unit="B", unit_scale=True, leave=False) as bar,
     ):
         while True:
             before = _size(part)

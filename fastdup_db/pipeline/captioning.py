@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from tqdm import tqdm
 
 from fastdup_db import checks, sources
 from fastdup_db.errors import BadArgument, ImageError
 from fastdup_db.models.captions import Captioner, source
 from fastdup_db.pipeline import holding, listing, originals
 from fastdup_db.pipeline.run import publish_views
+from fastdup_db.progress import progress_bar
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
 
@@ -100,7 +99,7 @@ def _describe(request: CaptionRequest, missing: pa.Table, asked: Mapping[str, st
     pictures = _pictures(missing)
     done: list[tuple[int, str]] = []
     since = time.monotonic()
-    with tqdm(total=missing.num_rows, unit="caption", disable=not request.progress or None, file=sys.stderr) as bar:
+    with progress_bar(shown=request.progress, total=missing.num_rows, unit="caption") as bar:
         try:
             while batch := list(islice(pictures, request.batch_size)):
                 sentences = captioner.caption([pixels for _, pixels in batch])

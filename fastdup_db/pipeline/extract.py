@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from fastdup_db.engines import Engine, rows, stored
 from fastdup_db.engines.stored import PARTS, Stored, Writer
@@ -21,10 +19,13 @@ from fastdup_db.pipeline import given, remote
 from fastdup_db.pipeline.listing import references
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.places import Place
+from fastdup_db.progress import progress_bar
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from fastdup_db.models.session import Embedder
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def pending(
             parts.make()
             write = Writer(parts, embeddings.writer(dim=dimension) if spec.embed else None)
         results = engine.run(todo, spec, total=count, write=write, embedder=embedder)
-    with tqdm(total=count, unit="image", disable=not request.config.progress or None, file=sys.stderr) as bar:
+    with progress_bar(shown=request.config.progress, total=count, unit="image") as bar:
         store_results(
             db,
             results,

@@ -7,17 +7,15 @@ below it. A fresh run keeps that folder, so that the next copying fetches only w
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from fastdup_db.config import RunConfig
 from fastdup_db.errors import BadArgument
 from fastdup_db.pipeline.request import RunRequest
+from fastdup_db.progress import progress_bar
 from fastdup_db.sources import kinds
 
 COPIED = "copied"
@@ -73,7 +71,7 @@ def fetch(request: RunRequest) -> RunRequest:
 
     names = _names(request.input_dir)
     places = {name: folder(request.work_dir, name) for name in names if kinds.is_remote(name)}
-    with tqdm(unit="file", desc="copying", disable=not request.config.progress or None, file=sys.stderr) as bar:
+    with progress_bar(shown=request.config.progress, unit="file", desc="copying") as bar:
         for name, place in places.items():
             copies.sync_s3_to_local(name, folder=place, prune=True, progress=bar.update)
     read = [str(places.get(name, name)) for name in names]

@@ -7,7 +7,6 @@ read are tried again by the next check.
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from tqdm import tqdm
 
 from fastdup_db import checks
 from fastdup_db.config import OF_BOXES, RunConfig
@@ -32,6 +30,7 @@ from fastdup_db.pipeline.listing import references
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.spec import work_spec
 from fastdup_db.pipeline.tables import table
+from fastdup_db.progress import progress_bar
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VECTORS, VectorTable
 
@@ -180,7 +179,7 @@ def _read(db: Database, options: Options) -> None:
     gathered: list[pa.Table] = []
     if not total:
         return
-    with _bar(total, "keypoints", options) as bar:
+    with progress_bar(shown=options.progress, total=total, unit="keypoints") as bar:
         for found in features.run(_tasks(db, options), margin=options.margin, threads=options.threads):
             gathered.append(found)
             bar.update(found.num_rows)
@@ -204,7 +203,7 @@ def _judge(db: Database, options: Options) -> None:
     total = int(db.value("verify/pending_pairs_count"))
     if not total:
         return
-    with _bar(total, "pairs", options) as bar:
+    with progress_bar(shown=options.progress, total=total, unit="pairs") as bar:
         for batch in db.stream("verify/pending_pairs", rows=COMMIT_PAIRS):
             for start in range(0, batch.num_rows, COMMIT_PAIRS):
                 block = batch.slice(start, COMMIT_PAIRS)
@@ -223,7 +222,3 @@ def _judge(db: Database, options: Options) -> None:
 def _features(db: Database, ids: np.ndarray) -> dict[int, bytes]:
     found = db.arrow("verify/keypoints_of", wanted=pa.table({"id": pa.array(ids, pa.int64())}))
     return dict(zip(found.column("id").to_pylist(), found.column("features").to_pylist(), strict=True))
-
-
-def _bar(total: int, unit: str, options: Options) -> tqdm[Any]:
-    return tqdm(total=total, unit=unit, disable=not options.progress or None, file=sys.stderr)
