@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from fastdup_db.errors import ModelUnavailable
-from fastdup_db.models.download import RemoteFile, cache_folder, fetch
+from fastdup_db.models.download import RemoteFile, cache_folder, fetch, temporary_folder
 
 BODY = np.random.default_rng(0).bytes(3_000_000)
 DIGEST = hashlib.sha256(BODY).hexdigest()
@@ -220,3 +220,13 @@ def test_eight_threads_download_once(provider: Provider) -> None:
 def test_the_cache_folder_is_the_platform_s_without_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FASTDUP_DB_CACHE")
     assert cache_folder().name == "fastdup_db"
+
+
+def test_without_a_home_there_are_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home(*_: object, **__: object) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("FASTDUP_DB_CACHE")
+    monkeypatch.setattr("platformdirs.user_cache_path", no_home)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert cache_folder() == temporary_folder() and temporary_folder().parent == tmp_path

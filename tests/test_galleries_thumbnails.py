@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from fastdup_db.galleries import thumbnails
+from fastdup_db.galleries import thumbnails, writer
 from fastdup_db.galleries.pictures import Picture, names
+from fastdup_db.models.download import temporary_folder
 
 
 class Images:
@@ -116,3 +117,14 @@ def test_names_are_cut_at_the_folder_they_share() -> None:
     assert names([]) == {}
     assert names(pictures, rename=str.upper)[2] == "/DATA/TRAIN/CAR/2.JPG"
     assert names([Picture(1, 1, "s3://a/x.jpg"), Picture(2, 2, "t.jpg")]) == {1: "s3://a/x.jpg", 2: "t.jpg"}
+
+
+def test_where_neither_the_work_dir_nor_the_cache_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FASTDUP_DB_CACHE", str(tmp_path / "file" / "cache"))
+    assert writer._thumbnails(tmp_path / "gone") == temporary_folder() / "thumbnails"
+    monkeypatch.setenv("FASTDUP_DB_CACHE", str(tmp_path / "cache"))
+    assert writer._thumbnails(tmp_path / "gone") == tmp_path / "cache" / "thumbnails"
+    assert writer._thumbnails(tmp_path) == tmp_path / "thumbnails"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,13 +84,17 @@ def write(page: Page, *, frame: pd.DataFrame, controller: Controller, output: Ou
 
 
 def _thumbnails(work_dir: Path) -> Path:
-    """The folder of thumbnails: in the work_dir, if that can be written, else in this machine's cache."""
+    """The folder of thumbnails: in the work_dir, if that can be written, else in this machine's cache; and where that
+    cannot be written either, among the temporary files."""
     folder = work_dir / "thumbnails"
     if os.access(folder if folder.exists() else work_dir, os.W_OK):
         return folder
-    from fastdup_db.models.download import cache_folder
+    from fastdup_db.models.download import cache_folder, temporary_folder
 
-    return cache_folder() / "thumbnails"
+    cached = cache_folder() / folder.name
+    with suppress(OSError):
+        cached.mkdir(parents=True, exist_ok=True)
+    return cached if os.access(cached, os.W_OK) else temporary_folder() / folder.name
 
 
 def _rows(controller: Controller, ids: list[int]) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import os
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,13 +51,25 @@ class RemoteFile:
 
 
 def cache_folder() -> Path:
-    """`$FASTDUP_DB_CACHE`, else the platform's cache folder for `fastdup_db`. Not created here."""
+    """`$FASTDUP_DB_CACHE`, else the platform's cache folder for `fastdup_db`. Not created here.
+
+    `temporary_folder` for a user without a home, as containers run with a bare user id.
+    """
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named).expanduser()
     from platformdirs import user_cache_path
 
-    return user_cache_path("fastdup_db", appauthor=False)
+    try:
+        return user_cache_path("fastdup_db", appauthor=False)
+    except RuntimeError:
+        return temporary_folder()
+
+
+def temporary_folder() -> Path:
+    """This user's folder among the temporary files. Not created here."""
+    user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""  # on Windows each has temporary files of his own
+    return Path(tempfile.gettempdir()) / f"fastdup_db{user}"
 
 
 def is_offline() -> bool:
