@@ -87,7 +87,8 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
 
         Args:
             input_dir: a folder, an image, a list of files and folders, a list file, an archive, a video, a YOLO yaml,
-                `s3://` or `minio://`.
+                `s3://` or `minio://`. Below a folder those of systems (`$RECYCLE.BIN`, `.Trash-…`, `@eaDir`,
+                `.thumbnails`, `*.photoslibrary`, …) are passed over.
             annotations: DataFrame with `filename`, list of names, .csv/.parquet/COCO .json path, COCO dict.
             embeddings: float array (n, d), row i for the i-th name of `annotations`; no image is read then.
             subset: names (relative or absolute) to keep.

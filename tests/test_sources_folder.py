@@ -110,6 +110,23 @@ def test_link_loops_and_broken_links(tmp_path: Path) -> None:
     assert names(root, follow_symlinks=False) == [str(root / "a/1.jpg"), str(root / "gone.jpg")]
 
 
+def test_junctions_are_followed_as_links_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw(tmp_path / "a" / "1.jpg")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    monkeypatch.setattr(os.path, "isjunction", os.path.islink, raising=False)
+    monkeypatch.setattr(os.path, "islink", lambda path: False)
+    assert names(tmp_path) == [str(tmp_path / "a" / "1.jpg")]
+
+
+@pytest.mark.parametrize(
+    "system", ["$Recycle.Bin", "System Volume Information", ".Trashes", ".Trash-1000", "@eaDir", "My.photoslibrary"]
+)
+def test_folders_of_systems_are_passed_over_but_as_the_input(tmp_path: Path, system: str) -> None:
+    kept, thrown = draw(tmp_path / "sub" / "a.jpg"), draw(tmp_path / "sub" / system / "S-1" / "a.jpg")
+    assert names(tmp_path) == [str(kept)]
+    assert names(tmp_path / "sub" / system) == [str(thrown)]
+
+
 def test_links_to_themselves_cost_nothing_but_themselves(tmp_path: Path) -> None:
     wanted = [draw(tmp_path / n) for n in ("a.jpg", "sub/b.jpg", "z.jpg")]
     (tmp_path / "self.jpg").symlink_to("self.jpg")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 
-from fastdup_db.sources.kinds import ARCHIVE, IMAGE, JUNK_FOLDER, VIDEO, is_junk, kind_of
+from fastdup_db.sources.kinds import ARCHIVE, IMAGE, VIDEO, is_junk, is_system_folder, kind_of
 from fastdup_db.spelling import real
 
 WALKED = frozenset({IMAGE, ARCHIVE, VIDEO})
@@ -20,7 +20,10 @@ def walk(
     keeps the latter. Memory: the names of the folders on the way down, never the whole tree.
 
     Linked folders are followed once; a link into the tree itself (so also every loop) is passed over, because
-    its images are listed under their own names. `exclude` holds paths of folders to pass over (`spelling.real`).
+    its images are listed under their own names. Passed over: the folders in `exclude` (paths by `spelling.real`) and, below root,
+    `$RECYCLE.BIN`, `.Trashes`, `.Trash-…`, `@eaDir`, `.thumbnails`, `System Volume Information`, `.Spotlight-V100`,
+    `.fseventsd`, `__MACOSX` and `….photoslibrary`, in any case, and files `._…`: they hold what was deleted, and
+    thumbnails and copies of other pictures.
 
     root: an absolute path. Raises OSError when root itself cannot be listed.
     """
@@ -42,7 +45,7 @@ def walk(
         path = path[: -len(sep)]
         if exclude and os.path.realpath(path) in exclude:
             continue
-        if os.path.islink(path):
+        if os.path.islink(path) or _is_junction(path):
             target = real(path)
             inside = (target + sep).startswith(real_root + sep) or (real_root + sep).startswith(target + sep)
             if not follow_symlinks or inside or target in linked:
@@ -57,6 +60,12 @@ def walk(
         paths.append(path)
 
 
+def _is_junction(path: str) -> bool:
+    """Whether it is a folder of Windows that leads to another; Python tells since 3.12."""
+    is_junction = getattr(os.path, "isjunction", None)
+    return is_junction is not None and is_junction(path)
+
+
 def _names(folder: str, *, sort: bool) -> list[str]:
     """Names in one folder that matter; those of folders end in the separator, so that sorting them sorts full paths."""
     names = []
@@ -66,7 +75,7 @@ def _names(folder: str, *, sort: bool) -> list[str]:
             if kind_of(name) in WALKED and not is_junk(name):
                 # a folder may be called x.jpg; the type comes from the directory itself and costs no stat
                 names.append(name + os.sep if _is_folder(entry) else name)
-            elif name != JUNK_FOLDER and _is_folder(entry):
+            elif _is_folder(entry) and not is_system_folder(name):
                 names.append(name + os.sep)
     if sort:
         names.sort()

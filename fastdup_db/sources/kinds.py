@@ -34,6 +34,13 @@ JUNK_FOLDER = "__MACOSX"
 JUNK_PREFIX = "._"
 """AppleDouble side files: they carry an image's name and extension but hold a resource fork."""
 
+_SYSTEM_FOLDERS = frozenset(
+    (
+        *("$recycle.bin", "system volume information", ".trashes", ".spotlight-v100", ".fseventsd"),
+        *("@eadir", ".thumbnails", JUNK_FOLDER.lower()),
+    )
+)
+
 
 def kind_of(name: str) -> str:
     """`IMAGE`, `ARCHIVE`, `VIDEO`, `LIST`, `YAML` or `OTHER`, by the extension alone, whatever its case."""
@@ -47,6 +54,13 @@ def kind_of(name: str) -> str:
 def is_junk(name: str) -> bool:
     """True for macOS side files, given a bare file name."""
     return name.startswith(JUNK_PREFIX)
+
+
+def is_system_folder(name: str) -> bool:
+    """True for a folder of a system or a photo library, given its bare name: it holds deleted pictures, or thumbnails
+    and copies of others."""
+    lower = name.lower()
+    return lower in _SYSTEM_FOLDERS or lower.startswith(".trash-") or lower.endswith(".photoslibrary")
 
 
 def is_remote(path: str) -> bool:
