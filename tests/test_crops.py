@@ -245,6 +245,13 @@ def test_crops_of_an_image_with_a_long_name_are_saved(image: np.ndarray, tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(part.crop_filename for part in found)
 
 
+def test_crops_have_names_that_windows_can_have(image: np.ndarray, tmp_path: Path) -> None:
+    box, none = np.full((1, 4), 20.0), np.full((1, 8), NAN)
+    for name, stem in (('a\\b:"c"\n<?*|>.jpg', "a_b__c_______"), ("été 1.jpg", "été 1")):
+        (part,) = saved(image, tmp_path, rectangles=box, corners=none, name=name)
+        assert part.crop_filename == f"000000003_{stem}_20_20_20_20.jpg" and (tmp_path / part.crop_filename).is_file()
+
+
 @pytest.mark.parametrize("shape", [(300, 600), (300, 600, 3), (300, 600, 4)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_images_as_jpeg(shape: tuple[int, ...], dtype: type) -> None:

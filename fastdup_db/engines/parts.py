@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ Detect = Callable[[np.ndarray], Any]
 
 _STEM_BYTES = 160
 """Of an image's name in that of its crops: file systems allow 255 bytes, ids, boxes and counts take up to 90."""
+
+_ELSEWHERE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
+"""What no file of Windows can be called, replaced everywhere: a crop has one name on every system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ class _Crops:
         count of boxes that have the same ones."""
         if self.spec.crops_dir is None:
             return None
-        stem = Path(self.task.reference.filename).stem[:80].encode()[:_STEM_BYTES].decode(errors="ignore")
+        stem = _ELSEWHERE.sub("_", Path(self.task.reference.filename).stem)
+        stem = stem[:80].encode()[:_STEM_BYTES].decode(errors="ignore")
         name = f"{self.task.image_id:09d}_{stem}_{'_'.join(str(int(v or 0)) for v in box)}"
         self.wanted[name] += 1
         again = f"_{self.wanted[name]}" if self.wanted[name] > 1 else ""
