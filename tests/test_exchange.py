@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,8 @@ import pytest
 import fastdup_db
 from fastdup_db import annotation_forms, demo
 from fastdup_db.errors import BadArgument
-from fastdup_db.exchange import features
+from fastdup_db.exchange import features, fileset, labels
+from fastdup_db.legacy import running
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +125,19 @@ def test_names_become_relative(done, images, tmp_path):
     assert pd.read_csv(tmp_path / "atrain_features.dat.csv")["filename"].iloc[0] == "blurry.jpg"
     assert not pd.read_csv(tmp_path / "similarity.csv")["from"].str.contains("/").any()
     assert done.fastdup_convert_to_relpath(tmp_path, images) == []
+
+
+def test_names_are_cut_at_backslashes_on_windows(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sep", "\\")
+    name = f"{tmp_path}\\sub\\a.jpg"
+    pd.DataFrame({"from": [name], "to": ["b.jpg"]}).to_csv(tmp_path / "similarity.csv", index=False)
+    fileset.make_relative(tmp_path, base=tmp_path)
+    assert pd.read_csv(tmp_path / "similarity.csv")["from"].tolist() == ["sub\\a.jpg"]
+
+    db = SimpleNamespace(frame=lambda name: pd.DataFrame({"id": [0], "image_id": [0]}))
+    labels.write_huggingface(db, tmp_path, annotations=pd.DataFrame({"filename": [name]}))
+    assert json.loads((tmp_path / "metadata.jsonl").read_text()) == {"file_name": "sub/a.jpg"}
+    assert running._folder_of(r"C:\v\a.mp4").startswith("C__v_a.mp4-")
 
 
 def test_settings_are_merged_and_checked(done):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def make_relative(folder: Path, *, base: Path) -> list[Path]:
 
     Names outside of `base` stay. Each file is replaced at once, so a kill leaves it old or new.
     """
-    start = str(base.absolute()).rstrip("/") + "/"
+    start = str(base.absolute()).rstrip(os.sep) + os.sep
     changed = []
     for name in (files.FEATURES + files.ROWS, files.BAD, files.STATS, files.SIMILARITY, files.OUTLIERS):
         path = folder / name

@@ -75,8 +75,8 @@ def write_fiftyone(db: Database, folder: Path, *, annotations: pd.DataFrame, box
 def write_huggingface(db: Database, folder: Path, *, annotations: pd.DataFrame) -> None:
     """`metadata.jsonl` for `datasets.load_dataset("imagefolder", data_dir=folder)`: file_name and your columns.
 
-    file_name is relative to `folder` where the images lie in it, as that reader wants it; else the full path. In boxes
-    mode one row per image with a column `objects` (bbox, categories).
+    file_name is relative to `folder` where the images lie in it, as that reader wants it; else the full path; with
+    slashes on every system. In boxes mode one row per image with a column `objects` (bbox, categories).
     """
     frame = annotations.drop(columns=["index", "fd_index", "is_valid", "error_code"], errors="ignore")
     found = _instances(db, annotations)
@@ -88,7 +88,8 @@ def write_huggingface(db: Database, folder: Path, *, annotations: pd.DataFrame) 
     base = str(folder.resolve()) + os.sep
     own = next(name for n in itertools.count(1) if (name := f"file_name_{n}") not in frame.columns)
     frame = frame.rename(columns={"file_name": own})  # one of the user's
-    frame.insert(0, "file_name", frame["filename"].str.removeprefix(base))
+    names = frame["filename"].str.removeprefix(base)
+    frame.insert(0, "file_name", names if os.sep == "/" else names.str.replace(os.sep, "/", regex=False))
     lines = frame.drop(columns="filename").to_json(orient="records", lines=True, force_ascii=False, date_format="iso")
     (folder / METADATA).write_text(lines or "", encoding="utf-8")
 

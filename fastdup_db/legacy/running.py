@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -127,11 +128,11 @@ def extract_video_frames(
 ) -> int:
     """Write the frames of videos as `work_dir/tmp/<video>/output_000001.jpg`, … without ffmpeg; returns 0.
 
-    <video> is its path with `_` for `/`, and where that might be another's, too, a digest of the path. A frame's number
-    is its place in the video, also where min_offset and max_offset choose some frames of all videos together.
-    keyframes_only: only frames that stand alone; else one per second. resize_video: the longer side becomes at most
-    this many pixels (0: as it is; 1, as in v0: 1000). save_timestamp: the name ends in the time, `_12.000s.jpg`.
-    resume: frames that exist are not written again. `run` finds the frames of videos by itself.
+    <video> is its path with `_` for `/` and `\\`, and where that might be another's, too, a digest of the path. A
+    frame's number is its place in the video, also where min_offset and max_offset choose some frames of all videos
+    together. keyframes_only: only frames that stand alone; else one per second. resize_video: the longer side becomes
+    at most this many pixels (0: as it is; 1, as in v0: 1000). save_timestamp: the name ends in the time,
+    `_12.000s.jpg`. resume: frames that exist are not written again. `run` finds the frames of videos by itself.
     """
     from fastdup_db import sources
 
@@ -185,6 +186,6 @@ def _write_frame(load: Load, target: Path, *, side: int) -> None:
 
 def _folder_of(video: str) -> str:
     """A name for a folder of its own: the path, and a digest where another path would give the same name."""
-    plain = video.replace("/", "_").replace(":", "_").strip("_")
-    is_unique = not {"_", ":"} & set(video)
+    plain = re.sub(r"[/\\:]", "_", video).strip("_")
+    is_unique = not {"_", "\\", ":"} & set(video)
     return plain if is_unique else f"{plain}-{hashlib.sha256(os.fsencode(video)).hexdigest()[:8]}"
