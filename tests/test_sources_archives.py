@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from drawn import draw, jpeg
 
+import fastdup_db
 from fastdup_db import errors
 from fastdup_db.errors import ImageError
 from fastdup_db.pipeline.listing import resolve, stage
@@ -248,6 +249,13 @@ def test_a_member_that_inflates_beyond_its_declared_size(tmp_path: Path) -> None
         load(liar)
     assert caught.value.code == errors.CORRUPT_CONTAINER
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB
+
+
+def test_a_compressed_tar_is_closed_after_a_run(tmp_path: Path) -> None:
+    archive = pack(tmp_path / "x.tgz", {f"{i}.jpg": jpeg(i) for i in range(3)})
+    fastdup_db.create(tmp_path / "work", archive).run(progress=False)
+    descriptors = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+    assert str(archive) not in {os.readlink(path) for path in descriptors if os.path.islink(path)}
 
 
 def test_an_abandoned_pass_over_a_compressed_tar_ends(tmp_path: Path) -> None:

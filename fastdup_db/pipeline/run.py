@@ -22,6 +22,7 @@ from fastdup_db.pipeline.costs import Cost, Meter
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.spec import work_spec
 from fastdup_db.pipeline.tables import table
+from fastdup_db.sources import members
 from fastdup_db.store import lance
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import EMBEDDINGS, VECTORS
@@ -46,8 +47,11 @@ def run(request: RunRequest) -> None:
     dimension, embedder = _model(request, spec)
     _check_detector(spec)
     check_engine(request.config)
-    with holding.writing(request.work_dir), _full_disk_as_not_stored(request.work_dir):
-        _run(request, spec, dimension=dimension, embedder=embedder)
+    try:
+        with holding.writing(request.work_dir), _full_disk_as_not_stored(request.work_dir):
+            _run(request, spec, dimension=dimension, embedder=embedder)
+    finally:
+        members.close_idle()
     fetching.delete(request)
 
 

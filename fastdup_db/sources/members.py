@@ -124,6 +124,10 @@ class _Open:
     stream: BinaryIO
     file: BinaryIO
 
+    def close(self) -> None:
+        self.stream.close()
+        self.file.close()
+
 
 class _Streams:
     """Decompressing readers kept open where they stopped, so that a later batch need not start from the beginning."""
@@ -148,11 +152,21 @@ class _Streams:
             self._idle.append(used)
             dropped = self._idle.pop(0) if len(self._idle) > self.LIMIT else None
         if dropped is not None:
-            dropped.stream.close()
-            dropped.file.close()
+            dropped.close()
+
+    def close(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for one in idle:
+            one.close()
 
 
 _streams = _Streams()
+
+
+def close_idle() -> None:
+    """Close the compressed tars that are kept open for members yet to be read: Windows deletes no open file."""
+    _streams.close()
 
 
 def read_from_stream(reference: Reference) -> bytes:
