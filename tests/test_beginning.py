@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 import fastdup_db
-from fastdup_db.errors import BadArgument, BadInput, NotRun, NotStored, WorkDirDamaged
-from fastdup_db.pipeline import annotating
+from fastdup_db.errors import BadArgument, BadInput, FastdupError, NotRun, NotStored, WorkDirBusy, WorkDirDamaged
+from fastdup_db.pipeline import annotating, beginning
 from fastdup_db.places import Place
 from tests import drawn
 
@@ -115,6 +115,47 @@ def test_a_run_killed_while_it_clears_is_made_good_by_the_next(filled, photos):
     filled.run(progress=False)
     assert filled.num_instances() == 6
     assert not draft.exists() and not (filled.work_dir / "crops").exists()
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_who_reads_the_old_database_is_waited_for_on_windows(filled, monkeypatch, leaves):
+    replace, tried = os.replace, []
+
+    def refuse(path, target):
+        tried.append(path)
+        if leaves and len(tried) > 3:
+            return replace(path, target)
+        exc = PermissionError(13, "The process cannot access the file")
+        exc.winerror = 32
+        raise exc
+
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(beginning, "_RETRY_SECONDS", 0.01)
+    if leaves:
+        filled.run(progress=False)
+    else:
+        monkeypatch.setattr(beginning, "READERS_SECONDS", 0.1)
+        with pytest.raises(WorkDirBusy, match="open in another process"):
+            filled.run(progress=False)
+    assert len(tried) > 3 and filled.num_instances() == 6
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("Der Prozess kann nicht zugreifen.\nFile is already open in \nC:\\python.exe (PID 7)", WorkDirBusy),
+        ("Access is denied.", FastdupError),
+        ("Zugriff verweigert", FastdupError),
+    ],
+)
+def test_a_file_that_windows_does_not_open_is_not_damaged(filled, monkeypatch, said, error):
+    def refuse(*_args, **_kwargs):
+        raise duckdb.IOException(f'IO Error: Cannot open file "fastdup.duckdb": {said}')
+
+    monkeypatch.setattr(duckdb, "connect", refuse)
+    with pytest.raises(error) as caught:
+        filled.annotations()
+    assert caught.type is error
 
 
 def test_of_runs_started_together_one_writes_and_the_others_say_so(filled, photos):

@@ -11,13 +11,14 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import fastdup_db
-from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirDamaged
+from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirBusy, WorkDirDamaged
 from fastdup_db.models.download import digest
 from fastdup_db.pipeline import files, listing, neighbors, remote, staging
 from fastdup_db.pipeline.request import RunRequest
@@ -34,6 +35,7 @@ _REPLACED = "replaced.duckdb"
 """In that folder: the database whose work_dir is being cleared, as long as that takes."""
 READERS_SECONDS = 10.0
 """How long a run waits for processes that are reading the database it is about to write."""
+_RETRY_SECONDS = 0.1
 _OWN = (files.CROPS, files.GALLERIES, files.CROPS_CSV, *files.KMEANS)
 """What a fresh run removes from a work_dir that an earlier run has filled, besides its databases."""
 
@@ -113,7 +115,7 @@ def _start_afresh(request: RunRequest) -> None:
         duck.remove(work_dir)
         for which in (EMBEDDINGS, VECTORS):
             table(work_dir, which).drop()
-        os.replace(draft / duck.FILE_NAME, work_dir / duck.FILE_NAME)
+        _move(draft / duck.FILE_NAME, work_dir / duck.FILE_NAME)
         replaced.unlink(missing_ok=True)
     finally:
         if not replaced.exists():
@@ -170,7 +172,7 @@ def _check_outside(db: Database, work_dir: Path) -> None:
 def _clear(work_dir: Path, replaced: Path) -> None:
     """Remove what earlier runs made. Until the new database is in its place, the old one says that it was theirs."""
     if duck.exists(work_dir):
-        os.replace(work_dir / duck.FILE_NAME, replaced)
+        _move(work_dir / duck.FILE_NAME, replaced)
     remote.clear(work_dir)
     for name in _OWN:
         path = work_dir / name
@@ -178,6 +180,24 @@ def _clear(work_dir: Path, replaced: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def _move(path: Path, target: Path) -> None:
+    """Let a database take its place. Windows moves no file that somebody has open: readers are waited for.
+
+    Raises `WorkDirBusy` where they stay.
+    """
+    until = time.monotonic() + READERS_SECONDS
+    while True:
+        try:
+            os.replace(path, target)
+            return
+        except PermissionError as exc:
+            if getattr(exc, "winerror", None) is None:
+                raise
+            if time.monotonic() >= until:
+                raise WorkDirBusy(f"{path} is open in another process; close it there and run again") from exc
+        time.sleep(_RETRY_SECONDS)
 
 
 def _current(db: Database) -> int:

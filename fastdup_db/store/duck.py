@@ -47,9 +47,15 @@ have to import pandas, which takes a third of a second."""
 
 
 _RETRY_SECONDS = 0.02
-_IN_USE = ("could not set lock", "conflicting lock", "being used by another process")
+_IN_USE = (
+    *("could not set lock", "conflicting lock"),
+    *("being used by another process", "file is already open in"),  # Windows says the first in the user's language
+)
 """Parts of DuckDB's message for a file that another process has open."""
-_NOT_THE_FILE = ("permission denied", "too many open files", "no space left", "configuration")
+_NOT_THE_FILE = (
+    *("cannot open file", "permission denied", "access is denied"),
+    *("too many open files", "no space left", "configuration"),
+)
 """Parts of DuckDB's message when it cannot open a file that may be intact."""
 
 
