@@ -31,6 +31,8 @@ _TEXTS = ("filename", "label", "split")
 _NUMBER = r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _EXACT_FLOAT, _EXACT_INT = 15, 18
 """Decimal digits that a float64 and an int64 always hold exactly."""
+_LARGEST = 2**53
+"""Up to here every whole number is a float64."""
 
 Annotations: TypeAlias = "pd.DataFrame | pd.Series | Sequence[str] | str | Path | Mapping[str, Any]"
 
@@ -189,9 +191,10 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
         raise BadArgument(
             f"annotations name {name!r} more than once; without box columns {BOX_COLUMNS} one row per image is allowed"
         )
-    for name in (*BOX_COLUMNS, *CORNER_COLUMNS):
-        if has_boxes(frame) and name in frame.columns:
-            frame[name] = _numbers(frame[name])
+    if has_boxes(frame):
+        for names in (BOX_COLUMNS, CORNER_COLUMNS):
+            named = [name for name in names if name in frame.columns]
+            frame[named] = _pixels(frame[named])
     return frame
 
 
@@ -222,6 +225,13 @@ def _shown(name: str) -> str:
         return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError as exc:
         raise BadArgument(f"annotations name {name!r}, which is no name of a file: {exc}") from exc
+
+
+def _pixels(boxes: pd.DataFrame) -> pd.DataFrame:
+    """int64 where all are whole numbers, so that they slice an image; else float64, NaN for what is no number."""
+    numbers = boxes.apply(_numbers)
+    whole = (numbers.abs() <= _LARGEST) & (numbers % 1 == 0)
+    return numbers.astype("int64") if whole.all(axis=None) else numbers
 
 
 def _numbers(column: pd.Series) -> pd.Series:

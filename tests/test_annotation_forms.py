@@ -73,6 +73,30 @@ def test_boxes_of_a_csv_are_numbers_whatever_stands_there(tmp_path):
     assert frame["row_y"].isna().tolist() == frame["height"].isna().tolist() == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("width", "dtype"),
+    [(30, "int64"), (30.0, "int64"), ("30", "int64"), (30.5, "float64"), (None, "float64"), (2.0**60, "float64")],
+)
+def test_whole_boxes_are_whole_numbers(width, dtype):
+    given = pd.DataFrame({"filename": ["a", "b"], "col_x": 1, "row_y": 2, "width": [width, 4], "height": 5})
+    frame = annotation_forms.read(given)
+    assert [str(frame[name].dtype) for name in annotation_forms.BOX_COLUMNS] == [dtype] * 4
+    corners = given.rename(columns=dict(zip(annotation_forms.BOX_COLUMNS, ("x1", "y1", "x2", "y2"), strict=True)))
+    corners = annotation_forms.read(corners.assign(x3=0, y3=0, x4=0, y4=0))
+    assert {str(corners[name].dtype) for name in annotation_forms.CORNER_COLUMNS} == {dtype}
+
+
+def test_whole_boxes_slice_an_image(photos, tmp_path):
+    box = {"filename": ["0.png", "1.png"], "col_x": [3, 4], "row_y": [1, 2], "width": [12, 14], "height": [10, 11]}
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    fd.run(annotations=pd.DataFrame(box), progress=False)
+    image = np.zeros((100, 100))
+    shapes = [
+        image[r.row_y : r.row_y + r.height, r.col_x : r.col_x + r.width].shape for r in fd.annotations().itertuples()
+    ]
+    assert shapes == [(10, 12), (11, 14)] and fd.similarity(threshold=-1)["width_from"].dtype == "int64"
+
+
 def test_a_csv_with_fields_that_its_header_does_not_name_is_refused(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("filename,label\na.jpg,cat,0.9\nb.jpg,dog,0.8\n")
