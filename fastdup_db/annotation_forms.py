@@ -6,7 +6,9 @@ row_y, width, height` in pixels of the upright image, or the corners `x1, y1 …
 
 from __future__ import annotations
 
+import itertools
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,9 +22,14 @@ from fastdup_db.imaging.crops import BOX_COLUMNS, CORNER_COLUMNS
 if TYPE_CHECKING:
     import pandas as pd
 
+log = logging.getLogger(__name__)
+
 ROW, NAME = "fastdup row", "fastdup filename"
 """Our own columns beside the user's, while they are loaded into the database."""
-RESERVED_COLUMNS = ("id", "index", "fd_index", "error_code", "is_valid", "crop_filename", "is_annotated", ROW, NAME)
+RESERVED_COLUMNS = ("index", "fd_index", ROW, NAME)
+"""What a column may not be called, in any case: joined by one of these, the user's ids would silently meet ours."""
+OURS = ("error_code", "is_valid", "crop_filename", "is_annotated")
+"""Columns of `annotations()`: the user's of such a name comes back as `<name>_1`."""
 FORMS = (
     "a DataFrame with a 'filename' column, a list of file names, a .csv, .parquet or COCO .json path, or a COCO dict"
 )
@@ -199,7 +206,7 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _column_names(columns: pd.Index) -> list[str]:
-    """Names as text. Raises `BadArgument` for empty, repeated and reserved ones, or ones that differ only in case."""
+    """Names as text, distinct from ours and from each other. Raises `BadArgument` for empty, repeated and reserved ones."""
     import pandas as pd
 
     if isinstance(columns, pd.MultiIndex):
@@ -213,10 +220,26 @@ def _column_names(columns: pd.Index) -> list[str]:
     taken = sorted(name for name in names if name.lower() in RESERVED_COLUMNS)
     if taken:
         raise BadArgument(f"annotations may not use the column names {taken}, in any case; rename them")
-    lowered = [name.lower() for name in names]
-    if twice := sorted(name for name in names if lowered.count(name.lower()) > 1):
-        raise BadArgument(f"annotations have columns that differ in case only, which SQL cannot tell apart: {twice}")
-    return names
+    return _apart(names)
+
+
+def _apart(names: list[str]) -> list[str]:
+    """Those that SQL, to which `Label` is `label`, cannot tell from ours or from another one get `_1`, or `_2`, ….
+
+    Of several that differ in case only, the one in lower case keeps its name, else the first.
+    """
+    keepers: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: name != name.lower()):
+        keepers.setdefault(name.lower(), name)
+    taken, found = {*OURS, *keepers}, []
+    for name in names:
+        given = name
+        if name.lower() in OURS or keepers[name.lower()] != name:
+            name = next(one for n in itertools.count(1) if (one := f"{given}_{n}").lower() not in taken)
+            log.warning("the column %r of the annotations is called %r in the answers", given, name)
+        taken.add(name.lower())
+        found.append(name)
+    return found
 
 
 def _shown(name: str) -> str:

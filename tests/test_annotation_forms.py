@@ -177,8 +177,8 @@ def test_a_column_of_names_without_one_is_refused():
         annotation_forms.read(pd.Series(["a.jpg", None]))
 
 
-@pytest.mark.parametrize("name", ["FD_INDEX", "Index", "Is_Annotated", "ID", "Error_Code", "Is_Valid", "Crop_Filename"])
-def test_our_names_are_reserved_in_every_case(name):
+@pytest.mark.parametrize("name", ["FD_INDEX", "Index", "fastdup row"])
+def test_our_ids_are_reserved_in_every_case(name):
     with pytest.raises(BadArgument, match=name):
         annotation_forms.read(pd.DataFrame({"filename": ["a"], name: [1]}))
 
@@ -190,13 +190,57 @@ def test_our_names_are_reserved_in_every_case(name):
         (["filename", None], "without a name"),
         (["filename", "a\0b"], "without a name"),
         (["filename", "label", "label"], "several columns of one name: \\['label'\\]"),
-        (["filename", "Label", "label"], "differ in case only.*\\['Label', 'label'\\]"),
         (["filename", 1, "1"], "one name"),
     ],
 )
 def test_column_names_that_sql_cannot_have_are_refused(columns, said):
     with pytest.raises(BadArgument, match=said):
         annotation_forms.read(pd.DataFrame([["a.jpg", *[1] * (len(columns) - 1)]], columns=columns))
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (["Is_Valid", "error_code", "crop_filename"], ["Is_Valid_1", "error_code_1", "crop_filename_1"]),
+        (["Label", "label", "LABEL"], ["Label_1", "label", "LABEL_2"]),
+        (["is_valid_1", "is_valid", "A", "a_1", "A_2", "a"], ["is_valid_1", "is_valid_2", "A_3", "a_1", "A_2", "a"]),
+        (["Filename", "id", "ID"], ["Filename_1", "id", "ID_1"]),
+    ],
+)
+def test_names_that_sql_cannot_tell_apart_are_numbered(given, found):
+    frame = pd.DataFrame([["a.jpg", *range(len(given))]], columns=["filename", *given])
+    read = annotation_forms.read(frame)
+    assert list(read.columns) == ["filename", *found]
+    assert read.iloc[0].tolist() == frame.iloc[0].tolist()
+
+
+@pytest.mark.parametrize("name", ["id", "ID", "Id"])
+def test_a_column_called_id_comes_back_as_such_from_everything(photos, tmp_path, name):
+    given = {"filename": ["0.png", "1.png", "2.png"], name: [70, 80, 90], "label": ["x", "y", "x"], "is_valid": "mine"}
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    fd.run(annotations=pd.DataFrame(given | {"your id": [7, 8, 9]}), progress=False, cc_threshold=0.0)
+    found = fd.annotations()
+    assert list(found.columns) == [
+        *("filename", name, "label", "is_valid_1", "your id"),
+        *("index", "error_code", "is_valid", "fd_index"),
+    ]
+    assert found[name].tolist() == [70, 80, 90] and found["your id"].tolist() == [7, 8, 9]
+    assert found["is_valid_1"].tolist() == ["mine"] * 3 and found["is_valid"].all() and fd[1][name] == 80
+    pairs = fd.similarity(threshold=-1)
+    assert (pairs[f"{name}_from"] == 70 + 10 * pairs["from"]).all() and f"{name}_nearest" in fd.outliers()
+    assert fd.img_stats()[name].tolist() == fd.img_grouped_annot()[name].map(lambda ids: ids[0]).tolist()
+    assert set(fd.connected_components()[0][name]) <= {70, 80, 90}
+    assert fd.sql("select id from annotations order by id")[name].tolist() == [70, 80, 90]
+    assert fd.search(photos / "1.png", where="id > 75 and label = 'y'")["to"].tolist() == [str(photos / "1.png")]
+    fd.vis.stats_gallery(metric="blur", label_col=name, show=False)
+    fd.vis.outliers_gallery(sort_by=name, show=False)
+    fd.vis.component_gallery(sort_by=name, group_by="label", show=False)
+    fd.run(annotations=pd.DataFrame(given), overwrite=False, progress=False)
+    assert fd.annotations()[name].tolist() == [70, 80, 90]
+    for format in ("fastdup", "parquet", "coco", "fiftyone", "huggingface"):
+        assert fd.export(tmp_path / format, format)
+    assert pd.read_parquet(tmp_path / "parquet" / "annotations.parquet")[name].tolist() == [70, 80, 90]
+    assert len(fd.dedup()) and len(fd.label_quality())
 
 
 def test_columns_of_several_levels_are_refused():

@@ -42,7 +42,11 @@ class RowVerbs(WorkDir):
             return int(db.value("annotations/count", valid_only=valid_only))
 
     def annotations(self, valid_only: bool = True, include_unannotated: bool = False) -> pd.DataFrame:
-        """`filename`, your columns, `index, error_code, is_valid, fd_index`; one row per image or box, by id."""
+        """`filename`, your columns, `index, error_code, is_valid, fd_index`; one row per image or box, by id.
+
+        A column of yours that is called `error_code`, `is_valid`, `crop_filename` or `is_annotated`, or `Label` beside
+        `label`, comes as `<name>_1`.
+        """
         valid_only = checks.flag("valid_only", valid_only)
         include_unannotated = checks.flag("include_unannotated", include_unannotated)
         with self._database() as db:

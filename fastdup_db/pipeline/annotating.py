@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _JOINED = {"boxes": "boxes", "embedding": "vectors"}
 """What annotation rows are matched to, by mode; otherwise to images."""
+_YOURS = "your "
+"""Before a column of the user's that is called `id`, which is what the tables call their key, or begins like this; the
+views take it off again."""
 _UNKNOWN = (pa.types.is_decimal256, pa.types.is_union, pa.types.is_run_end_encoded)
 """Types of Arrow that DuckDB 2.0 does not read."""
 
@@ -61,9 +64,14 @@ def stage_rows(db: Database, frame: pd.DataFrame) -> None:
 
     Raises `BadArgument` for a column of mixed types or of a kind that the database does not have.
     """
-    columns = {str(name): _column(values) for name, values in frame.items() if name != "filename"}
+    columns = {_stored(str(name)): _column(values) for name, values in frame.items() if name != "filename"}
     own = {ROW: pa.array(range(len(frame)), pa.int64()), NAME: pa.array(frame["filename"], pa.string())}
     db.take_in("annotations/stage_rows", incoming=pa.table(columns | own))
+
+
+def _stored(name: str) -> str:
+    """What a column is called in the tables."""
+    return _YOURS + name if name.lower() == "id" or name.lower().startswith(_YOURS) else name
 
 
 def store_rows(db: Database, *, mode: str) -> None:

@@ -7,20 +7,23 @@ select * from runs order by run_id desc limit 1;
 
 comment on view current_run is 'Settings of the last run and what it found out';
 
--- One row per instance with all that is known of it; the base of everything below.
+-- One row per instance with all that is known of it; the base of everything below. A column of the user's that is called
+-- `id` is stored as `your id`.
 create or replace view facts as
 select
     l.filename,
-    u.* exclude (id),
+    u.* exclude ("fastdup id"),
     c.* exclude (id),
     i.id as "index",
     i.error_code,
     i.error_code = 'VALID' as is_valid,
     i.id as fd_index,
-    u.id is not null or not (select has_annotations from current_run) as is_annotated
+    u."fastdup id" is not null or not (select has_annotations from current_run) as is_annotated
 from instances as i
 join listing as l on l.image_id = i.image_id
-left join user_annotations as u on u.id = i.id
+left join (
+    select columns('(?s)^(?:your )?(.*)$') as '\1' from (select id as "fastdup id", * exclude (id) from user_annotations)
+) as u on u."fastdup id" = i.id
 left join newest_captions as c on c.id = i.id;
 
 comment on view facts is 'All that is known of every image or box, also those without an annotation';
