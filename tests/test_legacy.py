@@ -307,6 +307,7 @@ def test_top_components(work, images, tmp_path):
     assert (
         frame["avg_blur"].is_monotonic_decreasing and frame["label"].iloc[0] == [_letter(frame["files"].iloc[0][0])] * 4
     )
+    assert frame["avg_metric"].equals(frame["avg_blur"]) and list(frame.columns[-3:-1]) == ["blur", "avg_metric"]
     by_label = fastdup.find_top_components(work, get_label_func=_letter, group_by="label")
     assert by_label.columns[0] == "label" and by_label["label"].tolist() == list("abcde")
     assert len(fastdup.find_top_components(work, _letter, slice="c")) == 1

@@ -18,6 +18,8 @@ from fastdup_db.legacy.labels import MISSING, LabelFunc, labels_of
 from fastdup_db.legacy.shown import Slice
 
 FILE = "top_components.parquet"
+AVERAGE = "avg_metric"
+"""What fastdup calls the mean of any metric."""
 _ARGUMENTS = (
     *("work_dir", "get_label_func", "group_by", "slice", "threshold", "metric", "descending"),
     *("min_items", "max_items", "keyword", "save_path", "comp_type"),
@@ -39,14 +41,14 @@ def find_top_components(
     comp_type: str = "component",
     **kwargs: Any,
 ) -> pd.DataFrame:
-    """The components of a run, largest first: `component_id, files, [label], files_ids, distance, len[, metric, avg]`.
+    """The components of a run, largest first: `component_id, files, [label], files_ids, distance, len`, metric columns.
 
     group_by: 'visual', or 'label': one row per label, which comes first. slice: a label or several; 'diff' / 'same' for
     components of several labels / of one. threshold: lowest similarity of a pair in the component. metric: a statistic,
-    added as a list and as `avg_<metric>`, by which the rows are ordered. min_items, max_items: sizes to keep. keyword:
-    only files whose label contains it. save_path: a folder to write `top_components.parquet` into. comp_type:
-    'component' or 'cluster' (of `run_kmeans`). By its `attrs` `delete_components` knows the run that the files belong
-    to, and refuses the frame once there has been another.
+    added as a list; its mean, by which the rows are ordered, is both `avg_metric` and `avg_<metric>`. min_items,
+    max_items: sizes to keep. keyword: only files whose label contains it. save_path: a folder to write
+    `top_components.parquet` into. comp_type: 'component' or 'cluster' (of `run_kmeans`). By its `attrs`
+    `delete_components` knows the run that the files belong to, and refuses the frame once there has been another.
     """
     for name in kwargs:
         raise one_of("keyword argument", name, _ARGUMENTS)
@@ -75,7 +77,7 @@ def find_top_components(
         frame = frame.drop(columns="label")
     least, most = (2 if group_by == "visual" else 1) if min_items is None else min_items, max_items
     frame = frame[(frame["len"] >= least) & (frame["len"] <= (most or len(members)))]
-    order = f"avg_{metric}" if metric else "len"
+    order = AVERAGE if metric else "len"
     frame = frame.sort_values([order, key], ascending=[not descending, True], ignore_index=True)
     frame.attrs["work_dir"] = str(work_dir)
     plans.mark(frame, fd.work_dir)
@@ -132,10 +134,10 @@ def _grouped(members: pd.DataFrame, *, key: str, metric: str | None) -> pd.DataF
         "len": ("index", "size"),
     }
     if metric is not None:
-        columns |= {metric: ("metric", list), f"avg_{metric}": ("metric", "mean")}
+        columns |= {metric: ("metric", list), AVERAGE: ("metric", "mean"), f"avg_{metric}": ("metric", "mean")}
     found = groups.agg(**columns).reset_index()
     # pandas takes the types of the keys, and of no groups all types, from what it sees
     types = {name: "object" for name in ("files", "label", "files_ids", metric) if name in found.columns}
     types |= {"distance": "float64", "len": "int64", "component_id": "int64" if key == "component_id" else "object"}
-    types |= {f"avg_{metric}": "float64"} if metric is not None else {}
+    types |= {AVERAGE: "float64", f"avg_{metric}": "float64"} if metric is not None else {}
     return found.astype(types)
