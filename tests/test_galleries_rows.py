@@ -283,6 +283,13 @@ def test_components_of_an_external_frame(vis: FastdupVisualizer) -> None:
     assert rig.ids(vis.component_gallery(external_df=own)) == [[1, 2, 3], [0, 7]]
 
 
+@pytest.mark.parametrize("gallery", ["outliers", "duplicates", "similarity", "stats", "component"])
+def test_words_about_the_layout_of_fastdups_pages_are_taken(vis: FastdupVisualizer, gallery: str) -> None:
+    words = "keep_aspect_ratio enhance_image nrows selection_strategy limit_labels_printed force_width force_height"
+    page = getattr(vis, f"{gallery}_gallery")(**dict.fromkeys((*words.split(), "draw_orig_image"), 1), show=False)
+    assert rig.cards(page)
+
+
 # ---- refusals ----
 
 

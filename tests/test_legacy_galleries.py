@@ -141,6 +141,17 @@ def test_a_work_dir_of_fastdup_says_how_to_read_it(work, tmp_path):
         fastdup.create_duplicates_gallery(tmp_path / "empty.csv", tmp_path / "page", work_dir=work)
 
 
+@pytest.mark.parametrize("create", ["duplicates", "outliers", "similarity", "stats", "components"])
+def test_words_about_the_layout_of_fastdups_pages_are_taken(work, tmp_path, create):
+    function = getattr(fastdup, f"create_{create}_gallery")
+    page = {"stats": "blur"}.get(create, create)
+    function(work, tmp_path / "plain")
+    function(work, tmp_path / "told", keep_aspect_ratio=True, nrows=3, selection_strategy=2, force_width=90)
+    assert rig.ids(tmp_path / "told" / f"{page}.html") == rig.ids(tmp_path / "plain" / f"{page}.html")
+    with pytest.raises(BadArgument, match=r"keyword argument='num_image' is unknown; allowed: .*nrows, num_images"):
+        function(work, tmp_path / "wrong", num_image=5)
+
+
 def test_an_empty_frame_makes_an_empty_page(work, tmp_path):
     none = pd.DataFrame({"from": [], "to": [], "distance": []})
     assert fastdup.create_duplicates_gallery(none, tmp_path, work_dir=work) == 0

@@ -14,6 +14,12 @@ from fastdup_db import checks
 from fastdup_db.errors import BadArgument, one_of
 
 KEYWORDS = ("diff", "same", "label_score")
+WITHOUT_EFFECT = frozenset(
+    "draw_orig_image enhance_image force_height force_width keep_aspect_ratio limit_labels_printed nrows "
+    "run_hierarchical selection_strategy".split()
+)
+"""Words of fastdup's about how it lays out pictures and what it reads: taken so that scripts run. Our pages keep the
+shape of every image, show all labels and the first images of a group, and read all rows."""
 NO_LABEL = "filename"
 """Bound as `$label_col` where a collection has no labels: SQL needs a column, and what it finds there is not used."""
 

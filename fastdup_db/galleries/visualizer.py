@@ -13,6 +13,7 @@ from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.galleries import components, duplicates, outliers, report, similarity, stats
 from fastdup_db.galleries.controller import Controller
 from fastdup_db.galleries.query import Picked, Query, count
+from fastdup_db.galleries.selection import WITHOUT_EFFECT
 from fastdup_db.galleries.writer import Output, write
 
 _GRAYSCALE = 0  # cv2.IMREAD_GRAYSCALE, without loading cv2 for it
@@ -37,7 +38,8 @@ class FastdupVisualizer:
     Further keywords: external_df (a frame to show instead of the run's own, in the shape of the accessor's),
         external_labels (labels by id, a dict or a Series, instead of a column of the annotations),
         get_extra_col_func (file name -> one more column), get_reformat_filename_func (file name -> what to show),
-        load_crops (True: as draw_bbox=False).
+        load_crops (True: as draw_bbox=False). Taken without effect, so that scripts run: those of
+        `selection.WITHOUT_EFFECT`, such as keep_aspect_ratio, nrows or selection_strategy.
 
     Every gallery returns the path of its page and prints nothing. Raises `BadArgument` for a wrong argument, with what
     is allowed, before any image is read.
@@ -257,8 +259,8 @@ class FastdupVisualizer:
 
     def _query(self, kwargs: Mapping[str, Any]) -> Query:
         for name in kwargs:
-            if name not in _KEYWORDS:
-                raise one_of("keyword argument", name, _KEYWORDS)
+            if name not in _KEYWORDS and name not in WITHOUT_EFFECT:
+                raise one_of("keyword argument", name, (*_KEYWORDS, *WITHOUT_EFFECT))
         for name in ("get_extra_col_func", "get_reformat_filename_func"):
             checks.function(name, kwargs.get(name))
         labels = kwargs.get("external_labels")

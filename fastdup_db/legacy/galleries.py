@@ -1,6 +1,7 @@
 """v0's galleries over `fd.vis`: of a work_dir, a csv in it, or a frame of anybody's.
 
-get_bounding_box_func has no effect in any of them: what is drawn are the boxes of the run.
+get_bounding_box_func has no effect in any of them: what is drawn are the boxes of the run. Nor have the words of
+`galleries.selection.WITHOUT_EFFECT`, such as keep_aspect_ratio, which are taken as keywords.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from fastdup_db.galleries.stats import METRICS
 from fastdup_db.legacy.clusters import assignments
 from fastdup_db.legacy.components import find_top_components
 from fastdup_db.legacy.labels import LabelFunc, labels_of
-from fastdup_db.legacy.shown import Func, Slice, Source, shown
+from fastdup_db.legacy.shown import Func, Slice, Source, check_words, shown
 
 _PAIR = ("from", "to")
 _MIN_ITEMS = 2
@@ -41,11 +42,13 @@ def create_duplicates_gallery(
     input_dir: str | Path | None = None,
     work_dir: str | Path | None = None,
     threshold: float | None = None,
+    **kwargs: Any,
 ) -> int:
     """Pairs of similar images, as `duplicates.html`; returns 0.
 
     similarity_file: a work_dir, a csv, or a frame `from, to, distance` of ids or file names, which need no run.
     """
+    check_words(kwargs, of=create_duplicates_gallery)
     with shown(similarity_file, _PAIR, get_label_func=get_label_func, work_dir=work_dir, input_dir=input_dir) as rows:
         rows.fd.vis.duplicates_gallery(
             save_path,
@@ -74,11 +77,13 @@ def create_outliers_gallery(
     get_extra_col_func: Func = None,
     input_dir: str | Path | None = None,
     work_dir: str | Path | None = None,
+    **kwargs: Any,
 ) -> int:
     """Images unlike all others, as `outliers.html`; returns 0. outliers_file: as in `create_duplicates_gallery`.
 
     descending: the most extreme first.
     """
+    check_words(kwargs, of=create_outliers_gallery)
     with shown(
         outliers_file,
         ("outlier", "nearest"),
@@ -115,6 +120,7 @@ def create_similarity_gallery(
     work_dir: str | Path | None = None,
     min_items: int = _MIN_ITEMS,
     max_items: int | None = None,
+    **kwargs: Any,
 ) -> pd.DataFrame:
     """Images with those most like them, as `similarity.html`.
 
@@ -126,6 +132,7 @@ def create_similarity_gallery(
     Returns one row per image, however many the page shows, in its order: `from, to` (list), with labels `label, label2`
     (lists), `distance` (list), with labels `score` (percentage of its neighbours with its label), `length`.
     """
+    check_words(kwargs, of=create_similarity_gallery)
     checks.at_least("min_items", min_items, 0)
     checks.at_least("max_items", max_items or 0, 0)
     with shown(similarity_file, _PAIR, get_label_func=get_label_func, work_dir=work_dir, input_dir=input_dir) as rows:
@@ -161,11 +168,13 @@ def create_stats_gallery(
     get_extra_col_func: Func = None,
     input_dir: str | Path | None = None,
     work_dir: str | Path | None = None,
+    **kwargs: Any,
 ) -> int:
     """Images at one end of a statistic, as a page named after it; returns 0.
 
     descending: the highest value first; 'bright' and 'size' begin with it in any case.
     """
+    check_words(kwargs, of=create_stats_gallery)
     with shown(
         stats_file,
         ("index",),
@@ -207,11 +216,13 @@ def create_components_gallery(
     input_dir: str | Path | None = None,
     *,
     comp_type: str = "component",
+    **kwargs: Any,
 ) -> int:
     """Components, as `components.html`; returns 0. Arguments as in `find_top_components`.
 
     max_items: images shown of each.
     """
+    check_words(kwargs, of=create_components_gallery)
     fd = Fastdup(work_dir)
     top = find_top_components(
         work_dir, get_label_func, group_by, slice, threshold, metric, descending, min_items, None, keyword,
@@ -257,8 +268,10 @@ def create_kmeans_clusters_gallery(
     min_items: int | None = None,
     keyword: str | None = None,
     input_dir: str | Path | None = None,
+    **kwargs: Any,
 ) -> int:
     """The clusters of `run_kmeans`, the largest first, as `components.html`; returns 0."""
+    check_words(kwargs, of=create_kmeans_clusters_gallery)
     assignments(work_dir)  # says what is missing where there is none
     return create_components_gallery(
         work_dir, save_path, num_images, lazy_load, get_label_func, "visual", slice, max_width, max_items, None,

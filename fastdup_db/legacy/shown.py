@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ import pandas as pd
 
 from fastdup_db import frames
 from fastdup_db.engine import Fastdup, create
-from fastdup_db.errors import BadArgument, NotRun
+from fastdup_db.errors import BadArgument, NotRun, one_of
+from fastdup_db.galleries.selection import WITHOUT_EFFECT
 from fastdup_db.legacy.labels import LabelFunc, labels_of
 from fastdup_db.pipeline import files
 from fastdup_db.store import duck
@@ -47,6 +49,13 @@ class Shown:
             "get_extra_col_func": extra,
             "get_reformat_filename_func": rename,
         }
+
+
+def check_words(words: Iterable[str], *, of: Callable[..., Any]) -> None:
+    """Raises `BadArgument` for a keyword that no gallery of fastdup's has. of: the function that was called."""
+    for name in words:
+        if name not in WITHOUT_EFFECT:
+            raise one_of("keyword argument", name, {*inspect.signature(of).parameters, *WITHOUT_EFFECT} - {"kwargs"})
 
 
 @contextmanager
