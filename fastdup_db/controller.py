@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +32,13 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
     can be opened in a new process, moved, or read without the images.
 
     Args:
-        work_dir: folder of the results; made by `run`. `s3://bucket/prefix`: see `fastdup_db.pipeline.remote`.
+        work_dir: folder of the results, `work_dir` where it is None; made by `run`. `s3://bucket/prefix`: see
+            `fastdup_db.pipeline.remote`.
         input_dir: default input of `run`.
     """
 
-    def __init__(self, work_dir: str | Path = "work_dir", input_dir: Any = None) -> None:
+    def __init__(self, work_dir: str | Path | None = "work_dir", input_dir: Any = None) -> None:
+        work_dir = "work_dir" if work_dir is None else work_dir
         if not isinstance(work_dir, str | os.PathLike):
             raise BadArgument(f"work_dir={work_dir!r}; allowed: a folder, or s3://bucket/prefix")
         self._work_dir = remote.opened(work_dir)  # absolute: answers do not depend on the current directory
@@ -46,9 +49,9 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
     # ---- state ---------------------------------------------------------------------------------------------------
 
     @property
-    def work_dir(self) -> Path:
+    def work_dir(self) -> str:
         """The folder of the results; of a work_dir in a bucket, that of its copy on this machine."""
-        return self._work_dir
+        return str(self._work_dir)
 
     @property
     def input_dir(self) -> Any:
@@ -61,7 +64,10 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The settings of the last run and what it found out: versions, dimension, index, timings."""
+        """The settings of the last run and what it found out: versions, dimension, index, timings.
+
+        Values are those of JSON; times are ISO 8601 texts.
+        """
         with self._database() as db:
             last = self._last_run(db)
             if last["vectors_version"]:  # also where this run has left what an earlier one found
@@ -69,6 +75,7 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
                 last |= {name: graphed[name] for name in graphed if name.startswith(("neighbors_", "index_"))}
         settings = json.loads(last.pop("config"))
         last.pop("transform", None)
+        last |= {name: value.isoformat() for name, value in last.items() if isinstance(value, datetime)}
         return {**settings, **last, "work_dir": str(self._work_dir), "embeddings_dim": last["dimension"]}
 
     # ---- run -----------------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ class Fastdup(FastdupController):
         base = self.input_dir
         return captioning.run(
             captioning.CaptionRequest(
-                work_dir=self.work_dir,
+                work_dir=self._work_dir,
                 model_name=model_name,
                 device=device,
                 batch_size=batch_size,
@@ -147,7 +147,7 @@ class Fastdup(FastdupController):
             place (`keep_filename`, else the rows of its `component_id` with a true `keep`) and that is missing, has
             changed or is to go as well. Kept files in a bucket are not looked at. `attrs['folder']` is the quarantine.
         """
-        return plans.clean(self.work_dir, plan, how=how, folder=folder, dry_run=dry_run)
+        return plans.clean(self._work_dir, plan, how=how, folder=folder, dry_run=dry_run)
 
     def undo(self, folder: str | Path | None = None) -> pd.DataFrame:
         """Move the files of a quarantine back, byte for byte: `filename, status, target`. May be repeated after a kill.
@@ -155,12 +155,12 @@ class Fastdup(FastdupController):
         folder: of the quarantine, by default the last in the work_dir. A place that another file has taken meanwhile
         stays as it is.
         """
-        where = plans.last_folder(self.work_dir) if folder is None else Path(folder)
+        where = plans.last_folder(self._work_dir) if folder is None else Path(folder)
         return plans.frame(plans.named(cleaner.undo(where)), folder=where)
 
     def resume_clean(self, folder: str | Path | None = None) -> pd.DataFrame:
         """Finish a clean-up that was killed: `filename, status, target`. folder: as in `undo`."""
-        where = plans.last_folder(self.work_dir) if folder is None else Path(folder)
+        where = plans.last_folder(self._work_dir) if folder is None else Path(folder)
         return plans.frame(plans.named(cleaner.resume(where)), folder=where)
 
     def export(self, path: str | Path, format: str = "fastdup", *, names: bool = False) -> list[Path]:
@@ -182,7 +182,7 @@ class Fastdup(FastdupController):
                 db,
                 Path(path),
                 format=format,
-                work_dir=self.work_dir,
+                work_dir=self._work_dir,
                 annotations=valid,
                 config=config,
                 names=names,
@@ -201,7 +201,7 @@ class Fastdup(FastdupController):
         from fastdup_db.pipeline import fetching
 
         with fetching.server(s3_endpoint_url=s3_endpoint_url, s3_region=s3_region):
-            return publish(self.work_dir, uri)
+            return publish(self._work_dir, uri)
 
     @staticmethod
     def s3_folder_exists_and_not_empty(s3_path: str) -> bool:
@@ -253,8 +253,8 @@ class Fastdup(FastdupController):
             return db.frame("annotations/without_detections")
 
 
-def create(work_dir: str | Path = "work_dir", input_dir: Any = None) -> Fastdup:
-    """A `Fastdup` on a work_dir, new or existing; nothing is read or written yet."""
+def create(work_dir: str | Path | None = "work_dir", input_dir: Any = None) -> Fastdup:
+    """A `Fastdup` on a work_dir (None: `work_dir`), new or existing; nothing is read or written yet."""
     return Fastdup(work_dir=work_dir, input_dir=input_dir)
 
 

@@ -43,7 +43,7 @@ class Rig:
     lines: ClassVar[list[str]] = ["Dataset contains 8 images", "Valid images are 87.50% (7) of the data"]
 
     def __init__(self, work_dir: Path, facts: dict[str, pd.DataFrame], *, missing: frozenset[int] = frozenset()):
-        self.work_dir = work_dir
+        self.work_dir = str(work_dir)
         self.missing = missing
         self.opened: list[int] = []
         self._lock = threading.Lock()

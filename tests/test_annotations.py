@@ -219,7 +219,7 @@ def test_crops_are_compared_measured_and_saved(boxed):
     assert {(1, 2), (2, 1)} <= set(map(tuple, pairs[["from", "to"]].to_numpy().tolist()))
     assert pairs.set_index(["from", "to"]).loc[(1, 2), "distance"] == 1.0, "the same box twice, no cross join"
     crops = boxed.annotations()
-    image = cv2.imread(str(boxed.work_dir / "crops" / crops["crop_filename"].iloc[0]))
+    image = cv2.imread(str(Path(boxed.work_dir) / "crops" / crops["crop_filename"].iloc[0]))
     assert image.shape == (90, 100, 3)
     loaded = boxed.similarity(load_crops=True)
     assert all(Path(f).is_file() for f in loaded["crop_filename_from"])

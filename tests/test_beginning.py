@@ -82,7 +82,7 @@ def test_a_first_run_touches_nothing_of_the_user(tmp_path, photos):
 
 
 def test_input_in_a_folder_that_a_fresh_run_empties_is_refused(filled, photos):
-    inside = filled.work_dir / "crops"
+    inside = Path(filled.work_dir) / "crops"
     photos.rename(inside)
     with pytest.raises(BadInput, match="crops"):
         filled.run(input_dir=[inside / f"a{number}.png" for number in range(6)], progress=False)
@@ -108,13 +108,13 @@ def test_a_database_that_never_was_whole_is_made_anew(tmp_path, photos, damage):
 
 
 def test_a_run_killed_while_it_clears_is_made_good_by_the_next(filled, photos):
-    draft = filled.work_dir / ".fastdup-draft"
+    draft = Path(filled.work_dir) / ".fastdup-draft"
     draft.mkdir()
-    (filled.work_dir / "fastdup.duckdb").rename(draft / "replaced.duckdb")
-    (filled.work_dir / "crops").mkdir()
+    (Path(filled.work_dir) / "fastdup.duckdb").rename(draft / "replaced.duckdb")
+    (Path(filled.work_dir) / "crops").mkdir()
     filled.run(progress=False)
     assert filled.num_instances() == 6
-    assert not draft.exists() and not (filled.work_dir / "crops").exists()
+    assert not draft.exists() and not (Path(filled.work_dir) / "crops").exists()
 
 
 @pytest.mark.parametrize("leaves", [True, False])
@@ -199,7 +199,8 @@ def test_a_relative_work_dir_stays_where_it_was(tmp_path, photos, monkeypatch):
     monkeypatch.chdir("/")
     fd.run(progress=False, overwrite=False)
     assert fd.num_instances() == home.num_instances() == 6
-    assert fd.work_dir == tmp_path / "results" and home.work_dir == tmp_path / "home" / "results"
+    assert fastdup_db.create(None).work_dir == fastdup_db.create().work_dir == os.path.abspath("work_dir")
+    assert fd.work_dir == str(tmp_path / "results") and home.work_dir == str(tmp_path / "home" / "results")
 
 
 @pytest.mark.parametrize("nothing", ["", [""], b"photos", [b"photos"]])
@@ -242,7 +243,7 @@ def test_an_update_that_breaks_off_after_its_listing_is_not_over(filled, photos,
         with pytest.raises(NotRun):
             getattr(filled, name)()
     filled.run(progress=False, overwrite=False, threshold=0.5)
-    fresh = fastdup_db.create(filled.work_dir.parent / "fresh", photos)
+    fresh = fastdup_db.create(Path(filled.work_dir).parent / "fresh", photos)
     fresh.run(progress=False, threshold=0.5)
     assert sorted(filled.embeddings()[0]) == sorted(fresh.embeddings()[0])
     columns = ["filename_from", "filename_to"]
@@ -299,7 +300,7 @@ def test_intervals_are_text(filled, bins):
 
 
 def test_what_a_killed_run_left_of_its_draft_goes(filled):
-    draft = filled.work_dir / ".fastdup-draft"
+    draft = Path(filled.work_dir) / ".fastdup-draft"
     for overwrite in (False, True):
         draft.mkdir()
         (draft / "replaced.duckdb").write_bytes(b"old")
@@ -309,7 +310,7 @@ def test_what_a_killed_run_left_of_its_draft_goes(filled):
 
 def test_a_table_killed_while_it_is_removed_is_not_there(filled, monkeypatch):
     """A folder goes in one step, under another name."""
-    vectors = filled.work_dir / "lance" / "vectors.lance"
+    vectors = Path(filled.work_dir) / "lance" / "vectors.lance"
     with monkeypatch.context() as patch:
         patch.setattr("shutil.rmtree", lambda *_, **__: None)  # as if killed before anything was removed
         Place.of(vectors).delete()

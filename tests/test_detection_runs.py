@@ -54,12 +54,12 @@ def test_images_without_faces_are_listed_and_broken_ones_are_invalid(faces: fast
 
 
 def test_the_crops_are_listed_in_the_work_dir_and_kept_with_their_margin(faces: fastdup_db.Fastdup) -> None:
-    crops = pd.read_csv(faces.work_dir / "atrain_crops.csv")
+    crops = pd.read_csv(Path(faces.work_dir) / "atrain_crops.csv")
     names = "index filename crop_filename col_x row_y width height label confidence"
     assert crops.columns.tolist() == names.split()
     assert len(crops) == 11
     for row in crops.itertuples():
-        image = cv2.imread(str(faces.work_dir / "crops" / row.crop_filename))
+        image = cv2.imread(str(Path(faces.work_dir) / "crops" / row.crop_filename))
         whole = cv2.imread(row.filename)
         # a fifth of the face on each side, less where the photograph ends
         assert image.shape[1] <= row.width * 1.4 + 1

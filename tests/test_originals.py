@@ -28,7 +28,7 @@ def test_whole_images_in_the_order_asked_for(photos: Path, tmp_path: Path) -> No
     fd = Fastdup(tmp_path / "work", str(photos))
     fd.run(print_summary=False)
     (photos / "4.png").unlink()
-    images = list(open_images(fd.work_dir, [3, 99, 4, 0]))
+    images = list(open_images(Path(fd.work_dir), [3, 99, 4, 0]))
     assert images[1] is None
     assert images[2] is None
     assert np.array_equal(images[0], rig.drawn(3))
@@ -48,7 +48,7 @@ def test_members_of_an_archive(photos: Path, tmp_path: Path) -> None:
     fd = Fastdup(tmp_path / "work", str(archive))
     fd.run(print_summary=False)
     names = fd.annotations()["filename"].tolist()
-    images = list(open_images(fd.work_dir, [5, 1]))
+    images = list(open_images(Path(fd.work_dir), [5, 1]))
     for image, i in zip(images, (5, 1), strict=True):
         assert np.array_equal(image, rig.drawn(int(Path(names[i]).stem)))
     page = fd.vis.stats_gallery()
@@ -62,9 +62,9 @@ def test_boxes_are_cut_out_or_drawn(photos: Path, tmp_path: Path) -> None:
     )
     fd = Fastdup(tmp_path / "work", str(photos))
     fd.run(annotations=given, print_summary=False)
-    crop = next(open_images(fd.work_dir, [1], crops=True))
+    crop = next(open_images(Path(fd.work_dir), [1], crops=True))
     assert np.array_equal(crop, rig.drawn(0)[60:240, 100:190])
-    whole = list(open_images(fd.work_dir, [0, 1], crops=False))
+    whole = list(open_images(Path(fd.work_dir), [0, 1], crops=False))
     assert whole[0] is whole[1]
     page = fd.vis.stats_gallery()
     points = {card.select_one(".shot")["data-id"]: card.polygon["points"] for card in rig.cards(page)}

@@ -59,7 +59,7 @@ def test_labels_stay_with_their_images(partly, tmp_path):
     for name, label in zip(rows["filename"], rows["label"], strict=True):
         assert label == ("N/A" if name.endswith("_1.png") else Path(name).name[:2])
     fastdup_db.run_kmeans_on_extracted(work_dir=partly.work_dir, num_clusters=GROUPS)
-    clusters = pd.read_csv(partly.work_dir / "kmeans_assignments.csv")
+    clusters = pd.read_csv(Path(partly.work_dir) / "kmeans_assignments.csv")
     of = clusters["filename"].map(lambda name: Path(name).name[:2])
     assert clusters.groupby("cluster")["filename"].size().tolist() == [SIZE] * GROUPS
     assert of.groupby(clusters["cluster"]).nunique().eq(1).all()

@@ -125,7 +125,7 @@ def test_neighbours_by_tasks_that_hand_rows_on_through_a_bucket(cluster, photos,
     monkeypatch.setattr(knn, "EXACT_ROWS", 0)
     monkeypatch.setattr(knn, "EXACT_WORK", 1.0)
     monkeypatch.setattr(join, "PART_ROWS", 2048)
-    place = remote.place(fastdup_db.create("s3://results/join").work_dir, "")
+    place = remote.place(Path(fastdup_db.create("s3://results/join").work_dir), "")
     table = VectorTable(place, name=VECTORS[0], column=VECTORS[1])
     table.create([(np.arange(6000), clustered(6000, centres=60))], dim=32)
     here = neighbors(table, k=3)

@@ -67,7 +67,7 @@ def test_the_same_answers_from_another_machine(s3, machine, images, tmp_path):
     assert "some/run/fastdup.duckdb" in names
     assert any(name.startswith("some/run/lance/vectors.lance/data/") for name in names)
     assert not any("/parts/" in name for name in names)
-    assert not (there.work_dir / "lance").exists(), "vectors lie in the bucket only"
+    assert not (Path(there.work_dir) / "lance").exists(), "vectors lie in the bucket only"
 
     cache = machine("second")
     again = fastdup_db.create(URI)
@@ -167,7 +167,7 @@ def remote_table():
     from fastdup_db.pipeline.tables import table
     from fastdup_db.store.lance import EMBEDDINGS
 
-    return table(fastdup_db.create(URI).work_dir, EMBEDDINGS)
+    return table(Path(fastdup_db.create(URI).work_dir), EMBEDDINGS)
 
 
 def test_only_one_run_at_a_time(s3, machine, images, monkeypatch):
@@ -228,7 +228,7 @@ def test_a_lock_that_names_nobody_grows_old(s3, machine, monkeypatch, body):
 def test_a_copy_of_before_there_were_locks_is_written(machine, images):
     fd = fastdup_db.create(URI, images)
     fd.run(progress=False)
-    marker = fd.work_dir / "remote.json"
+    marker = Path(fd.work_dir) / "remote.json"
     said = json.loads(marker.read_text())
     del said["copy"]
     marker.write_text(json.dumps(said))

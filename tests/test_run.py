@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import cv2
@@ -83,7 +84,7 @@ def test_edges_are_the_exact_neighbours_of_the_search_vectors(done):
     from fastdup_db.pipeline.tables import table
     from fastdup_db.store.lance import VECTORS
 
-    ids, matrix = table(done.work_dir, VECTORS).matrix()
+    ids, matrix = table(Path(done.work_dir), VECTORS).matrix()
     cosines = matrix.astype(np.float64) @ matrix.T.astype(np.float64)
     np.fill_diagonal(cosines, -np.inf)
     best = np.sort(cosines, axis=1)[:, ::-1][:, :2]
@@ -186,6 +187,7 @@ def test_item_and_config(done):
         with pytest.raises(IndexError, match="invalid"):
             done[wrong]
     config = done.config
+    assert json.loads(json.dumps(config)) == config and datetime.fromisoformat(config["finished_at"])
     assert config["threshold"] == 0.9 and config["nearest_neighbors_k"] == 2 and config["dimension"] == 576
 
 
@@ -219,7 +221,7 @@ def test_the_file_is_read_by_plain_duckdb_while_the_object_lives(done):
         'names = [r[0] for r in c.execute("select view_name from duckdb_views() where not internal").fetchall()]; '
         "print(json.dumps({n: len(c.execute(f'select * from {n}').fetchall()) for n in names}))"
     )
-    path = str(done.work_dir / "fastdup.duckdb")
+    path = str(Path(done.work_dir) / "fastdup.duckdb")
     env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     out = subprocess.run(
         [sys.executable, "-c", code, path], capture_output=True, text=True, cwd="/", env=env, check=True

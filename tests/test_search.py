@@ -243,14 +243,14 @@ def test_a_leak_between_two_sets_is_found_and_nothing_is_stored(
     for number in (3, 60, 61):
         write(tmp_path / f"new_{number}.jpg", number, cv2.IMWRITE_JPEG_QUALITY, 60)
     (tmp_path / "text.jpg").write_text("no picture")
-    before = (done.work_dir / "fastdup.duckdb").read_bytes()
+    before = (Path(done.work_dir) / "fastdup.duckdb").read_bytes()
     frame = done.cross_similarity(tmp_path)
     assert {Path(n).name for n in frame["from"]} == {"new_3.jpg"}
     assert sorted(shown(frame)) == ["copy_03.jpg", "scene_03.png"] and (frame["distance"] >= 0.9).all()
     assert [Path(n).name for n in frame.attrs["left_out"]] == ["text.jpg"]
     assert len(done.cross_similarity(tmp_path, k=5, threshold=0.0)) == 3 * 5
     assert len(done.cross_similarity([str(tmp_path / "new_61.jpg")])) == 0
-    assert (done.work_dir / "fastdup.duckdb").read_bytes() == before
+    assert (Path(done.work_dir) / "fastdup.duckdb").read_bytes() == before
 
 
 def test_feature_vectors_are_what_a_run_stores(done: fastdup_db.Fastdup, images: Path) -> None:

@@ -72,7 +72,7 @@ def test_neighbours_of_other_images_are_no_answers(filled, photos, change, setti
     assert len(filled.img_stats()) == filled.num_instances()
     if "run_mode" in settings:
         filled.run(progress=False, run_mode=2, adapt=False)
-        fresh = fastdup_db.create(filled.work_dir.parent / "fresh", photos)
+        fresh = fastdup_db.create(Path(filled.work_dir).parent / "fresh", photos)
         fresh.run(progress=False, adapt=False, threshold=0)
         fields = ["filename_from", "filename_to", "distance"]
         assert _sorted(filled.similarity(threshold=0)[fields]).equals(_sorted(fresh.similarity()[fields]))
@@ -258,7 +258,7 @@ def test_overwrite_begins_anew_after_an_update_that_broke_off(filled, photos, mo
     _draw(photos / "0.bmp", 60)  # of equal size and time: only reading everything anew can see it
     os.utime(photos / "0.bmp", ns=(time, time))
     filled.run(progress=False)
-    fresh = fastdup_db.create(filled.work_dir.parent / "fresh", photos)
+    fresh = fastdup_db.create(Path(filled.work_dir).parent / "fresh", photos)
     fresh.run(progress=False)
     assert filled.annotations().equals(fresh.annotations())
     assert filled.similarity(threshold=-1).equals(fresh.similarity(threshold=-1))

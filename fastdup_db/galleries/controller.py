@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +13,7 @@ class Controller(Protocol):
     """All that galleries ask of a controller."""
 
     @property
-    def work_dir(self) -> Path:
+    def work_dir(self) -> str:
         """Where pages and thumbnails go unless the user says otherwise."""
 
     def gallery_frame(self, name: str, *, needs: Collection[str] = (), **parameters: Any) -> pd.DataFrame:

@@ -34,7 +34,7 @@ class Output:
     get_reformat_filename_func: Callable[[str], str] | None = None
 
 
-def target_of(save_path: str | Path | None, *, work_dir: Path, name: str) -> Path:
+def target_of(save_path: str | Path | None, *, work_dir: str, name: str) -> Path:
     """The file to write: `save_path` itself when it ends in .html, `<name>.html` in it otherwise."""
     if save_path is None:
         save_path = Path(work_dir) / "galleries"
@@ -83,10 +83,10 @@ def write(page: Page, *, frame: pd.DataFrame, controller: Controller, output: Ou
     return target
 
 
-def _thumbnails(work_dir: Path) -> Path:
+def _thumbnails(work_dir: str) -> Path:
     """The folder of thumbnails: in the work_dir, if that can be written, else in this machine's cache; and where that
     cannot be written either, among the temporary files."""
-    folder = work_dir / "thumbnails"
+    folder = Path(work_dir) / "thumbnails"
     if os.access(folder if folder.exists() else work_dir, os.W_OK):
         return folder
     from fastdup_db.models.download import cache_folder, temporary_folder

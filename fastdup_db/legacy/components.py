@@ -80,7 +80,7 @@ def find_top_components(
     order = AVERAGE if metric else "len"
     frame = frame.sort_values([order, key], ascending=[not descending, True], ignore_index=True)
     frame.attrs["work_dir"] = str(work_dir)
-    plans.mark(frame, fd.work_dir)
+    plans.mark(frame, Path(fd.work_dir))
     if save_path is not None:
         Path(save_path).mkdir(parents=True, exist_ok=True)
         frame.to_parquet(Path(save_path) / FILE)

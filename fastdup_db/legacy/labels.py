@@ -92,14 +92,15 @@ def create_knn_classifier(
     from fastdup_db.store.lance import VECTORS
 
     fd = Fastdup(work_dir)
-    with duck.connect(fd.work_dir) as db:
+    place = Path(fd.work_dir)
+    with duck.connect(place) as db:
         last = db.row("run/current") or {}
-    vectors = stored(fd.work_dir, VECTORS, run=last)
+    vectors = stored(place, VECTORS, run=last)
     if not vectors.exists():
         raise NotRun(f"{work_dir} holds no neighbours; call run() first")
     transform = adapt.Transform.of_run(last)
     calibration = adapt.calibration_of(transform)
-    graph = knn.neighbors(vectors, k=k, metric=last["distance"], calibration=calibration, folder=fd.work_dir)
+    graph = knn.neighbors(vectors, k=k, metric=last["distance"], calibration=calibration, folder=place)
     edges = graph.table().to_pandas()
     labels = labels_of(fd, get_label_func)
     votes = pd.DataFrame({"id": edges["from_id"], "label": edges["to_id"].map(labels), "distance": edges["similarity"]})

@@ -70,7 +70,7 @@ def vector_search(
 
 
 def _found(frame: pd.DataFrame) -> pd.DataFrame:
-    frame.attrs["work_dir"] = str(_last().work_dir)
+    frame.attrs["work_dir"] = _last().work_dir
     return frame
 
 
