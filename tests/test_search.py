@@ -268,11 +268,15 @@ def test_feature_vectors_are_what_a_run_stores(done: fastdup_db.Fastdup, images:
         fastdup_db.feature_vector(str(images / "broken.jpg"))
 
 
-def test_v0_functions(done: fastdup_db.Fastdup, images: Path) -> None:
+def test_v0_functions(done: fastdup_db.Fastdup, images: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert fastdup_db.init_search(2, done.work_dir, d=576, verbose=True) == 0
     assert shown(fastdup_db.search(str(images / "scene_03.png"), None, True)) == ["scene_03.png", "copy_03.jpg"]
     vector, names = fastdup_db.feature_vector(str(images / "scene_07.png"))
     assert shown(fastdup_db.vector_search(names[0], vector)) == ["scene_07.png", "copy_07.jpg"]
+    for name, code in (("broken.jpg", "ERROR_CORRUPT_IMAGE"), ("none.jpg", "ERROR_MISSING_FILE")):
+        assert fastdup_db.search(str(images / name)) is None and code in caplog.text
+        with pytest.raises(ImageError, match=code):
+            done.search(str(images / name))
 
 
 SEARCHES = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pandas as pd
 
 from fastdup_db.controller import FastdupController
-from fastdup_db.errors import NotRun
+from fastdup_db.errors import ImageError, NotRun
+
+log = logging.getLogger(__name__)
 
 _searched: FastdupController | None = None
 
@@ -48,12 +51,17 @@ def search(
     where: str | None = None,
     threshold: float | None = None,
     img: Any = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame | None:
     """The stored images most like an image or each of a list; see `Fastdup.search`.
 
-    The frame's `attrs['work_dir']` tells galleries whose images they are.
+    The frame's `attrs['work_dir']` tells galleries whose images they are. None, and the reason in the log, for an image
+    that is missing or cannot be read; `Fastdup.search` raises.
     """
-    return _found(_last().search(filename, image, k=k, where=where, threshold=threshold, img=img))
+    try:
+        return _found(_last().search(filename, image, k=k, where=where, threshold=threshold, img=img))
+    except ImageError as exc:
+        log.warning("nothing is searched: %s", exc)
+        return None
 
 
 def vector_search(
