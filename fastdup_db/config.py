@@ -41,8 +41,9 @@ class RunConfig:
 
     nnf_mode, nnf_param: the index that searches use, built from 50,000 images on: 'Flat' (none; neighbours and searches
     are exact), 'HNSW<m>', 'IVF_SQ', 'IVF_FLAT', 'IVF_PQ', 'IVF_RQ', 'IVF_HNSW_SQ', 'IVF_HNSW_PQ', with parameters as
-    'name=1,name=2'. The default, 'HNSW32' without building parameters, is built as IVF_RQ (short vectors: IVF_SQ): as
-    exact, in a fraction of the time (`graph.index.run_index_kind`). `fd.config` says what was built.
+    'name=1,name=2'; also 'IVF<lists>,Flat', as faiss says it. The default, 'HNSW32' without building parameters, is
+    built as IVF_RQ (short vectors: IVF_SQ): as exact, in a fraction of the time (`graph.index.run_index_kind`).
+    `fd.config` says what was built.
     """
 
     data_type: str = "infer"
@@ -112,7 +113,8 @@ class RunConfig:
                 allowed = ", ".join(sorted(known | set(_ALIASES) | _WITHOUT_EFFECT | {"turi_param"}))
                 raise BadArgument(f"run() has no argument {name!r}; allowed: {allowed}")
             else:
-                given[target] = value
+                is_text = isinstance(value, str) and _KINDS[target] in ("int", "float")
+                given[target] = _read(name, value, _KINDS[target]) if is_text else value
         given = {k: v for k, v in given.items() if v is not None or k in _OPTIONAL}
         config = cls(**given)
         config._check()
@@ -177,6 +179,8 @@ class RunConfig:
         if self.run_mode not in RUN_MODES:
             raise BadArgument(f"run_mode={self.run_mode!r} is unknown; allowed: {list(RUN_MODES)}")
         self._set("video_fps", checks.rate("video_fps", self.video_fps))
+        if self.max_offset == 0:  # fastdup's word for no limit
+            self._set("max_offset", None)
         checks.offsets(self.min_offset, self.max_offset)
         checks.pattern("find_regex", self.find_regex)
         if self.has_margins and self.augmentation_additive_margin:

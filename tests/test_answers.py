@@ -144,6 +144,16 @@ def test_turi_param_sets_numbers_whose_default_is_none(photos, tmp_path):
     assert fd.num_instances() == 5 and fd.config["cc_threshold"] == 0.5 and fd.config["run_cc"] is False
 
 
+def test_numbers_may_be_texts_and_offsets_nothing(photos, tmp_path):
+    fd = fastdup_db.create(tmp_path, photos)
+    fd.run(ccthreshold="0.5", nearest_neighbors_k="3", min_offset=0, max_offset=0, progress=False)
+    assert fd.num_instances() == 3 * PICTURES
+    assert (fd.config["cc_threshold"], fd.config["nearest_neighbors_k"], fd.config["max_offset"]) == (0.5, 3, None)
+    for wrong in ({"ccthreshold": "high"}, {"nearest_neighbors_k": "1.5"}, {"min_offset": 5, "max_offset": 3}):
+        with pytest.raises(BadArgument, match=list(wrong)[-1]):
+            fd.run(**wrong, progress=False)
+
+
 @pytest.mark.parametrize("text", ["ccthreshold=abc", "run_cc=maybe", "num_images=1.5", "no such=1", "num_images"])
 def test_turi_param_says_what_is_wrong(photos, tmp_path, text):
     with pytest.raises(BadArgument):

@@ -39,15 +39,22 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"nnf_mode": "foo"}, "nnf_mode='foo' is unknown; allowed: Flat, HNSW<m>, such as HNSW32, IVF_FLAT"),
-        ({"nnf_param": "nothing=3"}, "'nothing' is unknown; allowed: ef, ef_construction"),
-        ({"nnf_mode": "Flat", "nnf_param": "ef=3"}, "no parameters"),
+        ({"nnf_mode": "foo"}, "nnf_mode='foo' is unknown; allowed: Flat, HNSW<m>, such as HNSW32, IVF<lists>,Flat"),
+        ({"nnf_mode": "IVF0,Flat"}, "nnf_mode='IVF0,Flat' is unknown"),
+        ({"nnf_param": "ef"}, "nnf_param='ef' cannot be read"),
     ],
 )
 def test_unknown_modes_are_refused_before_any_work(tmp_path: Path, arguments: dict[str, str], message: str) -> None:
     with pytest.raises(BadArgument, match=message):
         run(tmp_path / "work", 3, **arguments)
     assert not (tmp_path / "work").exists()
+
+
+def test_parameters_of_faiss_that_we_do_not_have_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    assert index.index_kind("HNSW32", param="num_em_iter=20,ef=9").search == {"ef": 9}
+    assert "nnf_param 'num_em_iter' has no effect on nnf_mode='HNSW32'" in caplog.text
+    assert index.index_kind("Flat", param="ef=3") == index.index_kind("Flat")
+    assert "nnf_param 'ef' has no effect on nnf_mode='Flat'; those that have: none" in caplog.text
 
 
 def test_few_vectors_need_no_index(tmp_path: Path) -> None:
@@ -59,7 +66,12 @@ def test_few_vectors_need_no_index(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
     ("mode", "param", "kind"),
-    [("HNSW32", "", "IVF_SQ"), ("HNSW16", "", "IVF_HNSW_SQ"), ("IVF_FLAT", "num_partitions=4", "IVF_FLAT")],
+    [
+        ("HNSW32", "", "IVF_SQ"),
+        ("HNSW16", "", "IVF_HNSW_SQ"),
+        ("IVF_FLAT", "num_partitions=4", "IVF_FLAT"),
+        ("IVF4,Flat", "", "IVF_FLAT"),
+    ],
 )
 def test_the_run_builds_what_nnf_mode_says(tmp_path: Path, mode: str, param: str, kind: str) -> None:
     config = run(tmp_path, nnf_mode=mode, nnf_param=param).config

@@ -42,7 +42,7 @@ def brute_force(queries: np.ndarray, *, k: int, among: np.ndarray | None = None)
     return allowed[np.argsort(-scores.round(7), axis=1, kind="stable")[:, :k]]
 
 
-@pytest.mark.parametrize("mode", ["Flat", "HNSW16", *sorted(BUILD_PARAMETERS)])
+@pytest.mark.parametrize("mode", ["HNSW16", *sorted(BUILD_PARAMETERS)])
 def test_every_mode_finds_a_vector_and_its_neighbours(table: VectorTable, mode: str) -> None:
     report = build(table, kind=index_kind(mode), metric="cosine")
     search = Searcher(table)
@@ -113,10 +113,8 @@ def test_parameters_reach_the_index(table: VectorTable) -> None:
     ("mode", "param", "message"),
     [
         ("HNSW", None, "nnf_mode='HNSW' is unknown; allowed: Flat, HNSW<m>"),
-        ("IVF_SQ", "m=3", "nnf_mode='IVF_SQ'='m' is unknown; allowed: ef, nprobes"),
         ("IVF_PQ", "num_bits", "cannot be read"),
         ("IVF_PQ", "num_bits=many", "cannot be read"),
-        ("Flat", "ef=3", "no parameters"),
     ],
 )
 def test_unknown_modes_and_parameters_are_refused(mode: str, param: str | None, message: str) -> None:

@@ -7,6 +7,8 @@ ids, similarities = Searcher(table, metric="cosine")(queries, k=10)
 
 from __future__ import annotations
 
+import functools
+import logging
 import re
 import time
 from collections.abc import Mapping
@@ -27,6 +29,8 @@ from fastdup_db.graph.searcher import FEWEST_PROBES, LANCE_METRIC, Searcher
 from fastdup_db.store import lance_index
 from fastdup_db.store.lance import VectorTable
 
+log = logging.getLogger(__name__)
+
 INDEX_ROWS = 50_000
 """An index is built from this many vectors on. With fewer, a search compares with all of them: 50,000 x 576 floats are
 115 MB, 20 ms a query on two cores."""
@@ -41,6 +45,7 @@ DEFAULT_MODE = "HNSW32"
 """The `nnf_mode` of a run that names none, see `run_index_kind`."""
 
 BUILD_PARAMETERS: dict[str, frozenset[str]] = {
+    "Flat": frozenset(),
     "IVF_FLAT": frozenset({"num_partitions"}),
     "IVF_SQ": frozenset({"num_partitions"}),
     "IVF_PQ": frozenset({"num_partitions", "num_sub_vectors", "num_bits"}),
@@ -49,6 +54,8 @@ BUILD_PARAMETERS: dict[str, frozenset[str]] = {
     "IVF_HNSW_PQ": frozenset({"num_partitions", "num_sub_vectors", "num_bits", "m", "ef_construction", "max_level"}),
 }
 SEARCH_PARAMETERS = frozenset({"nprobes", "ef", "refine_factor"})
+_FAISS_LISTS = {"Flat": "IVF_FLAT", "SQ8": "IVF_SQ"}
+"""What stands behind the comma of faiss's 'IVF<lists>,<kind>'."""
 OTHER_NAMES = {"efSearch": "ef", "efConstruction": "ef_construction", "nprobe": "nprobes", "M": "m"}
 """faiss's names for some of these."""
 
@@ -76,24 +83,29 @@ class IndexReport:
 def index_kind(mode: str, *, param: str | Mapping[str, int] | None = None) -> IndexKind:
     """The index of an `nnf_mode` with its `nnf_param` ('k=v,k=v' or a mapping of whole numbers).
 
-    'Flat', 'HNSW<m>' (IVF_HNSW_SQ with m edges a node) or one of `BUILD_PARAMETERS`; parameters also by their names in
-    faiss (`OTHER_NAMES`). Raises BadArgument with what is allowed for anything else.
+    'Flat', 'HNSW<m>' (IVF_HNSW_SQ with m edges a node), 'IVF<lists>,Flat' or ',SQ8', or one of `BUILD_PARAMETERS`;
+    parameters also by their names in faiss (`OTHER_NAMES`), of which those that the kind does not have are left out,
+    with a warning. Raises BadArgument with what is allowed for anything else.
     """
     given = _parameters(param)
-    if mode == "Flat":
-        if given:
-            raise BadArgument(f"nnf_param={param!r} does not apply: nnf_mode='Flat' has no parameters")
-        return IndexKind(mode, None)
-    hnsw = re.fullmatch(r"HNSW(\d+)", mode)
-    kind = "IVF_HNSW_SQ" if hnsw else mode
+    hnsw, lists = re.fullmatch(r"HNSW(\d+)", mode), re.fullmatch(r"IVF([1-9]\d*),(\w+)", mode)
+    kind = "IVF_HNSW_SQ" if hnsw else _FAISS_LISTS.get(lists[2], mode) if lists else mode
     if kind not in BUILD_PARAMETERS:
-        raise one_of("nnf_mode", mode, ["Flat", "HNSW<m>, such as HNSW32", *BUILD_PARAMETERS])
-    for name in given:
-        if name not in BUILD_PARAMETERS[kind] | SEARCH_PARAMETERS:
-            raise one_of(f"nnf_param of nnf_mode={mode!r}", name, BUILD_PARAMETERS[kind] | SEARCH_PARAMETERS)
-    options = {"m": int(hnsw[1])} if hnsw else {}
+        raise one_of("nnf_mode", mode, ["HNSW<m>, such as HNSW32", "IVF<lists>,Flat", *BUILD_PARAMETERS])
+    known = BUILD_PARAMETERS[kind] | (SEARCH_PARAMETERS if kind != "Flat" else frozenset())
+    for name in given.keys() - known:
+        _warn(mode, name, ", ".join(sorted(known)) or "none")
+    given = {name: value for name, value in given.items() if name in known}
+    if kind == "Flat":
+        return IndexKind(mode, None)
+    options = {"m": int(hnsw[1])} if hnsw else {"num_partitions": int(lists[1])} if lists else {}
     options |= {name: value for name, value in given.items() if name not in SEARCH_PARAMETERS}
     return IndexKind(mode, kind, options, {name: given[name] for name in given if name in SEARCH_PARAMETERS})
+
+
+@functools.cache  # a run asks several times for its index
+def _warn(mode: str, name: str, known: str) -> None:
+    log.warning("nnf_param %r has no effect on nnf_mode=%r; those that have: %s", name, mode, known)
 
 
 def run_index_kind(mode: str, *, dim: int, param: str | Mapping[str, int] | None = None) -> IndexKind:
