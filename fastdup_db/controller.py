@@ -138,11 +138,12 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         blur_threshold: float = 150.0,
         brightness_threshold: float = 253.0,
         darkness_threshold: float = 4.0,
+        show_comp: bool = True,
     ) -> list[str]:
         """What is in the collection and what is wrong with it, as lines of text; printed too when `verbose`.
 
         Blurry: `blur` below its threshold; bright and dark: `mean` above and below theirs. All counts are images, those
-        with an annotation where there are annotations, as in the other answers.
+        with an annotation where there are annotations, as in the other answers. show_comp has no effect.
         """
         blur = checks.between("blur_threshold", blur_threshold, 0, math.inf)
         bright = checks.between("brightness_threshold", brightness_threshold, 0, math.inf)

@@ -268,6 +268,18 @@ def test_feature_vectors_are_what_a_run_stores(done: fastdup_db.Fastdup, images:
         fastdup_db.feature_vector(str(images / "broken.jpg"))
 
 
+def test_fastdups_places_of_arguments(done: fastdup_db.Fastdup) -> None:
+    fd = fastdup_db.create(done.work_dir)
+    assert fd.init_search(3, False, "") == fd.init_search(3, True) == 0
+    with pytest.raises(BadArgument, match="d='576'"):
+        fd.init_search(3, done.work_dir, "576")
+    members, _ = fd.connected_components(True, None, False, False, True)
+    assert members.equals(fd.connected_components(fast_mode=False)[0])
+    grouped = fd.connected_components_grouped("comp_size", False, None, None, "visual", {})
+    assert grouped.equals(fd.connected_components_grouped(kwargs={}))
+    assert fd.summary(False, 150.0, 253.0, 4.0, False) == fd.summary(verbose=False, show_comp=True)
+
+
 def test_v0_functions(done: fastdup_db.Fastdup, images: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert fastdup_db.init_search(2, done.work_dir, d=576, verbose=True) == 0
     assert shown(fastdup_db.search(str(images / "scene_03.png"), None, True)) == ["scene_03.png", "copy_03.jpg"]

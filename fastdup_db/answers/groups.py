@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from fastdup_db import checks
 from fastdup_db.answers.work_dir import Split, WorkDir, choose
@@ -30,12 +31,13 @@ class GroupVerbs(WorkDir):
         split: Split = None,
         include_unannotated: bool = False,
         load_crops: bool = False,
+        fast_mode: bool = False,
         *,
         threshold: float | None = None,
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Clusters of near-duplicates: images linked by pairs with similarity >= `cc_threshold`.
 
-        For a split (and without unannotated images) the components are computed anew within it.
+        For a split (and without unannotated images) the components are computed anew within it. fast_mode: no effect.
 
         Returns:
             The members (`index, component_id, count, mean_distance, min_distance, max_distance` and, with `data`, the
@@ -56,6 +58,7 @@ class GroupVerbs(WorkDir):
         metric: str | None = None,
         load_crops: bool = False,
         group_by: str = "visual",
+        kwargs: Mapping[str, Any] | None = None,
         *,
         split: Split = None,
         include_unannotated: bool = False,
@@ -67,6 +70,7 @@ class GroupVerbs(WorkDir):
             metric: a column of `img_stats` whose mean over the members is added.
             group_by: 'visual' or 'label'.
             load_crops: `crop_filename` as absolute paths.
+            kwargs: without effect, taken so that scripts run.
 
         Returns:
             `files` (list), `component_id`, `files_ids` (list), `distance` (lowest similarity), `label` and

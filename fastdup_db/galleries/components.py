@@ -19,7 +19,9 @@ SLICES = {"diff": ", from different classes", "same": ", from one class"}
 MAX_ITEMS = 24
 """Images shown of one group when the user sets no `max_items`: what fits on a screen, so that a page stays quick."""
 
-_BUILT_IN = ("comp_size", "distance", "area", "component_id")
+_BUILT_IN = {name: name for name in ("comp_size", "distance", "min_distance", "max_distance", "area", "component_id")}
+_BUILT_IN |= {"len": "comp_size", "mean_distance": "distance"}
+"""What groups are sorted by, as `connected_components_grouped` says it, too: its name -> that in the statement."""
 
 
 def pick(
@@ -88,7 +90,7 @@ def _order(query: Query, *, sort_by: str, reduction: str | None, metric: str | N
         checks.member("sort_by_reduction", reduction, ("mean", "sum"))
     chosen = {"sort_by_reduction": reduction or "mean", "sort_table": "annotations", "sort_by": NO_LABEL}
     if sort_by in _BUILT_IN:
-        return chosen | {"order": "metric" if metric is not None and sort_by == "comp_size" else sort_by}
+        return chosen | {"order": "metric" if metric is not None and sort_by == "comp_size" else _BUILT_IN[sort_by]}
     table = query.columns.table_of(sort_by, argument="sort_by", also=_BUILT_IN)
     if reduction is not None and not query.columns.is_number(sort_by):
         raise BadArgument(f"sort_by_reduction={reduction!r} needs numbers, and sort_by={sort_by!r} holds text")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from numbers import Real
@@ -12,6 +13,8 @@ import pandas as pd
 
 from fastdup_db import checks
 from fastdup_db.errors import BadArgument, one_of
+
+log = logging.getLogger(__name__)
 
 KEYWORDS = ("diff", "same", "label_score")
 WITHOUT_EFFECT = frozenset(
@@ -88,7 +91,8 @@ def slice_of(value: Any, *, keywords: Iterable[str], known: Iterable[str] | None
 
     keywords: those that make sense in this gallery. known: the labels of the collection as the database shows them,
     None when it has none.
-    Raises `BadArgument` for a label that no image has, and for any slice of a collection without labels.
+    Of several labels those that no image has are left out, with a warning. Raises `BadArgument` where no image has any
+    of them, and for any slice of a collection without labels.
     """
     if value is None:
         return Slice()
@@ -104,12 +108,14 @@ def slice_of(value: Any, *, keywords: Iterable[str], known: Iterable[str] | None
             f"slice={value!r} has no meaning in this gallery; allowed: a label, a list of labels, "
             f"{', '.join(map(repr, keywords)) or 'no keyword'}"
         )
-    for label in labels:
-        if label not in allowed:
-            raise one_of("slice", label, [*sorted(allowed)[:50], *keywords])
     if not labels:
         raise BadArgument("slice=[] names no label; leave it out to show everything")
-    return Slice("labels", labels)
+    unknown = [label for label in labels if label not in allowed]
+    if len(unknown) == len(labels):
+        raise one_of("slice", unknown[0], [*sorted(allowed)[:50], *keywords])
+    if unknown:
+        log.warning("no image has the labels %s of slice", ", ".join(map(repr, unknown)))
+    return Slice("labels", [label for label in labels if label in allowed])
 
 
 def as_text(label: Any) -> str:

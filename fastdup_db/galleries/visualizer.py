@@ -29,10 +29,11 @@ class FastdupVisualizer:
 
     save_path: HTML file to write (ends in .html), or folder to write it into; None: `galleries/` in the work_dir.
     label_col: column of the annotations to show as label. draw_bbox: in boxes mode, the whole image with its box
-        drawn; False: the box cut out. num_images: how many entries to show. max_width: of the page, in pixels.
+        drawn (None, too); False: the box cut out. num_images: how many entries to show. max_width: of the page, in
+        pixels.
     lazy_load: thumbnails in a folder beside the page, loaded as one scrolls; else all inside the one file.
-    slice: a label or a list of labels, as text or as they are (1, True); 'diff' or 'same' for different or equal
-        labels where images are compared.
+    slice: a label or a list of labels, as text or as they are (1, True), at least one of them known; 'diff' or
+        'same' for different or equal labels where images are compared.
     ascending: direction of the order. save_artifacts: also write the shown images and a csv beside the page.
     show: display the page in a Jupyter notebook; elsewhere nothing happens.
     Further keywords: external_df (a frame to show instead of the run's own, in the shape of the accessor's),
@@ -57,7 +58,7 @@ class FastdupVisualizer:
         self,
         save_path: str | Path | None = None,
         label_col: str | None = "label",
-        draw_bbox: bool = True,
+        draw_bbox: bool | None = True,
         num_images: int = 20,
         max_width: int | None = None,
         lazy_load: bool = False,
@@ -95,7 +96,7 @@ class FastdupVisualizer:
         self,
         save_path: str | Path | None = None,
         label_col: str | None = "label",
-        draw_bbox: bool = True,
+        draw_bbox: bool | None = True,
         num_images: int = 20,
         max_width: int | None = None,
         lazy_load: bool = False,
@@ -135,7 +136,7 @@ class FastdupVisualizer:
         self,
         save_path: str | Path | None = None,
         label_col: str | None = "label",
-        draw_bbox: bool = True,
+        draw_bbox: bool | None = True,
         num_images: int = 20,
         max_width: int | None = None,
         lazy_load: bool = False,
@@ -203,7 +204,7 @@ class FastdupVisualizer:
         self,
         save_path: str | Path | None = None,
         label_col: str | None = "label",
-        draw_bbox: bool = True,
+        draw_bbox: bool | None = True,
         num_images: int = 20,
         max_width: int | None = None,
         lazy_load: bool = False,
@@ -227,8 +228,9 @@ class FastdupVisualizer:
         min_items: images a group needs (2). max_items: images shown of each group (24).
         threshold: only images with a neighbour of at least this similarity inside the group.
         metric: a statistic; its mean is shown, and orders the groups unless sort_by says otherwise.
-        sort_by: 'comp_size', 'distance', 'area' (mean pixels), 'component_id', or a column of the annotations or
-        statistics; sort_by_reduction: its 'mean' or 'sum' over the group (texts: the first of the alphabet).
+        sort_by: 'comp_size' ('len'), 'mean_distance' ('distance'), 'min_distance', 'max_distance', 'area' (mean
+        pixels), 'component_id', or a column of the annotations or statistics; sort_by_reduction: its 'mean' or 'sum'
+        over the group (texts: the first of the alphabet).
         """
         picked = components.pick(
             self._query(kwargs),
@@ -274,7 +276,7 @@ class FastdupVisualizer:
         kwargs: Mapping[str, Any],
         *,
         save_path: str | Path | None,
-        draw_bbox: bool,
+        draw_bbox: bool | None,
         max_width: int | None,
         lazy_load: bool,
         save_artifacts: bool,
@@ -282,7 +284,7 @@ class FastdupVisualizer:
     ) -> Path:
         output = Output(
             save_path=save_path,
-            draw_bbox=checks.flag("draw_bbox", draw_bbox) and not kwargs.get("load_crops"),
+            draw_bbox=(draw_bbox is None or checks.flag("draw_bbox", draw_bbox)) and not kwargs.get("load_crops"),
             max_width=count("max_width", max_width),
             lazy_load=checks.flag("lazy_load", lazy_load),
             save_artifacts=checks.flag("save_artifacts", save_artifacts),

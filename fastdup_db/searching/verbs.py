@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastdup_db.errors import BadArgument
 from fastdup_db.searching.features import feature_vector, feature_vectors
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ class SearchVerbs:
     def init_search(
         self,
         k: int = 10,
-        work_dir: str | Path | None = None,
-        d: int | None = None,
+        work_dir: str | Path | bool | None = None,
+        d: int | str | None = None,
         model_path: str | None = None,
         verbose: bool = False,
         license: str = "",
@@ -42,7 +43,7 @@ class SearchVerbs:
             work_dir: another one than this object's.
             d: what you expect; another width than the stored one raises `BadArgument`.
             model_path: the model of query images; that of the run by default. Its width must be the stored one.
-            verbose, license: without effect, taken so that scripts run.
+            verbose, license: without effect, taken so that scripts run; also in fastdup's place, behind k.
             store_int: 1 for ids in the column `to` instead of file names.
             turi_param: 'nnf_param=nprobes=32' and the like: parameters of the index.
             threshold: lowest similarity of an answer; 0 (the default) for no limit. fastdup's 0.7 is a plain cosine,
@@ -56,6 +57,10 @@ class SearchVerbs:
         """
         from fastdup_db.searching import search
 
+        if isinstance(work_dir, bool):  # (k, verbose, license)
+            work_dir, d = None, None if isinstance(d, str) else d
+        if isinstance(d, str):
+            raise BadArgument(f"d={d!r}; allowed: a whole number")
         options = search.Options(
             k=k, d=d, model_path=model_path, threshold=threshold, store_int=bool(store_int), turi_param=turi_param
         )

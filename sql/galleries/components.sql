@@ -110,7 +110,7 @@ counted as (
     group by name
 ),
 similarities as (
-    select name, avg(similarity) as mean_distance, min(similarity) as min_distance
+    select name, avg(similarity) as mean_distance, min(similarity) as min_distance, max(similarity) as max_distance
     from inside
     group by name
 ),
@@ -144,6 +144,8 @@ ranked as (
         case $order
             when 'comp_size' then g.num_images
             when 'distance' then s.mean_distance
+            when 'min_distance' then s.min_distance
+            when 'max_distance' then s.max_distance
             when 'area' then g.area
             when 'metric' then g.metric
             when 'component_id' then g.number
