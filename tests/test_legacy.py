@@ -432,6 +432,12 @@ def test_outliers_of_a_statistic_go_or_are_tagged(own, tmp_path):
         fastdup.delete_or_retag_stats_outliers(work, "nonsense", lower_threshold=1)
 
 
+def test_a_frame_of_statistics_knows_its_run(own):
+    stats = fastdup.create(own[1]).img_stats()
+    gone = fastdup.delete_or_retag_stats_outliers(stats, "mean", lower_threshold=10, dry_run=False)
+    assert _names(gone) == ["z_dark.jpg"] and not (own[0] / "z_dark.jpg").exists()
+
+
 def test_duplicates_of_a_folder(images, tmp_path):
     shutil.copytree(images, tmp_path / "images")
     assert len(fastdup.remove_duplicates(tmp_path / "images", distance=0.95, verbose=False)) == 15

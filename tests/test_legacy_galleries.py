@@ -152,6 +152,34 @@ def test_words_about_the_layout_of_fastdups_pages_are_taken(work, tmp_path, crea
         function(work, tmp_path / "wrong", num_image=5)
 
 
+def test_frames_of_accessors_know_their_run(work, tmp_path):
+    fd = fastdup.create(work)
+    lost = [pd.DataFrame(frame.to_dict("list")) for frame in (fd.similarity(), fd.outliers())]
+    for number, (pairs, outliers) in enumerate(((fd.similarity(), fd.outliers()), lost)):
+        fastdup.create_duplicates_gallery(pairs, tmp_path / str(number))
+        fastdup.create_outliers_gallery(outliers, tmp_path / str(number))
+        assert len(fastdup.create_similarity_gallery(pairs, tmp_path / str(number)))
+        assert all(rig.cards(tmp_path / str(number) / f"{name}.html") for name in ("duplicates", "outliers"))
+    assert rig.ids(tmp_path / "0" / "duplicates.html") == rig.ids(fd.vis.duplicates_gallery(tmp_path, show=False))
+    fastdup.create_stats_gallery(fd.img_stats(), tmp_path)
+    assert fd.connected_components()[0].attrs["work_dir"] == str(work)
+
+
+def test_fastdups_files_stand_for_their_work_dir(work, tmp_path):
+    bare = tmp_path / "bare"
+    fd = fastdup.create(bare, sorted(set(fastdup.create(work).annotations()["filename"])))
+    fd.run(progress=False, nearest_neighbors_k=3)
+    for path in (bare, bare / "atrain_features.dat", f"{bare}/atrain_features.dat"):
+        names, matrix = fastdup.load_binary_feature(path)
+        assert names == fd.embeddings()[0] and (matrix == fd.embeddings()[1]).all()
+    fastdup.create_duplicates_gallery(f"{bare}/similarity.csv", tmp_path)
+    fastdup.create_outliers_gallery(f"{bare}/outliers.csv", tmp_path)
+    fastdup.create_components_gallery(f"{bare}/connected_components.csv", tmp_path)
+    assert rig.ids(tmp_path / "duplicates.html") == rig.ids(fd.vis.duplicates_gallery(tmp_path / "own", show=False))
+    with pytest.raises(BadArgument, match=r"fd\.export"):
+        fastdup.create_duplicates_gallery(tmp_path / "none" / "similarity.csv", tmp_path)
+
+
 def test_an_empty_frame_makes_an_empty_page(work, tmp_path):
     none = pd.DataFrame({"from": [], "to": [], "distance": []})
     assert fastdup.create_duplicates_gallery(none, tmp_path, work_dir=work) == 0

@@ -44,13 +44,14 @@ class WorkDir:
         return finished_run(db, work_dir=self._work_dir)
 
     def _crops(self, frame: pd.DataFrame, load_crops: bool) -> pd.DataFrame:
-        """With names of crops as absolute paths, where that is asked for."""
+        """With names of crops as absolute paths, where that is asked for; `attrs` say whose ids the frame holds."""
         from fastdup_db.pipeline.files import CROPS
 
         if load_crops is not None and checks.flag("load_crops", load_crops):
             folder = self._work_dir.resolve() / CROPS
             for name in [c for c in frame.columns if c.startswith("crop_filename")]:
                 frame[name] = frame[name].map(partial(_below, folder=folder))
+        frame.attrs["work_dir"] = str(self._work_dir)
         return frame
 
 

@@ -10,16 +10,22 @@ from typing import Any
 import numpy as np
 
 from fastdup_db import annotation_forms
+from fastdup_db.engine import Fastdup
 from fastdup_db.errors import BadArgument
 from fastdup_db.exchange import features
+from fastdup_db.legacy.shown import folder_of
+from fastdup_db.pipeline.files import FEATURES
 
 
 def load_binary_feature(filename: str | Path, d: int | None = None) -> tuple[list[str], np.ndarray]:
-    """The file names and features float32 (n, d) of an `atrain_features.dat`.
+    """The file names and features float32 (n, d) of an `atrain_features.dat`, or of the one in a folder.
 
-    `d` is found out where it is not given.
+    `d` is found out where it is not given. In a work_dir of ours without that file these are the run's embeddings.
     """
-    rows, matrix = features.read(filename, d=d)
+    path = Path(filename) / FEATURES if Path(filename).is_dir() else Path(filename)
+    if not path.is_file() and folder_of(path) != path:
+        return Fastdup(path.parent).embeddings(d)
+    rows, matrix = features.read(path, d=d)
     return rows["filename"].tolist(), matrix
 
 

@@ -20,7 +20,7 @@ from fastdup_db.galleries.stats import METRICS
 from fastdup_db.legacy.clusters import assignments
 from fastdup_db.legacy.components import find_top_components
 from fastdup_db.legacy.labels import LabelFunc, labels_of
-from fastdup_db.legacy.shown import Func, Slice, Source, check_words, shown
+from fastdup_db.legacy.shown import Func, Slice, Source, check_words, folder_of, shown
 
 _PAIR = ("from", "to")
 _MIN_ITEMS = 2
@@ -220,9 +220,10 @@ def create_components_gallery(
 ) -> int:
     """Components, as `components.html`; returns 0. Arguments as in `find_top_components`.
 
-    max_items: images shown of each.
+    max_items: images shown of each. work_dir: also one of fastdup's files in it.
     """
     check_words(kwargs, of=create_components_gallery)
+    work_dir = folder_of(work_dir)
     fd = Fastdup(work_dir)
     top = find_top_components(
         work_dir, get_label_func, group_by, slice, threshold, metric, descending, min_items, None, keyword,

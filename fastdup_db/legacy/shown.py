@@ -70,6 +70,8 @@ def shown(
 ) -> Iterator[Shown]:
     """The rows of a source, a work_dir, csv or frame, for the length of a block.
 
+    A frame of an accessor knows its run by its `attrs`; where pandas has lost them, its columns of file names are used.
+
     columns: those that name images. renamed: columns by other names; `index` is made of `filename`.
     """
     frame = _frame(source)
@@ -78,9 +80,18 @@ def shown(
         if "index" in columns and "filename" in frame:
             frame = frame.assign(index=frame["filename"], **{_NUMBER: frame.get("index", None)})
         frames.check(frame, argument="the frame", columns=columns)
+        if isinstance(source, pd.DataFrame) and work_dir is None and "work_dir" not in source.attrs:
+            named = {name: f"filename_{name}" for name in columns if f"filename_{name}" in frame}
+            frame = frame.assign(**{name: frame[by] for name, by in named.items()})
     with _run_of(source, frame, work_dir, input_dir, columns) as fd:
         labels = None if get_label_func is None else labels_of(fd, get_label_func)
         yield Shown(fd, _resolved(fd, frame, input_dir, columns), labels)
+
+
+def folder_of(source: str | Path) -> Path:
+    """The work_dir that is meant by one of fastdup's files in it, whether it has been written or not; others as is."""
+    path = Path(source)
+    return path.parent if path.name in files.FASTDUP and duck.exists(path.parent) else path
 
 
 def _frame(source: Source) -> pd.DataFrame | None:
@@ -92,8 +103,12 @@ def _frame(source: Source) -> pd.DataFrame | None:
     path = Path(source)
     if path.is_dir():
         return None
+    if not path.is_file() and path != folder_of(path):
+        return None
     if not path.is_file():
-        raise BadArgument(f"{str(path)!r} is neither a work_dir nor a csv file")
+        raise BadArgument(
+            f"{str(path)!r} is neither a work_dir nor a csv file; fd.export(work_dir) writes fastdup's files"
+        )
     return frames.read_csv(path)
 
 
