@@ -255,6 +255,8 @@ def test_margins_and_rotated_boxes(images, tmp_path):
     fd = fastdup_db.create(tmp_path / "m", images)
     fd.run(annotations=upright, progress=False, augmentation_horiz=0.2, augmentation_vert=0.1)
     assert fd.img_stats().loc[0, ["img_w", "img_h"]].tolist() == [84, 72]
+    with pytest.raises(BadArgument, match="save_crops=True"):
+        fd.img_stats(load_crops=True)
     corners = [60, 60, 120, 60, 120, 120, 60, 120]
     rotated = pd.DataFrame([["leak_0.jpg", *corners]], columns=["filename", *"x1 y1 x2 y2 x3 y3 x4 y4".split()])
     other = fastdup_db.create(tmp_path / "r", images)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Split = str | Sequence[str] | None
 
 
+_CROPS = {f"crop_filename{side}" for side in ("", "_from", "_to", "_outlier", "_nearest")}
+
+
 class WorkDir:
     """What every verb needs. Nothing is held open between calls."""
 
@@ -49,7 +52,9 @@ class WorkDir:
 
         if load_crops is not None and checks.flag("load_crops", load_crops):
             folder = self._work_dir.resolve() / CROPS
-            for name in [c for c in frame.columns if c.startswith("crop_filename")]:
+            for name in [c for c in frame.columns if c in _CROPS]:
+                if len(frame) and frame[name].isna().all():
+                    raise BadArgument("load_crops=True: this run has kept no crops; run with save_crops=True")
                 frame[name] = frame[name].map(partial(_below, folder=folder))
         frame.attrs["work_dir"] = str(self._work_dir)
         return frame
