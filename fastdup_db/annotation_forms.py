@@ -206,7 +206,7 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _column_names(columns: pd.Index) -> list[str]:
-    """Names as text, distinct from ours and from each other. Raises `BadArgument` for empty, repeated and reserved ones."""
+    """Names as text, distinct from ours and each other. Raises `BadArgument` for empty, repeated, reserved ones."""
     import pandas as pd
 
     if isinstance(columns, pd.MultiIndex):

@@ -20,10 +20,10 @@ def walk(
     keeps the latter. Memory: the names of the folders on the way down, never the whole tree.
 
     Linked folders are followed once; a link into the tree itself (so also every loop) is passed over, because
-    its images are listed under their own names. Passed over: the folders in `exclude` (paths by `spelling.real`) and, below root,
-    `$RECYCLE.BIN`, `.Trashes`, `.Trash-…`, `@eaDir`, `.thumbnails`, `System Volume Information`, `.Spotlight-V100`,
-    `.fseventsd`, `__MACOSX` and `….photoslibrary`, in any case, and files `._…`: they hold what was deleted, and
-    thumbnails and copies of other pictures.
+    its images are listed under their own names. Passed over are also the folders in `exclude` (paths by
+    `spelling.real`) and, below root and in any case, `$RECYCLE.BIN`, `.Trashes`, `.Trash-…`, `@eaDir`, `.thumbnails`,
+    `System Volume Information`, `.Spotlight-V100`, `.fseventsd`, `__MACOSX`, `….photoslibrary` and files `._…`: they
+    hold what was deleted, and thumbnails and copies of other pictures.
 
     root: an absolute path. Raises OSError when root itself cannot be listed.
     """
