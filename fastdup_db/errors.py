@@ -6,7 +6,7 @@ FastdupError
 ├── NotRun (also RuntimeError)         an answer was asked for before the run that makes it
 ├── SchemaTooNew                       the work_dir was written by a newer fastdup_db
 ├── WorkDirBusy                        another process is writing to the work_dir
-├── WorkDirDamaged                     the work_dir's database cannot be read
+├── WorkDirDamaged                     the work_dir's database or vectors cannot be read
 ├── NotStored (also OSError)           what a run found cannot be written: the disk is full, or refuses
 ├── MissingExtra (also ImportError)    an optional part is not installed; says the pip command
 ├── ModelUnavailable                   model weights cannot be had or do not fit
@@ -44,7 +44,8 @@ class WorkDirBusy(FastdupError):
 
 
 class WorkDirDamaged(FastdupError):
-    """The work_dir's database is cut short or no database; `run(overwrite=True)` makes a new one."""
+    """The work_dir's database is cut short or no database, or its vectors are lost; `run(overwrite=True)` makes new
+    ones."""
 
 
 class NotStored(FastdupError, OSError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -360,6 +361,38 @@ def test_given_vectors_need_not_be_given_for_other_neighbours(tmp_path):
     assert fd.sql("from edges order by all").equals(whole.sql("from edges order by all"))
     fd.run(annotations=names, embeddings=vectors, progress=False, subset=names[:5])
     assert fd.annotations()["filename"].tolist() == names[:5]
+
+
+@pytest.mark.parametrize("lost", ["lance", "lance/embeddings.lance"])
+@pytest.mark.parametrize("settings", [{"overwrite": False}, {"run_mode": 2}, {"run_mode": 1, "overwrite": False}])
+def test_lost_vectors_are_said_and_made_anew(filled, photos, lost, settings):
+    pairs, runs = filled.similarity(), filled.sql("from runs")
+    shutil.rmtree(filled.work_dir / lost)
+    with pytest.raises(WorkDirDamaged, match=r"embeddings\.lance .*overwrite=True"):
+        filled.embeddings()
+    if lost == "lance":
+        with pytest.raises(WorkDirDamaged, match=r"vectors\.lance .*overwrite=True"):
+            filled.search(str(photos / "a0.png"))
+    drawn.draw(photos / "b.png", seed=9)
+    with pytest.raises(WorkDirDamaged, match=r"embeddings\.lance .*overwrite=True"):
+        filled.run(progress=False, **settings)
+    assert filled.sql("from runs").equals(runs) and filled.similarity().equals(pairs)
+    filled.run(progress=False)
+    assert len(filled.embeddings()[0]) == filled.num_instances() == 7
+
+
+def test_an_older_database_beside_newer_vectors_is_of_its_own(filled, photos, tmp_path):
+    for number in range(6, 12):
+        drawn.draw(photos / f"a{number}.png", seed=number)
+    filled.run(progress=False, adapt=False)
+    kept = shutil.copy(filled.work_dir / "fastdup.duckdb", tmp_path / "kept.duckdb")
+    drawn.draw(photos / "b.png", seed=20)
+    filled.run(progress=False, overwrite=False, adapt=False)
+    shutil.copy(kept, filled.work_dir / "fastdup.duckdb")
+    filled.verify("all", progress=False)
+    assert len(filled.embeddings()[0]) == filled.num_instances() == 12
+    filled.run(progress=False, overwrite=False)
+    assert len(filled.embeddings()[0]) == filled.num_instances() == 13
 
 
 @pytest.mark.parametrize("fails", ["checkpoint", "commit"])

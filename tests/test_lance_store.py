@@ -108,7 +108,7 @@ def test_take_keeps_the_order_asked_for(table: VectorTable) -> None:
     table.append(*rows(10, 20))
     table.append(*rows(0, 10))
     assert table.take(np.array([12, 3, 12]))[:, 0].tolist() == [12, 3, 12]
-    with pytest.raises(BadArgument, match="not in table"):
+    with pytest.raises(BadArgument, match=r"not in table .*\.lance"):
         table.take(np.array([20]))
 
 

@@ -41,7 +41,8 @@ _OWN = (files.CROPS, files.GALLERIES, files.CROPS_CSV, *files.KMEANS)
 
 
 def starts_afresh(request: RunRequest, *, dimension: int) -> bool:
-    """Whether to begin with an empty work_dir; raises BadArgument where old rows would not fit the new ones.
+    """Whether to begin with an empty work_dir; raises BadArgument where old rows would not fit the new ones, and
+    WorkDirDamaged where the embeddings of old rows are lost.
 
     `overwrite=True` starts afresh, but goes on with an unfinished run of the same settings and input that did so, too.
     dimension: of the vectors that this run makes or was given; 0 for none.
@@ -56,10 +57,14 @@ def starts_afresh(request: RunRequest, *, dimension: int) -> bool:
         return True
     same = last["fingerprint"] == _fingerprint(request) and last["data_type"] == _mode(request, last)
     wide = {int(last["dimension"] or 0), dimension if request.config.lists else 0} - {0}
+    embeddings, version = table(request.work_dir, EMBEDDINGS), int(last["embeddings_version"] or 0)
     if request.config.overwrite:
         unfinished = same and len(wide) < 2 and not last["ever_finished"] and last["input_dir"] == _input_name(request)
-        goes_on = unfinished and table(request.work_dir, EMBEDDINGS).has(int(last["embeddings_version"] or 0))
-        return not goes_on or _repeats_names(request)
+        return not (unfinished and embeddings.has(version)) or _repeats_names(request)
+    if not embeddings.has(version):
+        raise WorkDirDamaged(
+            f"{embeddings.place.uri} is lost, or its version {version} that the database is of; run with overwrite=True"
+        )
     if not same:
         raise BadArgument(
             "overwrite=False adds to what this work_dir holds, but its last run read images otherwise "

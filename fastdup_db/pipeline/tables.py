@@ -23,6 +23,7 @@ def stored(work_dir: Path, which: tuple[str, str], *, run: Mapping[str, Any]) ->
 
     Vectors that a killed run left without rows, and those of a run that is at work on another machine, are not seen.
     Raises `WorkDirBusy` where that machine's database is in the bucket already: its vectors may have taken the place.
+    Reading raises `WorkDirDamaged` where they are lost.
     """
     remote.check_current(work_dir)
     return replace(table(work_dir, which), at=int(run.get(f"{which[0]}_version") or 0))

@@ -29,7 +29,7 @@ from fastdup_db.imaging.keypoints import Keypoints
 from fastdup_db.pipeline.listing import references
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.spec import work_spec
-from fastdup_db.pipeline.tables import table
+from fastdup_db.pipeline.tables import stored
 from fastdup_db.progress import progress_bar
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VECTORS, VectorTable
@@ -167,7 +167,7 @@ def check_again(db: Database, work_dir: Path, **changes: Any) -> None:
     last = db.row("run/current") or {}
     config = RunConfig.from_json(last["config"])
     options = options_of(RunRequest(work_dir, config), data_type=last["data_type"], **changes)
-    vectors = table(work_dir, VECTORS)
+    vectors = stored(work_dir, VECTORS, run=last)
     db.script("views/macros")
     check(db, vectors=vectors, folder=work_dir, options=options)
     db.script("views/verified_views")

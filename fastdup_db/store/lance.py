@@ -83,8 +83,8 @@ class VectorTable:
         return Place.of(self.folder) / f"{self.name}.lance"
 
     def exists(self) -> bool:
-        """Whether the table has been created."""
-        return self.at != 0 and (self.place / "_versions").exists()
+        """Whether the table has been created. One read `at` a version has been: reading it says where it is lost."""
+        return (self.place / "_versions").exists() if self.at is None else self.at > 0
 
     def dataset(self) -> lance.LanceDataset:
         """The open Lance dataset. Raises NotRun where there is none, WorkDirDamaged where its version is gone."""
@@ -303,7 +303,7 @@ class VectorTable:
         dataset = self.dataset()
         places, held = Places(dataset).of(ids)
         if not held.all():
-            raise BadArgument(f"some ids are not in table {self.name!r} of {self.folder}")
+            raise BadArgument(f"some ids are not in table {self.place.uri}")
         return gather(dataset, places, column=self.column)[1]
 
     def pick(self, ids: Ids) -> tuple[Ids, Matrix]:
