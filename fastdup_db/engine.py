@@ -13,6 +13,7 @@ from fastdup_db.cleaning import cleaner, plans
 from fastdup_db.config import OF_BOXES, RunConfig
 from fastdup_db.controller import FastdupController
 from fastdup_db.errors import BadArgument
+from fastdup_db.pipeline.finished import check_verified
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,8 +116,11 @@ class Fastdup(FastdupController):
 
         Raises:
             BadArgument: for a run on boxes, which are no files.
+            NotRun: for groups='duplicates' where `duplicates()` raises it, too.
         """
         with self._database() if groups == "exact" else self._graph() as db:
+            if groups == "duplicates":
+                check_verified(self._last_run(db), work_dir=self.work_dir)
             if self._last_run(db)["data_type"] in OF_BOXES:
                 raise BadArgument("dedup() chooses between images; this run is on boxes")
             self._choose_components(db, split=split, include_unannotated=include_unannotated, threshold=threshold)

@@ -13,8 +13,10 @@ import pytest
 
 import fastdup_db
 from fastdup_db.config import RunConfig
-from fastdup_db.errors import BadArgument
+from fastdup_db.errors import BadArgument, NotRun
 from fastdup_db.pipeline import verifying
+from fastdup_db.store import duck
+from fastdup_db.store.duck import Database
 from tests import scenes
 from tests.benchmarks import edits
 
@@ -183,6 +185,40 @@ def test_a_killed_check_goes_on_where_it_was(photos: Path, tmp_path: Path, monke
     pd.testing.assert_frame_equal(fd.verify("all", progress=False), whole)
     assert done >= 16
     assert fd.sql("select count(*) as n, count(distinct id) as ids from keypoints").values.tolist() == [[25, 25]]
+
+
+@pytest.mark.parametrize("place", ["verify/insert_equal", "verify/insert_verified", "verify/insert_group_candidates"])
+def test_verdicts_of_a_check_that_broke_off_are_no_answers(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    fd = made(photos, tmp_path, verify="all")
+    whole, groups, plan = fd.duplicates(), fd.duplicate_groups(), fd.dedup(groups="duplicates")
+    execute = Database.execute
+
+    def breaks_off(self: Database, name: str, **parameters: object) -> None:
+        if name == place:
+            raise KeyboardInterrupt
+        execute(self, name, **parameters)
+
+    if place == "verify/insert_verified":  # reached where pixels have something to say
+        with duck.connect(fd.work_dir, read_only=False) as db:
+            db.query("delete from verified")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Database, "execute", breaks_off)
+        fd.verify("all", progress=False)
+    files = sorted(photos.glob("*.jpg"))
+    names = pd.DataFrame({"filename": [str(f) for f in files]})
+    for again in (False, True):  # also after an update that checks nothing
+        if again:
+            fd.run(annotations=names, embeddings=vectors(files), overwrite=False, progress=False)
+        for ask in (fd.duplicates, fd.duplicate_groups, lambda: fd.dedup(groups="duplicates")):
+            with pytest.raises(NotRun, match=r"verify\(\) again"):
+                ask()
+    assert fd.vis.duplicates_gallery(show=False).exists()
+    fd.dedup(groups="exact")
+    pd.testing.assert_frame_equal(fd.verify("all", progress=False), whole)
+    pd.testing.assert_frame_equal(fd.duplicate_groups(), groups)
+    pd.testing.assert_frame_equal(fd.dedup(groups="duplicates"), plan)
 
 
 def test_an_image_that_is_gone_is_a_reason(photos: Path, tmp_path: Path) -> None:

@@ -118,7 +118,8 @@ class GroupVerbs(WorkDir):
                 copies and beyond which no false pair was seen.
 
         Returns:
-            `duplicates()`. What was checked before is not checked again; a killed check goes on where it was.
+            `duplicates()`. What was checked before is not checked again; a killed check goes on where it was, and
+            until it has ended there are no duplicates to ask for.
         """
         from fastdup_db.pipeline import holding, verifying
 
@@ -148,20 +149,27 @@ class GroupVerbs(WorkDir):
             `from, to` (int64 ids), `distance` (similarity of the vectors), `score` (0 to 1), `kind`, `reason`,
             `inliers, inlier_share`, `mirror`, `rotation` (degrees clockwise), `scale`, `crop_x, crop_y, crop_width,
             crop_height` (the part of `from` that `to` shows, in pixels), `transform` (8 numbers, see
-            `fastdup_db.graph.verify`) and, with `data`, the columns of `annotations` of both sides.
+            `fastdup_db.graph.verify`) and, with `data`, the columns of `annotations` of both sides. No row where
+            nothing was checked.
+
+        Raises:
+            NotRun: where the last check was broken off. Galleries show what is known.
         """
         from fastdup_db.graph.verdict import KINDS
 
         if kind is not None:
             checks.member("kind", kind, KINDS)
         data = checks.flag("data", data)
-        with self._database() as db:
+        with self._verdicts() as db:
             choose(db, split=split, include_unannotated=include_unannotated)
             return self._crops(db.frame(f"verify/{'duplicates' if data else 'duplicate_ids'}", kind=kind), load_crops)
 
     def duplicate_groups(self) -> pd.DataFrame:
-        """One row per group of copies of one picture, largest first: `component_id, count, files, files_ids`."""
-        with self._database() as db:
+        """One row per group of copies of one picture, largest first: `component_id, count, files, files_ids`.
+
+        Raises `NotRun` as `duplicates` does.
+        """
+        with self._verdicts() as db:
             return db.frame("verify/groups")
 
     def _choose_components(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastdup_db import checks
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.pipeline.annotating import annotation_columns
-from fastdup_db.pipeline.finished import check_neighbors, finished_run
+from fastdup_db.pipeline.finished import check_neighbors, check_verified, finished_run
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
 
@@ -41,6 +41,13 @@ class WorkDir:
         """Like `_database`; raises `NotRun` also if neighbours of these images were never computed."""
         with duck.connect(self._work_dir) as db:
             check_neighbors(self._last_run(db), work_dir=self._work_dir)
+            yield db
+
+    @contextmanager
+    def _verdicts(self) -> Iterator[Database]:
+        """The database. Raises `NotRun` also where a check of near-duplicates has not ended."""
+        with duck.connect(self._work_dir) as db:
+            check_verified(self._last_run(db), work_dir=self._work_dir)
             yield db
 
     def _last_run(self, db: Database) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether the last run of a work_dir has ended and found neighbours; if not, the error says which run will."""
+"""Whether the last run of a work_dir has ended, found neighbours and checked them; if not, the error says what does."""
 
 from __future__ import annotations
 
@@ -33,3 +33,9 @@ def check_neighbors(run: Mapping[str, Any], *, work_dir: Path) -> None:
         return
     left_out, remedy = _MEASURED if json.loads(run["config"]).get("run_stats_only") else _EXTRACTED
     raise NotRun(f"{left_out} leaves out the neighbours of the images in {work_dir}; {remedy} finds them")
+
+
+def check_verified(run: Mapping[str, Any], *, work_dir: Path) -> None:
+    """Raises `NotRun` where a check of near-duplicates has not ended. Where none has begun, none are known."""
+    if run.get("verifying"):
+        raise NotRun(f"the last verify() in {work_dir} did not end; call verify() again, it goes on where it was")

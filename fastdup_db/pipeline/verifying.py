@@ -1,7 +1,7 @@
 """Near-duplicates checked: candidates from the search vectors, keypoints from the images, verdicts to the database.
 
-Every stage commits as it goes: killed, it goes on with the candidates that have no verdict. Images that could not be
-read are tried again by the next check.
+Every stage commits as it goes: killed, it goes on with the candidates that have no verdict, and until then there are no
+answers. Images that could not be read are tried again by the next check.
 """
 
 from __future__ import annotations
@@ -115,12 +115,14 @@ def check(db: Database, *, vectors: VectorTable, folder: Path, options: Options)
         db.execute("verify/replace_candidates")
         db.execute("verify/delete_unchecked")
         db.execute("verify/delete_unreadable")
+        db.execute("run/set_verifying", verifying=True)
     db.execute("verify/insert_equal", boxes=options.boxes)
     if options.scope == "auto":
         db.execute("verify/insert_similar", upper=upper)
     _settle(db, options)
     db.execute("verify/insert_group_candidates", most=GROUP)
     _settle(db, options)
+    db.execute("run/set_verifying", verifying=False)
     log.info("verified: %s", db.row("verify/counts"))
 
 

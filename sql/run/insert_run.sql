@@ -1,4 +1,5 @@
--- Begin a run: a new last row of `runs`, which takes over the vectors and the transform of the run before it.
+-- Begin a run: a new last row of `runs`, which takes over the vectors and the transform of the run before it, and how
+-- far its near-duplicates are checked.
 -- $config: JSON; $fingerprint: what decides how an image becomes rows; the other parameters are the run's settings.
 insert into runs by name
 select
@@ -17,5 +18,6 @@ select
     arg_max_null(vectors_version, run_id) as vectors_version,
     arg_max_null(dimension, run_id) as dimension,
     arg_max_null(transform, run_id) as transform,
-    arg_max_null(transform_images, run_id) as transform_images
+    arg_max_null(transform_images, run_id) as transform_images,
+    coalesce(arg_max_null(verifying, run_id), false) as verifying
 from runs
