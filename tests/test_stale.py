@@ -14,7 +14,7 @@ from planted_models import channel_means
 import fastdup_db
 from fastdup_db import demo
 from fastdup_db.errors import BadArgument, NotRun, NotStored
-from fastdup_db.pipeline import extract, neighbors
+from fastdup_db.pipeline import annotating, extract, neighbors
 from fastdup_db.store.duck import Database
 
 ASKED = ("similarity", "outliers", "connected_components", "label_quality", "verify", "dedup")
@@ -130,6 +130,36 @@ def test_an_update_that_breaks_off_in_its_graph_goes_on(filled, photos, monkeypa
     filled.run(progress=False, overwrite=False)
     read = filled.sql("select images from costs order by run_id")["images"].tolist()
     assert read[-1] == 0 and len(filled.similarity(threshold=0)) == 2 * len(list(photos.iterdir()))
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("place", ["stage_rows", "store_rows", "store_layout"])
+def test_annotations_of_a_run_that_was_killed_are_not_those_before(tmp_path, photos, monkeypatch, labelled, place):
+    names = sorted(path.name for path in photos.iterdir())
+    before = pd.DataFrame({"filename": names, "label": "before"}) if labelled else None
+    after = pd.DataFrame({"filename": names, "label": "after"}) if place != "store_layout" else None
+    again = {"progress": False, "overwrite": False, "annotations": after}
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    fd.run(annotations=before, progress=False)
+    if after is None and labelled:
+        with pytest.raises(BadArgument, match="would be lost"):
+            fd.run(**again)
+        return
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(annotating, place, _killed)
+        patch.setattr(Database, "execute", _never_forgets(Database.execute))
+        fd.run(**again)
+    with pytest.raises(NotRun, match="still to be listed; call run"):
+        fd.run(progress=False, run_mode=2)
+    fd.run(**again)
+    fd.run(progress=False, run_mode=2)
+    assert len(fd.annotations()) == len(names)
+    assert after is None or set(fd.annotations()["label"]) == {"after"}
+
+
+def _never_forgets(execute):
+    """`Database.execute` that takes back no run: SIGKILL leaves no time for it."""
+    return lambda self, name, **values: None if name == "run/forget" else execute(self, name, **values)
 
 
 def test_vectors_of_a_run_that_broke_off_are_not_taken_for_those_before(filled, photos, monkeypatch):

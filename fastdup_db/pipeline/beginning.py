@@ -130,15 +130,12 @@ def _start_afresh(request: RunRequest) -> None:
 def _go_on(db: Database, request: RunRequest) -> int:
     """The id of a run that works on what is stored. Refused while it stages, it leaves no trace."""
     shutil.rmtree(request.work_dir / _DRAFT, ignore_errors=True)
+    if not request.config.lists:
+        _check_listed(db, request)
     run_id = _begin(db, request)
     try:
         _restore(db, request.work_dir)
         has_rows = request.config.lists and staging.stage(db, request)
-        if not request.config.lists and (pending := db.value("ingest/pending_count")):
-            raise NotRun(
-                f"the last run in {request.work_dir} did not end: {pending} images are still to be read; call run() "
-                "again as it was called, it goes on where it was"
-            )
     except BaseException:
         db.execute("run/forget", run_id=run_id)
         raise
@@ -146,6 +143,21 @@ def _go_on(db: Database, request: RunRequest) -> int:
         staging.store(db, request, has_rows, run_id=run_id, embeddings=table(request.work_dir, EMBEDDINGS))
         files.delete_clusters(request.work_dir)
     return run_id
+
+
+def _check_listed(db: Database, request: RunRequest) -> None:
+    """Raises `NotRun` where a run that was killed has not listed its input and annotations, or not read all of them."""
+    last = db.row("run/current") or {}
+    if last["finished_at"] is None and not last["listed"]:
+        left = "its input is still to be listed"
+    elif pending := db.value("ingest/pending_count"):
+        left = f"{pending} images are still to be read"
+    else:
+        return
+    raise NotRun(
+        f"the last run in {request.work_dir} did not end: {left}; call run() again as it was called, it goes on where "
+        "it was"
+    )
 
 
 def _last(work_dir: Path) -> dict[str, Any] | None:
@@ -277,6 +289,7 @@ def _begin(db: Database, request: RunRequest) -> int:
         cc_threshold=float(config.cc_threshold),
         outlier_percentile=float(config.outlier_percentile),
         has_annotations=request.annotations is not None or keeps_annotations,
+        listed=not config.lists,
     )
     return _current(db)
 

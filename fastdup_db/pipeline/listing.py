@@ -162,25 +162,29 @@ def keep_subset(db: Database, subset: Sequence[str], *, bases: Sequence[str]) ->
     db.execute("ingest/keep_staged", wanted=pa.table({"filename": pa.array(resolved, pa.string())}))
 
 
-def merge(db: Database, *, run_id: int, embeddings: VectorTable) -> None:
-    """The staged listing becomes the stored one; rows and vectors of what is gone or changed are dropped."""
+def compare(db: Database) -> None:
+    """Find what of the stored listing is gone from the staged one, or has changed; `merge` drops it."""
     db.execute("ingest/find_gone")
     db.execute("ingest/find_changed")
-    with db.transaction():
-        db.execute("ingest/find_reboxed")
-        db.execute("ingest/find_dirty")
-        db.execute("ingest/delete_gone")
-        db.execute("ingest/delete_changed")
-        # DuckDB 2.0.0: in one transaction, an insert of no rows and then one of more than a row group (122,880) leave
-        # column statistics that say "all null", and filters and joins find nothing
-        if db.value("ingest/changed_count"):
-            db.execute("ingest/insert_changed")
-        db.execute("ingest/insert_new")
-        db.execute("ingest/update_layout")
-        if db.value("ingest/dirty_count"):
-            _delete_dirty(db, embeddings)
-        db.execute("ingest/insert_boxes")
-        db.execute("run/set_listed", run_id=run_id, embeddings_version=embeddings.version)
+
+
+def merge(db: Database, *, run_id: int, embeddings: VectorTable) -> None:
+    """The staged listing becomes the stored one; rows and vectors of what is gone or changed are dropped. In the
+    caller's transaction."""
+    db.execute("ingest/find_reboxed")
+    db.execute("ingest/find_dirty")
+    db.execute("ingest/delete_gone")
+    db.execute("ingest/delete_changed")
+    # DuckDB 2.0.0: in one transaction, an insert of no rows and then one of more than a row group (122,880) leave
+    # column statistics that say "all null", and filters and joins find nothing
+    if db.value("ingest/changed_count"):
+        db.execute("ingest/insert_changed")
+    db.execute("ingest/insert_new")
+    db.execute("ingest/update_layout")
+    if db.value("ingest/dirty_count"):
+        _delete_dirty(db, embeddings)
+    db.execute("ingest/insert_boxes")
+    db.execute("run/set_listed", run_id=run_id, embeddings_version=embeddings.version)
 
 
 def _delete_dirty(db: Database, embeddings: VectorTable) -> None:

@@ -44,12 +44,14 @@ def stage(db: Database, request: RunRequest) -> bool:
 
 
 def store(db: Database, request: RunRequest, has_rows: bool, *, run_id: int, embeddings: VectorTable) -> None:
-    """Make the stored listing and annotations equal to what is staged."""
-    listing.merge(db, run_id=run_id, embeddings=embeddings)
-    if has_rows:
-        annotating.store_rows(db, mode=request.mode)
-    else:
-        annotating.store_layout(db)
+    """Make the stored listing and annotations equal to what is staged, in one transaction."""
+    listing.compare(db)
+    with db.transaction():
+        listing.merge(db, run_id=run_id, embeddings=embeddings)
+        if has_rows:
+            annotating.store_rows(db, mode=request.mode)
+        else:
+            annotating.store_layout(db)
 
 
 def _stage_input(db: Database, request: RunRequest) -> None:

@@ -14,6 +14,7 @@ select
     $cc_threshold as cc_threshold,
     $outlier_percentile as outlier_percentile,
     $has_annotations as has_annotations,
+    $listed as listed,
     arg_max_null(embeddings_version, run_id) as embeddings_version,
     arg_max_null(vectors_version, run_id) as vectors_version,
     arg_max_null(dimension, run_id) as dimension,
