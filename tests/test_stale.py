@@ -157,6 +157,20 @@ def test_annotations_of_a_run_that_was_killed_are_not_those_before(tmp_path, pho
     assert after is None or set(fd.annotations()["label"]) == {"after"}
 
 
+def test_run_mode_2_finishes_a_run_on_boxes_that_was_killed(tmp_path, photos, monkeypatch):
+    boxes = pd.DataFrame(
+        [(f"{n}.bmp", 5, 5, 40, 40) for n in range(8)], columns="filename col_x row_y width height".split()
+    )
+    fd, whole = fastdup_db.create(tmp_path / "work", photos), fastdup_db.create(tmp_path / "whole", photos)
+    whole.run(annotations=boxes, save_crops=True, progress=False)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(neighbors, "find", _killed)
+        fd.run(annotations=boxes, save_crops=True, progress=False)
+    for _ in range(2):
+        fd.run(run_mode=2, progress=False)
+        assert fd.annotations().equals(whole.annotations()) and fd.annotations()["crop_filename"].notna().all()
+
+
 def _never_forgets(execute):
     """`Database.execute` that takes back no run: SIGKILL leaves no time for it."""
     return lambda self, name, **values: None if name == "run/forget" else execute(self, name, **values)

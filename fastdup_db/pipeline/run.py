@@ -144,10 +144,13 @@ def _nothing_valid(db: Database, request: RunRequest) -> str:
 def _publish(db: Database, request: RunRequest, *, run_id: int, cost: Cost) -> None:
     """Make the views and mark the run finished, in one transaction."""
     images = int(db.value("run/images_read", run_id=run_id))
+    stored = (db.row("run/current") or {})[
+        "data_type"
+    ]  # not the request's: run_mode=2 may finish a run that was killed
     with db.transaction():
-        if request.mode == "boxes" and request.config.lists:
+        if stored == "boxes" and "crop_filename" not in annotating.annotation_columns(db):
             db.execute("annotations/add_crop_filenames")
-        elif request.mode == "detect":
+        elif stored == "detect":
             db.execute("annotations/replace_from_detections")
         publish_views(db)
         db.execute("run/insert_cost", run_id=run_id, images=images, **asdict(cost))
@@ -155,7 +158,7 @@ def _publish(db: Database, request: RunRequest, *, run_id: int, cost: Cost) -> N
     read = [path for path in (request.input_dir, request.config.test_dir) if isinstance(path, str)]
     files.delete_exported(request.work_dir, read=read)
     log.info("%d images read; %s", images, cost)
-    if request.mode == "detect":
+    if stored == "detect":
         db.frame("annotations/detections").to_csv(request.work_dir / files.CROPS_CSV, index=False)
 
 
