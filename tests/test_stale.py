@@ -103,6 +103,23 @@ def test_who_never_has_neighbours_misses_none(tmp_path, photos, images):
     assert fd.similarity().equals(pairs) and (images == "one") == pairs.empty
 
 
+def test_neighbours_of_the_images_that_were_tested_before_are_no_answers(tmp_path, photos):
+    listed = tmp_path / "tested.txt"
+    listed.write_text(f"{photos}/0.bmp\n{photos}/1.bmp\n")
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    settings = {"test_dir": str(listed), "threshold": 0, "progress": False}
+    fd.run(**settings)
+    pairs = fd.similarity()
+    fd.run(**settings, overwrite=False, run_mode=1)
+    assert len(pairs) and fd.similarity().equals(pairs)
+    listed.write_text(f"{photos}/2.bmp\n{photos}/1.bmp\n")
+    fd.run(**settings, overwrite=False, run_mode=1)
+    with pytest.raises(NotRun, match="leaves out the neighbours"):
+        fd.similarity()
+    fd.run(**settings, run_mode=2)
+    assert {Path(name).name for name in fd.similarity()["filename_from"]} == {"1.bmp", "2.bmp"}
+
+
 def test_pages_say_that_nobody_has_looked(filled, photos, tmp_path):
     _draw(photos / "a.bmp", 40)
     filled.run(progress=False, overwrite=False, run_mode=1)

@@ -144,7 +144,8 @@ def keep_or_clear(db: Database, request: RunRequest, *, engine: Engine, vectors:
         return
     valid = db.arrow("neighbors/valid_ids").column("id").to_numpy()
     is_of_all = not db.value("neighbors/read_since") and np.array_equal(np.sort(vectors.ids()), valid)
-    if not is_of_all or not _has_settings(last, request.config):
+    is_split_so = not request.config.test_dir or not db.value("neighbors/split_otherwise")
+    if not is_of_all or not is_split_so or not _has_settings(last, request.config):
         return clear(db, vectors=vectors)
     with db.transaction():
         _group(db, request, engine=engine, graph=None)
