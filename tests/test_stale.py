@@ -120,6 +120,22 @@ def test_neighbours_of_the_images_that_were_tested_before_are_no_answers(tmp_pat
     assert {Path(name).name for name in fd.similarity()["filename_from"]} == {"1.bmp", "2.bmp"}
 
 
+def test_a_test_dir_that_was_not_listed_is_not_compared_with(filled, photos, tmp_path):
+    pairs, others = filled.similarity(threshold=0), tmp_path / "others"
+    others.mkdir()
+    _draw(others / "t.bmp", 3)
+    with pytest.raises(BadArgument, match=r"test_dir=.*run_mode=3"):
+        filled.run(run_mode=2, test_dir=str(others), progress=False)
+    assert len(pairs) and filled.similarity(threshold=0).equals(pairs)
+    filled.run(run_mode=3, test_dir=str(others), progress=False, threshold=0)
+    found = filled.similarity()
+    filled.run(run_mode=2, progress=False)
+    filled.run(run_mode=2, test_dir=str(others), progress=False, threshold=0)
+    assert len(found) and filled.similarity().equals(found)
+    with pytest.raises(BadArgument, match=r"had test_dir=.*others"):
+        filled.run(run_mode=2, test_dir=str(photos), progress=False)
+
+
 def test_pages_say_that_nobody_has_looked(filled, photos, tmp_path):
     _draw(photos / "a.bmp", 40)
     filled.run(progress=False, overwrite=False, run_mode=1)

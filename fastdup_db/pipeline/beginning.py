@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import fastdup_db
+from fastdup_db.config import GRAPH_ONLY
 from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirBusy, WorkDirDamaged
 from fastdup_db.models.download import digest
 from fastdup_db.pipeline import files, listing, neighbors, remote, staging
@@ -132,6 +133,7 @@ def _go_on(db: Database, request: RunRequest) -> int:
     shutil.rmtree(request.work_dir / _DRAFT, ignore_errors=True)
     if not request.config.lists:
         _check_listed(db, request)
+        _check_tested(db, request)
     run_id = _begin(db, request)
     try:
         _restore(db, request.work_dir)
@@ -158,6 +160,18 @@ def _check_listed(db: Database, request: RunRequest) -> None:
         f"the last run in {request.work_dir} did not end: {left}; call run() again as it was called, it goes on where "
         "it was"
     )
+
+
+def _check_tested(db: Database, request: RunRequest) -> None:
+    """Raises `BadArgument` for a test_dir that is not the one of which images are stored."""
+    wanted = request.config.test_dir
+    settings = map(json.loads, db.arrow("run/configs").column("config").to_pylist())
+    known = next((s.get("test_dir") for s in settings if s.get("run_mode") != GRAPH_ONLY), None)
+    if wanted and wanted != known:
+        raise BadArgument(
+            f"test_dir={wanted!r} was not listed by the run that run_mode=2 works on, which had test_dir={known!r}; "
+            "run without run_mode=2, or look it up among the stored images with run_mode=3"
+        )
 
 
 def _last(work_dir: Path) -> dict[str, Any] | None:
