@@ -15,8 +15,10 @@ import pytest
 
 import fastdup_db
 from fastdup_db.errors import BadArgument, BadInput, FastdupError, NotRun, NotStored, WorkDirBusy, WorkDirDamaged
-from fastdup_db.pipeline import annotating, beginning
+from fastdup_db.pipeline import annotating, beginning, files
 from fastdup_db.places import Place
+from fastdup_db.sources import folder
+from fastdup_db.store import duck
 from tests import drawn
 
 REPEATED = {"annotations": pd.DataFrame({"filename": ["a0.png", "./a0.png"]})}
@@ -361,6 +363,25 @@ def test_given_vectors_need_not_be_given_for_other_neighbours(tmp_path):
     assert fd.sql("from edges order by all").equals(whole.sql("from edges order by all"))
     fd.run(annotations=names, embeddings=vectors, progress=False, subset=names[:5])
     assert fd.annotations()["filename"].tolist() == names[:5]
+
+
+def test_another_work_dir_in_the_input_is_none_of_it(photos):
+    """Its crops and thumbnails are copies; a folder in it that is the input itself is walked."""
+    names = [f"{photos}/a{number}.png" for number in range(6)]
+    boxes = pd.DataFrame({"filename": names, "col_x": 0, "row_y": 0, "width": 20, "height": 20})
+    first = fastdup_db.create(photos / "w1", photos)
+    first.run(annotations=boxes, save_crops=True, progress=False)
+    first.vis.stats_gallery(show=False)
+    second = fastdup_db.create(photos / "w2", photos)
+    second.run(progress=False)
+    assert sorted(second.annotations()["filename"]) == names
+    third = fastdup_db.create(photos.parent / "w3", photos / "w1" / "crops")
+    third.run(progress=False)
+    assert third.num_instances() == 6
+    (photos / "w1" / folder.WORK_DIR[0]).unlink()  # not a work_dir
+    second.run(progress=False)
+    assert second.num_instances() > 6
+    assert set(folder.WORK_DIR) == {files.LOCK, duck.FILE_NAME}
 
 
 @pytest.mark.parametrize("lost", ["lance", "lance/embeddings.lance"])

@@ -9,6 +9,8 @@ from fastdup_db.sources.kinds import ARCHIVE, IMAGE, VIDEO, is_junk, is_system_f
 from fastdup_db.spelling import real
 
 WALKED = frozenset({IMAGE, ARCHIVE, VIDEO})
+WORK_DIR = ("fastdup.lock", "fastdup.duckdb")
+"""Files that tell a work_dir: `pipeline.files.LOCK` and `store.duck.FILE_NAME`, which sources do not import."""
 
 
 def walk(
@@ -23,7 +25,7 @@ def walk(
     its images are listed under their own names. Passed over are also the folders in `exclude` (paths by
     `spelling.real`) and, below root and in any case, `$RECYCLE.BIN`, `.Trashes`, `.Trash-…`, `@eaDir`, `.thumbnails`,
     `System Volume Information`, `.Spotlight-V100`, `.fseventsd`, `__MACOSX`, `….photoslibrary` and files `._…`: they
-    hold what was deleted, and thumbnails and copies of other pictures.
+    hold what was deleted, and thumbnails and copies of other pictures; so does a work_dir (`WORK_DIR`).
 
     root: an absolute path. Raises OSError when root itself cannot be listed.
     """
@@ -43,7 +45,7 @@ def walk(
             yield path, kind_of(name)
             continue
         path = path[: -len(sep)]
-        if exclude and os.path.realpath(path) in exclude:
+        if (exclude and os.path.realpath(path) in exclude) or _is_work_dir(path):
             continue
         if os.path.islink(path) or _is_junction(path):
             target = real(path)
@@ -64,6 +66,10 @@ def _is_junction(path: str) -> bool:
     """Whether it is a folder of Windows that leads to another; Python tells since 3.12."""
     is_junction = getattr(os.path, "isjunction", None)
     return is_junction is not None and is_junction(path)
+
+
+def _is_work_dir(folder: str) -> bool:
+    return all(os.path.exists(folder + os.sep + name) for name in WORK_DIR)
 
 
 def _names(folder: str, *, sort: bool) -> list[str]:
