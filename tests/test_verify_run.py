@@ -304,6 +304,25 @@ def test_a_changed_image_is_checked_anew(photos: Path, tmp_path: Path) -> None:
     assert ("4_mirrored", "4_original") in found(fd.duplicates())
 
 
+def test_verdicts_are_no_answers_for_images_that_were_read_since(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for file in photos.glob("4_*.jpg"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    fd = fastdup_db.create(work_dir=tmp_path / "work", input_dir=str(folder))
+    fd.run(verify="all", progress=False, adapt=False)
+    first = fd.duplicates()
+    fd.run(overwrite=False, progress=False, adapt=False)
+    pd.testing.assert_frame_equal(fd.duplicates(), first)
+    (folder / "4_same.jpg").write_bytes((folder / "4_original.jpg").read_bytes())
+    fd.run(overwrite=False, progress=False, adapt=False)
+    for ask in (fd.duplicates, fd.duplicate_groups, lambda: fd.dedup(groups="duplicates")):
+        with pytest.raises(NotRun, match=r"1 images were read since"):
+            ask()
+    assert fd.vis.duplicates_gallery(show=False).exists()
+    assert found(fd.verify("all", progress=False)) > found(first)
+
+
 def test_a_stored_setting_that_is_no_more_is_left_out() -> None:
     config = RunConfig.from_arguments({"verify": "all", "resume": True, "save_thumbnails": True})
     stored = json.dumps({**json.loads(config.to_json()), "resume": True})

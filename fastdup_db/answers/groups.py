@@ -153,7 +153,8 @@ class GroupVerbs(WorkDir):
             nothing was checked.
 
         Raises:
-            NotRun: where the last check was broken off. Galleries show what is known.
+            NotRun: where the last check was broken off, and where a run has read images since: what was checked is
+                kept, and `verify()` checks the rest. Galleries show what is known.
         """
         from fastdup_db.graph.verdict import KINDS
 

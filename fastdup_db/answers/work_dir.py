@@ -45,9 +45,9 @@ class WorkDir:
 
     @contextmanager
     def _verdicts(self) -> Iterator[Database]:
-        """The database. Raises `NotRun` also where a check of near-duplicates has not ended."""
+        """The database. Raises `NotRun` also where the last check of near-duplicates is not of what is stored."""
         with duck.connect(self._work_dir) as db:
-            check_verified(self._last_run(db), work_dir=self._work_dir)
+            check_verified(db, self._last_run(db), work_dir=self._work_dir)
             yield db
 
     def _last_run(self, db: Database) -> dict[str, Any]:

@@ -35,7 +35,13 @@ def check_neighbors(run: Mapping[str, Any], *, work_dir: Path) -> None:
     raise NotRun(f"{left_out} leaves out the neighbours of the images in {work_dir}; {remedy} finds them")
 
 
-def check_verified(run: Mapping[str, Any], *, work_dir: Path) -> None:
-    """Raises `NotRun` where a check of near-duplicates has not ended. Where none has begun, none are known."""
+def check_verified(db: Database, run: Mapping[str, Any], *, work_dir: Path) -> None:
+    """Raises `NotRun` where the last check of near-duplicates has not ended, or images were read since. Where none has
+    begun, none are known. Verdicts stay where search vectors are made otherwise: `verified` measures them anew."""
     if run.get("verifying"):
         raise NotRun(f"the last verify() in {work_dir} did not end; call verify() again, it goes on where it was")
+    since = run.get("verified_run")
+    if since is None:
+        return
+    if images := db.value("verify/read_since", run_id=since):
+        raise NotRun(f"{images} images were read since the last verify() in {work_dir}; call verify()")

@@ -115,14 +115,14 @@ def check(db: Database, *, vectors: VectorTable, folder: Path, options: Options)
         db.execute("verify/replace_candidates")
         db.execute("verify/delete_unchecked")
         db.execute("verify/delete_unreadable")
-        db.execute("run/set_verifying", verifying=True)
+        db.execute("run/set_verifying")
     db.execute("verify/insert_equal", boxes=options.boxes)
     if options.scope == "auto":
         db.execute("verify/insert_similar", upper=upper)
     _settle(db, options)
     db.execute("verify/insert_group_candidates", most=GROUP)
     _settle(db, options)
-    db.execute("run/set_verifying", verifying=False)
+    db.execute("run/set_verified")
     log.info("verified: %s", db.row("verify/counts"))
 
 

@@ -20,5 +20,6 @@ select
     arg_max_null(dimension, run_id) as dimension,
     arg_max_null(transform, run_id) as transform,
     arg_max_null(transform_images, run_id) as transform_images,
-    coalesce(arg_max_null(verifying, run_id), false) as verifying
+    coalesce(arg_max_null(verifying, run_id), false) as verifying,
+    arg_max_null(verified_run, run_id) as verified_run
 from runs
