@@ -120,7 +120,7 @@ class Fastdup(FastdupController):
         """
         with self._database() if groups == "exact" else self._graph() as db:
             if groups == "duplicates":
-                check_verified(db, self._last_run(db), work_dir=self.work_dir)
+                check_verified(db, self._last_run(db), work_dir=self._work_dir)
             if self._last_run(db)["data_type"] in OF_BOXES:
                 raise BadArgument("dedup() chooses between images; this run is on boxes")
             self._choose_components(db, split=split, include_unannotated=include_unannotated, threshold=threshold)
