@@ -16,7 +16,7 @@ import pytest
 
 import fastdup_db
 from fastdup_db import cli
-from fastdup_db.cli import acting
+from fastdup_db.cli import acting, options
 from tests import drawn
 
 
@@ -91,6 +91,27 @@ def test_csv_holds_every_value(call):
     assert json.loads(row["vector"]) == [1.5, 2.0]
 
 
+@pytest.mark.parametrize("at_once", [4, 50_000])
+def test_a_file_gets_every_row_and_a_screen_the_first(call, work, monkeypatch, at_once):
+    monkeypatch.setattr(options, "_PRINTED_AT_ONCE", at_once)
+    monkeypatch.setattr(options, "FIRST_ROWS", 5)
+    pairs = fastdup_db.create(work).similarity(threshold=-1)
+    assert len(pairs) > 8
+    every = ("similarity", "--threshold", "-1")
+    _, out, err = call(*every, "--csv")
+    assert [row["filename_from"] for row in csv.DictReader(io.StringIO(out))] == pairs["filename_from"].tolist()
+    assert not err
+    _, out, err = call(*every, "--json")
+    assert [row["filename_to"] for row in json.loads(out)] == pairs["filename_to"].tolist()
+    assert not err
+    _, out, err = call(*every)
+    assert len(out.splitlines()) == 1 + 5
+    assert err == f"… {len(pairs) - 5:,} more rows; --limit 0 shows all\n"
+    assert len(call(*every, "--limit", "0")[1].splitlines()) == 1 + len(pairs)
+    for form in ("--csv", "--json"):
+        assert call(*every, form, "-n", "3")[2] == f"… {len(pairs) - 3:,} more rows; --limit 0 shows all\n"
+
+
 def test_an_array_of_many_numbers_is_one_line(call):
     out = call("sql", "select list_transform(range(1000), lambda x: x / 7)::float[1000] as vector", "--csv")[1]
     assert len(out.splitlines()) == 2
@@ -158,14 +179,14 @@ def test_a_plan_may_come_through_powershell(tmp_path, encoding):
 def test_an_option_may_hold_commas(tmp_path, monkeypatch, capsys):
     for name in ("a", "aa", "aaa"):
         drawn.draw(tmp_path / "photos" / f"{name}.png", seed=len(name))
-    options = (
+    said_options = (
         ("find_regex=/a{1,2}\\.png", 0),
         ("num_images=2", 0),
         ("find_regex", 2),
         ("no_such=1,2", 2),
         ("model_input=x", 2),
     )
-    for said, status in options:
+    for said, status in said_options:
         words = ("run", tmp_path / "photos", "-w", tmp_path / "work", "-o", said, "--no-progress")
         monkeypatch.setattr("sys.argv", ["fastdup-db", *map(str, words)])
         with pytest.raises(SystemExit) as done:

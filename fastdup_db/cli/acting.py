@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import fastdup_db
-from fastdup_db.cli.options import AsCsv, AsJson, Endpoint, Limit, Region, WorkDir, show
+from fastdup_db.cli.options import AsCsv, AsJson, Endpoint, LimitIfAny, Region, WorkDir, show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ def dedup(
         str, typer.Option(help="best, first, largest, least_compressed, oldest (EXIF) or sharpest.")
     ] = "best",
     groups: Annotated[str, typer.Option(help="components, duplicates (verified) or exact.")] = "components",
-    limit: Limit = 0,
+    limit: LimitIfAny = 0,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:

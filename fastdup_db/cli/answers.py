@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import fastdup_db
-from fastdup_db.cli.options import AsCsv, AsJson, Limit, WorkDir, show
+from fastdup_db.cli.options import AsCsv, AsJson, Limit, LimitIfAny, WorkDir, show
 
 
 class Metric(StrEnum):
@@ -46,7 +46,7 @@ def summary(work_dir: WorkDir = "work_dir", as_json: AsJson = False) -> None:
 def similarity(
     work_dir: WorkDir = "work_dir",
     threshold: Annotated[float | None, typer.Option(help="Lowest similarity, 0 to 1.")] = None,
-    limit: Limit = 20,
+    limit: Limit = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
@@ -55,7 +55,7 @@ def similarity(
     show(frame[["distance", "filename_from", "filename_to"]], limit, as_json, as_csv)
 
 
-def outliers(work_dir: WorkDir = "work_dir", limit: Limit = 20, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+def outliers(work_dir: WorkDir = "work_dir", limit: Limit = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """Images least similar to any other, most extreme first."""
     frame = fastdup_db.create(work_dir).outliers()
     show(frame[["distance", "filename_outlier", "filename_nearest"]], limit, as_json, as_csv)
@@ -64,7 +64,7 @@ def outliers(work_dir: WorkDir = "work_dir", limit: Limit = 20, as_json: AsJson 
 def components(
     work_dir: WorkDir = "work_dir",
     metric: Annotated[str | None, typer.Option(help="A statistic to average per component.")] = None,
-    limit: Limit = 20,
+    limit: Limit = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
@@ -76,7 +76,7 @@ def stats(
     work_dir: WorkDir = "work_dir",
     sort_by: Annotated[Metric, typer.Option(help="Statistic to sort by.")] = Metric.blur,
     descending: Annotated[bool, typer.Option("--descending", help="Largest first.")] = False,
-    limit: Limit = 20,
+    limit: Limit = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
@@ -86,7 +86,7 @@ def stats(
     show(frame[first + [c for c in frame.columns if c not in first]], limit, as_json, as_csv)
 
 
-def invalid(work_dir: WorkDir = "work_dir", limit: Limit = 20, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+def invalid(work_dir: WorkDir = "work_dir", limit: Limit = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """Files that cannot be used, and why."""
     show(fastdup_db.create(work_dir).invalid_instances()[["error_code", "filename"]], limit, as_json, as_csv)
 
@@ -107,7 +107,7 @@ def search(
 def sql(
     query: Annotated[str, typer.Argument(help="SQL over the tables and views; vectors are `embeddings`.")],
     work_dir: WorkDir = "work_dir",
-    limit: Limit = 0,
+    limit: LimitIfAny = 0,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:

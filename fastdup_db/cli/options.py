@@ -21,25 +21,51 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print rows as JSON; number
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print rows as CSV; a list as JSON, a blob as hex digits.")]
 Endpoint = Annotated[str | None, typer.Option(help="Server of s3://, where it is not Amazon's.")]
 Region = Annotated[str | None, typer.Option(help="Region of s3://.")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="At most this many rows; 0 for all.")]
+FIRST_ROWS = 20
+"""Of a table that is printed as text, where no limit is given."""
+_HELP = "At most this many rows; 0 for all."
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", "-n", min=0, help=_HELP, show_default=f"{FIRST_ROWS}; all with --json or --csv"),
+]
+LimitIfAny = Annotated[int, typer.Option("--limit", "-n", min=0, help=_HELP)]
+_PRINTED_AT_ONCE = 50_000
+"""Rows made into text at once: a million rows of JSON would be gigabytes of Python objects."""
 
 
-def show(frame: pd.DataFrame, limit: int, as_json: bool, as_csv: bool) -> None:
-    """The first `limit` rows (0: all), as text unless asked for as JSON or CSV."""
+def show(frame: pd.DataFrame, limit: int | None, as_json: bool, as_csv: bool) -> None:
+    """The first `limit` rows (0: all; None: 20 as text, else all), as text unless asked for as JSON or CSV."""
+    if limit is None:
+        limit = 0 if as_json or as_csv else FIRST_ROWS
     shown = frame.head(limit) if limit else frame
     if as_json:
-        columns = [str(name) for name in shown.columns]
-        rows = zip(*([_plain(value) for value in shown.iloc[:, i]] for i in range(len(columns))), strict=True)
-        typer.echo(_json([dict(zip(columns, row, strict=True)) for row in rows]))
+        _show_json(shown)
     elif as_csv:
-        texts = {name: shown[name].map(_cell) for name in shown.columns if shown[name].dtype == object}
-        typer.echo(shown.assign(**texts).to_csv(index=False, lineterminator="\n"), nl=False)
+        _show_csv(shown)
     elif shown.empty:
         typer.echo("nothing found")
     else:
         typer.echo(shown.to_string(index=False, max_colwidth=80))
-        if len(shown) < len(frame):
-            typer.echo(f"… {len(frame) - len(shown):,} more rows; --limit 0 shows all", err=True)
+    if len(shown) < len(frame):
+        typer.echo(f"… {len(frame) - len(shown):,} more rows; --limit 0 shows all", err=True)
+
+
+def _show_json(frame: pd.DataFrame) -> None:
+    columns = [str(name) for name in frame.columns]
+    typer.echo("[", nl=False)
+    for start in range(0, len(frame), _PRINTED_AT_ONCE):
+        part = frame.iloc[start : start + _PRINTED_AT_ONCE]
+        rows = zip(*([_plain(value) for value in part.iloc[:, i]] for i in range(len(columns))), strict=True)
+        said = ",".join(_json(dict(zip(columns, row, strict=True))) for row in rows)
+        typer.echo(f",{said}" if start else said, nl=False)
+    typer.echo("]")
+
+
+def _show_csv(frame: pd.DataFrame) -> None:
+    for start in range(0, max(1, len(frame)), _PRINTED_AT_ONCE):
+        part = frame.iloc[start : start + _PRINTED_AT_ONCE]
+        texts = {name: part[name].map(_cell) for name in part.columns if part[name].dtype == object}
+        typer.echo(part.assign(**texts).to_csv(index=False, header=not start, lineterminator="\n"), nl=False)
 
 
 def _cell(value: Any) -> Any:
