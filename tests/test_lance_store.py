@@ -112,6 +112,17 @@ def test_take_keeps_the_order_asked_for(table: VectorTable) -> None:
         table.take(np.array([20]))
 
 
+def test_rows_are_taken_also_where_others_were_deleted(table: VectorTable) -> None:
+    for start in (40, 0, 20):
+        table.append(*rows(start, start + 20))
+    table.delete(np.array([1, 2, 19, *range(20, 40), 47]))
+    kept = [i for i in range(60) if i not in {1, 2, 19, *range(20, 40), 47}]
+    assert content(table, rows=7) == kept
+    asked = np.random.default_rng(0).permutation(kept)
+    assert table.take(asked)[:, 0].tolist() == asked.tolist()
+    assert table.take(np.array([59, 0, 59]))[:, 0].tolist() == [59, 0, 59]
+
+
 def test_pick_leaves_out_what_is_not_stored(table: VectorTable) -> None:
     table.append(*rows(10, 20))
     table.append(*rows(0, 10))

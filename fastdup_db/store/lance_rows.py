@@ -70,5 +70,24 @@ def gather(dataset: Any, offsets: Ids, *, column: str) -> tuple[Ids, Matrix]:
     if not len(offsets):
         return np.empty(0, dtype=np.int64), np.empty((0, dim_of(dataset, column)), dtype=np.float32)
     unique, back = np.unique(offsets, return_inverse=True)
-    ids, matrix = arrays(dataset.take(unique.tolist(), columns=["id", column]), column=column)
+    ids, matrix = arrays(_taken(dataset, unique, columns=["id", column]), column=column)
     return ids[back], matrix[back]
+
+
+def _taken(dataset: Any, offsets: Ids, *, columns: list[str]) -> pa.Table:
+    """Rows by offsets, which are ascending.
+
+    With three rows of 200,000 deleted, 16,384 others cost 8.7 s of CPU by the dataset's `take` instead of 0.03, by that
+    of their fragment 0.05.
+    """
+    fragments = dataset.get_fragments()
+    if not any(fragment.num_deletions for fragment in fragments):
+        return dataset.take(offsets.tolist(), columns=columns)
+    ends = np.cumsum([fragment.count_rows() for fragment in fragments])
+    cuts = np.searchsorted(offsets, ends)
+    parts = []
+    for fragment, start, end, stop in zip(fragments, [0, *cuts], ends, cuts, strict=False):
+        if start < stop:
+            within = offsets[start:stop] - (end - fragment.count_rows())
+            parts.append(fragment.take(within.tolist(), columns=columns))
+    return pa.concat_tables(parts)
