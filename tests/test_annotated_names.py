@@ -215,6 +215,34 @@ def test_vectors_given_again_in_another_order_keep_their_columns(tmp_path):
     assert fd.annotations()["weight"].tolist() == [1, 2, 3]
 
 
+def test_vectors_that_others_come_before_are_not_read_again(tmp_path):
+    random = np.random.default_rng(5)
+    frame = pd.DataFrame({"filename": [f"m{n:03d}" for n in range(200)], "weight": range(200)})
+    matrix = random.normal(size=(200, 16)).astype(np.float32)
+    more = pd.DataFrame({"filename": [f"a{n}" for n in range(10)], "weight": range(500, 510)})
+    vectors = random.normal(size=(10, 16)).astype(np.float32)
+    vectors[9] = matrix[3] + vectors[9] / 10
+    both, whole = pd.concat([more, frame], ignore_index=True), np.concatenate([vectors, matrix])
+    fd = fastdup_db.create(tmp_path / "work")
+    fd.run(annotations=frame, embeddings=matrix, progress=False, threshold=0.2)
+    fd.run(annotations=both, embeddings=whole, progress=False, threshold=0.2, overwrite=False)
+    assert fd.sql("select images from batches order by batch_id")["images"].tolist() == [200, 10]
+    fresh = fastdup_db.create(tmp_path / "fresh")
+    fresh.run(annotations=both, embeddings=whole, progress=False, threshold=0.2)
+    for columns, ask in (
+        (["filename", "weight"], "annotations"),
+        (["filename_from", "weight_from", "filename_to", "distance"], "similarity"),
+        (["filename_outlier", "filename_nearest", "distance"], "outliers"),
+    ):
+        mine, theirs = (getattr(f, ask)()[columns].sort_values(columns, ignore_index=True) for f in (fd, fresh))
+        pd.testing.assert_frame_equal(mine, theirs)
+    mine, theirs = (dict(zip(n, rows.tolist(), strict=True)) for n, rows in (fd.embeddings(), fresh.embeddings()))
+    assert mine == theirs
+    fd.run(annotations=frame, embeddings=matrix, progress=False, threshold=0.2, overwrite=False)
+    assert fd.sql("select images from batches order by batch_id")["images"].tolist() == [200, 10]
+    assert fd.annotations()["weight"].tolist() == list(range(200))
+
+
 def test_names_of_one_file_without_boxes_are_refused(data, tmp_path, monkeypatch):
     monkeypatch.chdir(data / "train")
     fd = fastdup_db.create(tmp_path / "work")

@@ -55,7 +55,9 @@ def similarity(
     show(frame[["distance", "filename_from", "filename_to"]], limit, as_json, as_csv)
 
 
-def outliers(work_dir: WorkDir = "work_dir", limit: Limit = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+def outliers(
+    work_dir: WorkDir = "work_dir", limit: Limit = None, as_json: AsJson = False, as_csv: AsCsv = False
+) -> None:
     """Images least similar to any other, most extreme first."""
     frame = fastdup_db.create(work_dir).outliers()
     show(frame[["distance", "filename_outlier", "filename_nearest"]], limit, as_json, as_csv)
@@ -86,7 +88,9 @@ def stats(
     show(frame[first + [c for c in frame.columns if c not in first]], limit, as_json, as_csv)
 
 
-def invalid(work_dir: WorkDir = "work_dir", limit: Limit = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+def invalid(
+    work_dir: WorkDir = "work_dir", limit: Limit = None, as_json: AsJson = False, as_csv: AsCsv = False
+) -> None:
     """Files that cannot be used, and why."""
     show(fastdup_db.create(work_dir).invalid_instances()[["error_code", "filename"]], limit, as_json, as_csv)
 

@@ -175,12 +175,12 @@ def merge(db: Database, *, run_id: int, embeddings: VectorTable) -> None:
     db.execute("ingest/find_dirty")
     db.execute("ingest/delete_gone")
     db.execute("ingest/delete_changed")
+    db.execute("ingest/update_layout")  # before others are listed: of vectors several may be of one name
     # DuckDB 2.0.0: in one transaction, an insert of no rows and then one of more than a row group (122,880) leave
     # column statistics that say "all null", and filters and joins find nothing
     if db.value("ingest/changed_count"):
         db.execute("ingest/insert_changed")
     db.execute("ingest/insert_new")
-    db.execute("ingest/update_layout")
     if db.value("ingest/dirty_count"):
         _delete_dirty(db, embeddings)
     db.execute("ingest/insert_boxes")
