@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from fastdup_db import checks, frames
 from fastdup_db.config import EXTRACT_ONLY
@@ -17,7 +18,6 @@ from fastdup_db.pipeline.files import KMEANS
 CENTROIDS, ASSIGNMENTS = KMEANS
 DEFAULT_D = 576
 """v0's default width of an embedding. Treated as not given, since a model knows its own width."""
-SEED = 20260101
 
 
 def run_kmeans(
@@ -70,8 +70,7 @@ def run_kmeans_on_extracted(
     d: int = DEFAULT_D,
 ) -> int:
     """Cluster the embeddings that a run stored in `work_dir`; files as in `run_kmeans`. Returns 0."""
-    from scipy.cluster.vq import kmeans2
-    from threadpoolctl import threadpool_limits
+    from fastdup_db.graph.kmeans import kmeans
 
     check(num_clusters, num_em_iter)
     checks.on_disk("work_dir", work_dir)
@@ -80,14 +79,11 @@ def run_kmeans_on_extracted(
     frame = fd.annotations(include_unannotated=True)
     if not len(matrix):
         raise NotRun(f"{work_dir} holds no embeddings; call run() first")
-    # sums differ in their last bit with the number of threads, and clusters with them
-    with threadpool_limits(1):
-        clusters = min(num_clusters, len(np.unique(matrix, axis=0)))
-        centroids, of = kmeans2(matrix, clusters, iter=num_em_iter, minit="++", missing="warn", rng=SEED)
-    distance = ((matrix - centroids[of]) ** 2).sum(axis=1)
-    pd.DataFrame(centroids).to_csv(Path(work_dir) / CENTROIDS, index=False, header=False)
+    with tqdm(total=num_em_iter, unit="step", desc="clustering", disable=None, file=sys.stderr) as bar:
+        found = kmeans(matrix, clusters=num_clusters, steps=num_em_iter, stepped=bar.update)
+    pd.DataFrame(found.centroids).to_csv(Path(work_dir) / CENTROIDS, index=False, header=False)
     ids, names = frame["fd_index"].to_numpy(), frame["filename"].to_numpy()
-    assigned = pd.DataFrame({"index": ids, "filename": names, "cluster": of, "distance": distance})
+    assigned = pd.DataFrame({"index": ids, "filename": names, "cluster": found.of, "distance": found.distance})
     assigned.to_csv(Path(work_dir) / ASSIGNMENTS, index=False)
     return 0
 
