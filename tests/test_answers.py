@@ -122,6 +122,24 @@ def test_one_row_a_file_has_values_not_lists(labelled):
     assert frame["split"].tolist() == labelled.annotations()["split"].tolist()
 
 
+def test_columns_of_an_image_are_values_and_others_lists_whatever_they_are_called(tmp_path):
+    boxes = pd.DataFrame({"filename": ["b", "a", "b", "a"], "col": [1, None, 3, 4], "label": list("wxyz"), "name": 7})
+    boxes = boxes.assign(col_x=0, row_y=0, width=9, height=9)
+    fd = fastdup_db.create(tmp_path)
+    fd.run(annotations=boxes, embeddings=np.eye(4, dtype=np.float32), progress=False)
+    frame = fd.img_grouped_annot(["name", "col"])
+    assert list(frame.columns) == list(fd.annotations().columns)
+    assert frame["filename"].tolist() == ["b", "a"] and frame["name"].tolist() == [7, 7]
+    assert frame["col"].fillna(-1).tolist() == [1, -1]
+    assert frame["label"].tolist() == [["w", "y"], ["x", "z"]]
+    assert frame["fd_index"].tolist() == [[0, 2], [1, 3]]
+    every = fd.img_grouped_annot(list(frame.columns))
+    assert every["filename"].tolist() == ["b", "a"] and every["fd_index"].tolist() == [0, 1]
+    assert fd.img_grouped_annot([])["name"].tolist() == [[7, 7], [7, 7]]
+    with pytest.raises(BadArgument, match="image_level_columns"):
+        fd.img_grouped_annot(["nothing"])
+
+
 def test_components_that_were_not_asked_for_are_not_found(photos, tmp_path):
     fd = fastdup_db.create(tmp_path, photos)
     frame = pd.DataFrame({"filename": sorted(p.name for p in photos.iterdir()), "split": "train"})

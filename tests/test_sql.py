@@ -59,6 +59,8 @@ VALUES = {
     "group_by": "visual",
     "order": "comp_size",
     "columns": ["label"],
+    "image_level": ["split"],
+    "valid": True,
 }
 SOURCES = {"components": "components", "outliers": "outliers", "stats": "img_stats"}
 

@@ -160,15 +160,14 @@ class RowVerbs(WorkDir):
         """
         given = None if image_level_columns is None else checks.names("image_level_columns", image_level_columns)
         with self._database() as db:
-            frame = db.frame("annotations/grouped_by_image")
+            columns = db.arrow("annotations/names").column("column_name").to_pylist()
             of_images = self._last_run(db)["data_type"] not in OF_BOXES
-        names = _OF_A_FILE + (_OF_AN_INSTANCE if of_images else ())
-        for name in names if given is None else given:
-            if name in frame.columns:
-                frame[name] = frame[name].map(lambda values: values[0])
-            elif given is not None:
-                raise one_of("image_level_columns", name, frame.columns)
-        return frame
+            for name in given or ():
+                if name not in columns:
+                    raise one_of("image_level_columns", name, columns)
+            names = _OF_A_FILE + (_OF_AN_INSTANCE if of_images else ())
+            frame = db.frame("annotations/grouped_by_image", image_level=list(names if given is None else given))
+        return frame[columns]
 
     def embeddings(self, d: int | None = None) -> tuple[list[str], np.ndarray]:
         """The stored embeddings: file names (list of n) and float32 (n, d), by id, valid images only.
