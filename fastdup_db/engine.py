@@ -180,14 +180,14 @@ class Fastdup(FastdupController):
 
         checks.on_disk("path", path)
         checks.folder("path", Path(path).absolute())
-        config, valid = self.config, self.annotations()
+        config = self.config
         with self._database() as db:
             return export(
                 db,
                 Path(path),
                 format=format,
                 work_dir=self._work_dir,
-                annotations=valid,
+                annotations=self.annotations,
                 config=config,
                 names=names,
             )

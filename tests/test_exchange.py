@@ -286,3 +286,14 @@ def test_fastdup_reads_our_features(exported, done, tmp_path):
     _peer(code, exported / "atrain_features.dat", matrix.shape[1], tmp_path / "back.npy")
     assert (np.load(tmp_path / "back.npy") == matrix).all()
     assert (tmp_path / "back.npy.txt").read_text().split("\n") == names
+
+
+def test_annotations_are_read_for_the_formats_that_hold_them(tmp_path, monkeypatch):
+    fd = fastdup_db.create(tmp_path / "work")
+    fd.run(annotations=["a", "b"], embeddings=np.eye(2, 8, dtype=np.float32), progress=False)
+    asked, annotations = [], fd.annotations
+    monkeypatch.setattr(fd, "annotations", lambda: asked.append(1) or annotations())
+    for format, times in (("fastdup", 0), ("parquet", 0), ("coco", 1), ("fiftyone", 1), ("huggingface", 1)):
+        asked.clear()
+        fd.export(tmp_path / format, format)
+        assert len(asked) == times, format

@@ -57,6 +57,8 @@ def test_annotations_are_the_listing_in_order(done, images):
 
 def test_invalid_rows_say_why(done):
     frame = done.invalid_instances()
+    every = done.annotations(valid_only=False)
+    pd.testing.assert_frame_equal(frame, every[~every["is_valid"]])
     assert dict(_names(frame.assign(code=frame["error_code"]), "filename", "code")) == {
         "empty.jpg": "ERROR_ZERO_SIZE_FILE",
         "text.jpg": "ERROR_CORRUPT_IMAGE",

@@ -60,7 +60,6 @@ VALUES = {
     "order": "comp_size",
     "columns": ["label"],
     "image_level": ["split"],
-    "valid": True,
 }
 SOURCES = {"components": "components", "outliers": "outliers", "stats": "img_stats"}
 

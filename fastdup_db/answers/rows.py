@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastdup_db import checks
+from fastdup_db.annotation_forms import ROW
 from fastdup_db.answers.work_dir import Split, WorkDir, choose
 from fastdup_db.config import OF_BOXES
 from fastdup_db.errors import BadArgument, one_of
@@ -55,8 +56,8 @@ class RowVerbs(WorkDir):
 
     def invalid_instances(self) -> pd.DataFrame:
         """Images and boxes that cannot be used, with `error_code`; columns as in `annotations`."""
-        frame = self.annotations(valid_only=False)
-        return frame[~frame["is_valid"]]
+        with self._database() as db:
+            return db.frame("annotations/invalid").set_index(ROW).rename_axis(None)
 
     def similarity(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,11 @@ def export(
     *,
     format: str,
     work_dir: Path,
-    annotations: pd.DataFrame,
+    annotations: Callable[[], pd.DataFrame],
     config: dict[str, Any],
     names: bool = False,
 ) -> list[Path]:
-    """Write a work_dir in one of `FORMATS`; returns the files, sorted. `annotations`: the valid ones."""
+    """Write a work_dir in one of `FORMATS`; returns the files, sorted. `annotations` gets the valid ones."""
     checks.member("format", format, FORMATS)
     folder.mkdir(parents=True, exist_ok=True)
     before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
@@ -51,12 +52,12 @@ def export(
     elif format == "parquet":
         write_parquet(db, folder, work_dir=work_dir)
     elif format == "coco":
-        labels.write_coco(db, folder, annotations=annotations)
+        labels.write_coco(db, folder, annotations=annotations())
     elif format == "fiftyone":
         boxes = config["data_type"] in OF_BOXES
-        labels.write_fiftyone(db, folder, annotations=annotations, boxes=boxes)
+        labels.write_fiftyone(db, folder, annotations=annotations(), boxes=boxes)
     else:
-        labels.write_huggingface(db, folder, annotations=annotations)
+        labels.write_huggingface(db, folder, annotations=annotations())
     written = (p for p in folder.iterdir() if not p.name.startswith("."))  # those are macOS's
     return sorted(p for p in written if before.get(p) != p.stat().st_mtime_ns)
 
