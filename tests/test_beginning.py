@@ -388,7 +388,7 @@ def test_another_work_dir_in_the_input_is_none_of_it(photos):
 @pytest.mark.parametrize("settings", [{"overwrite": False}, {"run_mode": 2}, {"run_mode": 1, "overwrite": False}])
 def test_lost_vectors_are_said_and_made_anew(filled, photos, lost, settings):
     pairs, runs = filled.similarity(), filled.sql("from runs")
-    shutil.rmtree(filled.work_dir / lost)
+    shutil.rmtree(Path(filled.work_dir) / lost)
     with pytest.raises(WorkDirDamaged, match=r"embeddings\.lance .*overwrite=True"):
         filled.embeddings()
     if lost == "lance":
@@ -406,10 +406,10 @@ def test_an_older_database_beside_newer_vectors_is_of_its_own(filled, photos, tm
     for number in range(6, 12):
         drawn.draw(photos / f"a{number}.png", seed=number)
     filled.run(progress=False, adapt=False)
-    kept = shutil.copy(filled.work_dir / "fastdup.duckdb", tmp_path / "kept.duckdb")
+    kept = shutil.copy(Path(filled.work_dir) / "fastdup.duckdb", tmp_path / "kept.duckdb")
     drawn.draw(photos / "b.png", seed=20)
     filled.run(progress=False, overwrite=False, adapt=False)
-    shutil.copy(kept, filled.work_dir / "fastdup.duckdb")
+    shutil.copy(kept, Path(filled.work_dir) / "fastdup.duckdb")
     filled.verify("all", progress=False)
     assert len(filled.embeddings()[0]) == filled.num_instances() == 12
     filled.run(progress=False, overwrite=False)
