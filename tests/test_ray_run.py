@@ -71,7 +71,8 @@ def test_planted_problems_come_out_as_on_one_machine(cluster, tmp_path, monkeypa
     monkeypatch.setattr(stored, "read", lambda parts, place: read.extend(tables := real(parts, place)) or tables)
     there.run(progress=False, run_advanced_stats=True, engine="ray", ray_address=cluster)
     assert_same(here, there)
-    assert set(read) == {"images", "instances", "stats", "advanced_stats", "feature_lengths"}, "rows come as Parquet parts"
+    tables = {"images", "instances", "stats", "advanced_stats", "feature_lengths"}
+    assert set(read) == tables, "rows come as Parquet parts"
     assert len(there.invalid_instances()) > 0
     assert all(finding.found for finding in demo.check(there))
     cost = there.sql("from costs").iloc[0]
