@@ -39,6 +39,10 @@ class RunConfig:
 
     Fractions lie in [0, 1]; margins are fractions of the box or pixels; `frame` rates are per second.
 
+    threshold, cc_threshold: similarities. With the bundled models 0.9 is the line of near-duplicates, and images that
+    have nothing in common lie between 0.71 and 0.78 (`graph.adapt.UNRELATED`). With `adapt=False`, and for vectors of
+    your own, they are plain cosines.
+
     nnf_mode, nnf_param: the index that searches use, built from 50,000 images on: 'Flat' (none; neighbours and searches
     are exact), 'HNSW<m>', 'IVF_SQ', 'IVF_FLAT', 'IVF_PQ', 'IVF_RQ', 'IVF_HNSW_SQ', 'IVF_HNSW_PQ', with parameters as
     'name=1,name=2'; also 'IVF<lists>,Flat', as faiss says it. The default, 'HNSW32' without building parameters, is

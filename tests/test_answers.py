@@ -140,6 +140,19 @@ def test_columns_of_an_image_are_values_and_others_lists_whatever_they_are_calle
         fd.img_grouped_annot(["nothing"])
 
 
+def test_a_threshold_that_joins_everything_is_warned_of(photos, tmp_path, caplog):
+    fd = fastdup_db.create(tmp_path / "results", photos)
+    for settings, warned in (
+        ({"cc_threshold": 0.7}, True),
+        ({"cc_threshold": 0.7, "adapt": False}, False),
+        ({"cc_threshold": 0.7, "run_cc": False}, False),
+        ({}, False),
+    ):
+        caplog.clear()
+        fd.run(progress=False, **settings)
+        assert ("nothing in common" in caplog.text) is warned, settings
+
+
 def test_components_that_were_not_asked_for_are_not_found(photos, tmp_path):
     fd = fastdup_db.create(tmp_path, photos)
     frame = pd.DataFrame({"filename": sorted(p.name for p in photos.iterdir()), "split": "train"})

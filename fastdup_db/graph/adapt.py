@@ -47,6 +47,10 @@ C2 = 2.5
 """Calibration: similarity = (cosine + c²)/(1 + c²), as if each unit vector had one more component c. Maps cosine 0.65
 to similarity 0.9, where at least 99.9 % of the pairs are true near-duplicates, and keeps the ranking."""
 
+UNRELATED = 0.78
+"""Calibrated similarity that images with nothing in common reach: at 0.8 the largest component of 1,000 photographs of
+as many classes has 10 of them, at 0.76 it has 889."""
+
 ROUNDING = 1e-9
 """Total variance of unit vectors below which they are all the same."""
 

@@ -74,6 +74,15 @@ class _Made:
     is_whole: bool = False
 
 
+def _warn_of_unrelated(threshold: float) -> None:
+    if threshold < adapt.UNRELATED:
+        log.warning(
+            "cc_threshold=%g joins images that have nothing in common: adapted vectors of such reach %g, and "
+            "near-duplicates begin at 0.9. With adapt=False similarities are plain cosines",
+            *(threshold, adapt.UNRELATED),
+        )
+
+
 def find(
     db: Database, request: RunRequest, *, engine: Engine, run_id: int, embeddings: VectorTable, vectors: VectorTable
 ) -> None:
@@ -81,6 +90,8 @@ def find(
     started = time.monotonic()
     config = request.config
     transform = _transform(db, request, embeddings=embeddings)
+    if transform is not None and config.distance == "cosine" and config.run_cc:
+        _warn_of_unrelated(config.cc_threshold)
     last = db.row("run/graphed")
     missing = None
     if last is not None and _keeps_edges(last, config, transform):
