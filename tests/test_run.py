@@ -140,6 +140,27 @@ def test_pictures_that_are_no_photographs_are_outliers_among_photographs(real_im
     assert not {"noise", "copy"} & {Path(name).stem for name in fd.outliers()["filename_outlier"]}
 
 
+def test_a_work_dir_from_before_lengths_were_kept_answers_and_is_brought_up_to_date(done, tmp_path):
+    old = tmp_path / "old"
+    shutil.copytree(done.work_dir, old)
+    with duckdb.connect(str(old / "fastdup.duckdb")) as db:
+        db.execute("drop view outlier_edges; drop table feature_lengths; delete from schema_versions where version > 6")
+        db.execute("alter table runs drop column verifying; alter table runs drop column verified_run")
+        db.execute(
+            "create or replace view nearest_neighbors as select from_id as outlier, to_id as nearest, similarity as "
+            "distance, row_number() over (order by similarity, from_id) as place, count(*) over () as instances "
+            "from edges where rank = 1"
+        )
+    fd = fastdup_db.create(old)
+    assert len(fd.outliers()) == len(done.outliers()) and fd.duplicates().empty
+    assert Path(fd.vis.outliers_gallery()).is_file()
+    fd.run(done.input_dir, progress=False, overwrite=False, run_advanced_stats=True)
+    lowered = fd.sql(
+        "from outlier_edges join edges using (from_id, rank) where outlier_edges.similarity <> edges.similarity"
+    )
+    assert len(fd.outliers()) == len(done.outliers()) and lowered.empty, "no image was read again"
+
+
 def test_components_count_images_not_edges(done):
     members, info = done.connected_components()
     burst = members[[Path(n).name.startswith(("burst", "scene_11")) for n in members["filename"]]]

@@ -39,7 +39,7 @@ def pick(
         "annotations" if by_distance else query.columns.table_of(sort_by, argument="sort_by", also=["distance"])
     )
     scope = query.scope(label_col, slice, keywords=("diff", "same"))
-    tables: dict[str, Any] = {"source": "outliers", "edges": "outlier_edges", "needs": ("neighbors",)}
+    tables: dict[str, Any] = {"source": "outliers", "edges": query.outlier_edges, "needs": ("neighbors",)}
     if external_df is not None:
         own = external.outliers(external_df, query)
         tables = {"source": "external", "edges": "external", "external": own}

@@ -78,6 +78,11 @@ class Query:
         """The view that holds the statistics, the advanced ones too where the run made them."""
         return str(self._controller.gallery_frame("stats_view")["name"].iloc[0])
 
+    @property
+    def outlier_edges(self) -> str:
+        """The table or view of neighbours that outliers are judged by."""
+        return str(self._controller.gallery_frame("outlier_edges")["name"].iloc[0])
+
     @cached_property
     def _size(self) -> pd.Series:
         return self._controller.gallery_frame("collection").iloc[0]
