@@ -101,6 +101,7 @@ def estimate(
     cores_per_worker: the driver has as many.
     """
     numbers = {"images": images, "workers": workers, "cores": cores_per_worker, "k": k, "dimension": dimension}
+    numbers |= {"partitions": partitions, "probes": probes}
     for name, value in numbers.items():
         if not value >= 1 or not math.isfinite(value):
             raise BadArgument(f"{name}={value!r}; allowed: a number of at least 1")

@@ -516,6 +516,14 @@ def test_a_sprite_holds_the_images_row_by_row(images, tmp_path):
     fifth = cv2.resize(cv2.imread(names[4]), (40, 30), interpolation=cv2.INTER_AREA).astype(int)
     assert np.abs(sprite[30:60, 40:80] - fifth).mean() < 3
     assert not sprite[30:, 80:].any()
+    with pytest.raises(BadArgument, match="alternative_width=-1"):
+        fastdup.generate_sprite_image(names, 5, tmp_path, alternative_width=-1)
+
+
+def test_settings_that_are_no_json_object_are_refused(tmp_path):
+    (tmp_path / "config.json").write_text("[1]")
+    with pytest.raises(BadArgument, match="no JSON object"):
+        fastdup.load_config(tmp_path)
 
 
 def test_files_for_the_projector(work, tmp_path):

@@ -21,7 +21,7 @@ def test_more_images_take_more_and_more_machines_are_faster():
 
 
 def test_numbers_that_mean_nothing_are_refused():
-    for wrong in ({"images": 0}, {"images": float("nan")}, {"images": 10, "workers": 0}):
+    for wrong in ({"images": 0}, {"images": float("nan")}, {"images": 10, "workers": 0}, {"images": 10, "probes": 0}):
         with pytest.raises(BadArgument, match="at least 1"):
             estimate(**wrong)
 

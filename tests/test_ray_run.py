@@ -54,11 +54,18 @@ def test_without_ray_the_extra_is_named(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("resources", "said"), [({"gpus": 1}, "num_gpus"), ({"workers": 0}, "at least 1"), ({"num_cpus": "2"}, "a number")]
+    ("resources", "said"),
+    [({"gpus": 1}, "num_gpus"), ({"workers": 0}, "at least 1"), ({"num_cpus": "2"}, "a whole number")],
 )
 def test_resources_are_checked_before_anything_starts(resources, said):
     with pytest.raises(BadArgument, match=said):
         check_engine(RunConfig.from_arguments({"engine": "ray", "resources": resources}))
+
+
+def test_resources_that_are_none_are_the_defaults():
+    check_engine(RunConfig.from_arguments({"engine": "ray", "resources": {"workers": None, "num_gpus": 0.5}}))
+    with pytest.raises(BadArgument, match="whole number"):
+        check_engine(RunConfig.from_arguments({"engine": "ray", "resources": {"workers": 1.5}}))
 
 
 def test_planted_problems_come_out_as_on_one_machine(cluster, tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,7 +57,7 @@ def read(folder: str | Path) -> Foreign:
         facts[name] = measured.get(name, np.nan)
     sizes = measured["file_size"] if "file_size" in measured else pd.Series(np.nan, index=facts.index)
     facts["file_size"] = sizes.fillna(facts.get("file_size", -1)).fillna(-1).astype("int64")
-    config = _config(folder / files.CONFIG)
+    config = files.read_config(folder / files.CONFIG) if (folder / files.CONFIG).is_file() else {}
     return Foreign(facts, embeddings, _settings(config), str(config.get("input_dir") or "") or None)
 
 
@@ -95,13 +94,6 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
         "adapt": False,
     }
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _config(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
-    except ValueError as exc:
-        raise BadArgument(f"{str(path)!r} is no JSON: {exc}") from exc
 
 
 def _csv(path: Path, *, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -75,7 +75,7 @@ def read_coco_labels(path: str | Path) -> dict[str, Any]:
 
 def _is_json(path: Path) -> bool:
     try:
-        json.loads(path.read_text(encoding="utf-8"))
+        json.loads(path.read_bytes())
     except ValueError:
         return False
     return True

@@ -39,7 +39,10 @@ def generate_sprite_image(
     each in pixels (64; smaller for very many). alternative_filename: instead of `log_dir/sprite.png`.
     alternative_width: images in a row, instead of a square. max_width: of the sprite, in pixels.
     """
-    checks.at_least("sample_size", sample_size, 1)
+    least = {"sample_size": (sample_size, 1), "alternative_width": (alternative_width, 1), "max_width": (max_width, 1)}
+    for name, (value, low) in {**least, "h": (h, 0), "w": (w, 0)}.items():
+        if value is not None:
+            checks.at_least(name, value, low)
     if isinstance(img_list, str | Path):
         fd = Fastdup(img_list)
         rows = fd.annotations().head(sample_size)

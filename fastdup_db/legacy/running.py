@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import sys
@@ -19,7 +18,6 @@ import fastdup_db
 from fastdup_db import checks
 from fastdup_db.config import EXTRACT_ONLY
 from fastdup_db.engine import Fastdup, create
-from fastdup_db.errors import BadArgument
 from fastdup_db.legacy import clusters
 from fastdup_db.legacy.clusters import DEFAULT_D
 from fastdup_db.pipeline import files
@@ -101,10 +99,7 @@ def load_config(work_dir: str | Path) -> dict[str, Any]:
     """The settings of a work_dir: its config.json (fastdup's or ours), else those of the database."""
     path = Path(work_dir) / files.CONFIG
     if path.is_file():
-        try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except ValueError as exc:
-            raise BadArgument(f"{str(path)!r} is no JSON: {exc}") from exc
+        return files.read_config(path)
     return Fastdup(work_dir).config
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+from fastdup_db.errors import BadArgument
 
 CROPS = "crops"
 CROPS_CSV = "atrain_crops.csv"
@@ -30,6 +33,17 @@ FASTDUP = (FEATURES, FEATURES + ROWS, BAD, STATS, *GRAPH, CONFIG)
 """fastdup's own files, which v0's `run` and `export` write."""
 MADE_BY = "made_by"
 """In our config.json, not in fastdup's."""
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """What a config.json holds. Raises `BadArgument` where it is no JSON object."""
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError as exc:
+        raise BadArgument(f"{str(path)!r} is no JSON: {exc}") from exc
+    if not isinstance(found, dict):
+        raise BadArgument(f"{str(path)!r} holds no settings: it is no JSON object")
+    return found
 
 
 def delete_clusters(work_dir: Path) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+from fastdup_db import checks
 from fastdup_db.config import RunConfig
 from fastdup_db.engines.ray import seen
 from fastdup_db.engines.stored import Stored, Writer
@@ -62,14 +63,17 @@ class Resources:
     def of(cls, wanted: Mapping[str, Any] | None) -> Resources:
         """Checked. Raises `BadArgument`."""
         allowed = set(cls.__dataclass_fields__)
+        given: dict[str, Any] = {}
         for name, value in (wanted or {}).items():
             if name not in allowed:
                 raise one_of("resources", name, allowed)
-            least = 0 if name == "num_gpus" else 1
-            if isinstance(value, bool) or not isinstance(value, Real) or float(value) < least:
-                raise BadArgument(f"resources[{name!r}]={value!r}; allowed: a number of at least {least}")
-        whole = {n: v if n == "num_gpus" else int(v) for n, v in (wanted or {}).items()}
-        return cls(**whole)
+            if value is None:
+                continue
+            if name == "num_gpus":
+                given[name] = checks.between(f"resources[{name!r}]", value, 0, math.inf)
+            else:
+                given[name] = checks.at_least(f"resources[{name!r}]", value, 1)
+        return cls(**given)
 
 
 def check(config: RunConfig) -> None:
