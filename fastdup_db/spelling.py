@@ -48,7 +48,9 @@ class _Folder:
         path = os.path.join(self.path, name)
         if self.folds is None:
             self._try(path, name)
-        return os.path.join(self.path, self.names.get(name) or self.names.get(_folded(name), name))
+        if not self.names:
+            return path
+        return os.path.join(self.path, self.names.get(name) or self.names.get(folded(name), name))
 
     def _try(self, path: str, name: str) -> None:
         others = {name.swapcase(), normalize("NFC", name), normalize("NFD", name)} - {name}
@@ -65,10 +67,11 @@ def _names(folder: str) -> dict[str, str]:
         names = os.listdir(folder)
     except OSError:
         return {}
-    return {_folded(name): name for name in names} | {name: name for name in names}
+    return {folded(name): name for name in names} | {name: name for name in names}
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """The same text for all spellings of a name or path on such a disk."""
     return normalize("NFC", normalize("NFC", name).casefold())
 
 

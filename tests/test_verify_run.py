@@ -287,12 +287,17 @@ def test_boxes_are_compared_as_pictures(tmp_path: Path) -> None:
     assert later.verify("all", lower=0.0, progress=False)[["from", "to", "kind"]].equals(frame[["from", "to", "kind"]])
 
 
-def test_a_changed_image_is_checked_anew(photos: Path, tmp_path: Path) -> None:
+def fourth(photos: Path, tmp_path: Path) -> tuple[fastdup_db.Fastdup, Path]:
+    """The work_dir for copies of one photograph's files, and the folder that these are in."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for file in photos.glob("4_*.jpg"):
         (folder / file.name).write_bytes(file.read_bytes())
-    fd = fastdup_db.create(work_dir=tmp_path / "work", input_dir=str(folder))
+    return fastdup_db.create(work_dir=tmp_path / "work", input_dir=str(folder)), folder
+
+
+def test_a_changed_image_is_checked_anew(photos: Path, tmp_path: Path) -> None:
+    fd, folder = fourth(photos, tmp_path)
     (folder / "4_same.jpg").write_bytes((folder / "4_original.jpg").read_bytes())
     fd.run(verify="all", progress=False)
     first = fd.duplicates()
@@ -305,11 +310,7 @@ def test_a_changed_image_is_checked_anew(photos: Path, tmp_path: Path) -> None:
 
 
 def test_verdicts_are_no_answers_for_images_that_were_read_since(photos: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for file in photos.glob("4_*.jpg"):
-        (folder / file.name).write_bytes(file.read_bytes())
-    fd = fastdup_db.create(work_dir=tmp_path / "work", input_dir=str(folder))
+    fd, folder = fourth(photos, tmp_path)
     fd.run(verify="all", progress=False, adapt=False)
     first = fd.duplicates()
     fd.run(overwrite=False, progress=False, adapt=False)

@@ -8,14 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from fastdup_db.arrays import Matrix, Numbers, Scores
 from fastdup_db.graph.copies import find_copies, fingerprints
 from fastdup_db.graph.join import workers
-from fastdup_db.graph.metrics import Matrix
 from fastdup_db.threads import cores, mapped
-
-Numbers = npt.NDArray[np.int64]
 
 SEED = 20260101
 BLOCK_ROWS = 4096
@@ -30,7 +27,7 @@ class Clusters:
 
     centroids: Matrix
     of: Numbers
-    distance: npt.NDArray[np.float32]
+    distance: Scores
 
 
 def kmeans(matrix: Matrix, *, clusters: int, steps: int, stepped: Callable[[], object] = lambda: None) -> Clusters:

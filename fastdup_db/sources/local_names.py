@@ -6,11 +6,11 @@ import hashlib
 import os
 import re
 import tempfile
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastdup_db.errors import BadInput
+from fastdup_db.spelling import folded
 
 _WINDOWS = os.name == "nt"
 _NOT_ON_WINDOWS = re.compile(r'[\x00-\x1f<>:"|?*\\]|[. ](?=[. ]*\Z)')
@@ -38,7 +38,7 @@ class Names:
 
     def on_disk(self, path: str) -> str:
         """The same for paths that mean one file."""
-        return unicodedata.normalize("NFC", path).casefold() if self.folds_case else path
+        return folded(path) if self.folds_case else path
 
 
 def local_name(inner: str) -> str:
