@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,8 +52,13 @@ def read_coco_labels(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if path.is_file():
-        frame = annotation_forms.read_coco(path) if _is_json(path) else None
-        if frame is None or "label" not in frame:
+        try:
+            frame = annotation_forms.read_coco(path)
+        except BadArgument:
+            raise
+        except ValueError as exc:
+            raise BadArgument(f"{str(path)!r} is no COCO file with categories: {exc}") from exc
+        if "label" not in frame:
             raise BadArgument(f"{str(path)!r} is no COCO file with categories")
         first = frame.drop_duplicates("filename")
         return dict(zip(first["filename"], first["label"], strict=True))
@@ -71,11 +75,3 @@ def read_coco_labels(path: str | Path) -> dict[str, Any]:
         image = Path(*("images" if part == "labels" else part for part in file.parts)).with_suffix(".jpg")
         labels[str(image)] = names[number] if number < len(names) else str(number)
     return labels
-
-
-def _is_json(path: Path) -> bool:
-    try:
-        json.loads(path.read_bytes())
-    except ValueError:
-        return False
-    return True
