@@ -23,15 +23,8 @@ import numpy as np
 import pyarrow as pa
 
 from fastdup_db import queries
-from fastdup_db.errors import (
-    BadArgument,
-    FastdupError,
-    NotRun,
-    NotStored,
-    SchemaTooNew,
-    WorkDirBusy,
-    WorkDirDamaged,
-)
+from fastdup_db.errors import BadArgument, FastdupError, NotRun, NotStored, WorkDirBusy, WorkDirDamaged
+from fastdup_db.store import schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,6 +151,13 @@ class Database:
         except duckdb.Error as exc:
             raise BadArgument(f"where={condition!r} is no condition on the columns of `searchable`: {exc}") from exc
 
+    def schema_version(self) -> int:
+        """The number of the last schema file applied, 0 for none."""
+        try:
+            return int(self.value("store/schema_version") or 0)
+        except duckdb.CatalogException:
+            return 0
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing: commit at the end of the block, roll back when it raises."""
@@ -252,8 +252,8 @@ def connect(work_dir: Path, *, read_only: bool = True, patience: float = 0.0) ->
     database = Database(_opened(path, read_only=read_only, patience=patience))
     try:
         if not read_only:
-            _migrate(database)
-        elif not _checked_version(database):
+            schema.bring_up_to_date(database)
+        elif not schema.checked_version(database):
             raise _no_run(work_dir)
         yield database
     finally:
@@ -265,7 +265,7 @@ def scratch() -> Iterator[Database]:
     """An empty in-memory database with the schema applied."""
     database = Database(duckdb.connect(":memory:"))
     try:
-        _migrate(database)
+        schema.bring_up_to_date(database)
         yield database
     finally:
         database.close()
@@ -319,34 +319,3 @@ def _open(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     if connection.execute(queries.text("store/shows_progress")).fetchall()[0][0]:
         connection.execute("set enable_progress_bar = false")
     return connection
-
-
-def _migrations() -> list[tuple[int, str]]:
-    numbered = [n for n in queries.names() if n.startswith("schema/") and n.removeprefix("schema/")[:3].isdigit()]
-    return [(int(n.removeprefix("schema/")[:3]), n) for n in numbered]
-
-
-def _version(database: Database) -> int:
-    try:
-        return int(database.value("store/schema_version") or 0)
-    except duckdb.CatalogException:
-        return 0
-
-
-def _checked_version(database: Database) -> int:
-    """The number of the last schema file applied, 0 for none. Raises `SchemaTooNew` for one this package lacks."""
-    have, newest = _version(database), max(number for number, _ in _migrations())
-    if have > newest:
-        raise SchemaTooNew(f"this work_dir has schema {have}, this fastdup_db knows {newest}: update fastdup-db")
-    return have
-
-
-def _migrate(database: Database) -> None:
-    have = _checked_version(database)
-    newer = [(number, name) for number, name in _migrations() if number > have]
-    if not newer:
-        return
-    with database.transaction():
-        for number, name in newer:
-            database.script(name)
-            database.execute("store/set_schema_version", version=number)
