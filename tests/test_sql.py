@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from fastdup_db import queries
+from fastdup_db.errors import SchemaTooNew
 from fastdup_db.store import duck
 
 SCRIPTS = ("schema/", "views/", "store/settings")
@@ -153,5 +154,5 @@ def test_an_unknown_statement_is_named():
 def test_a_newer_schema_is_refused(tmp_path):
     with duck.connect(tmp_path, read_only=False) as db:
         db.execute("store/set_schema_version", version=9999)
-    with pytest.raises(duck.SchemaTooNew, match="9999"), duck.connect(tmp_path):
+    with pytest.raises(SchemaTooNew, match="9999"), duck.connect(tmp_path):
         pass
