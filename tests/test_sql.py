@@ -23,6 +23,7 @@ PREPARING = (
     "ingest/find_dirty_instances",
     "annotations/stage_rows",
     "annotations/choose",
+    "crops/create_found",
     "components/choose_stored",
     "components/choose_info",
     "components/choose_measured",

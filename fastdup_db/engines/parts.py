@@ -23,6 +23,9 @@ _STEM_BYTES = 160
 _ELSEWHERE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 """What no file of Windows can be called, replaced everywhere: a crop has one name on every system."""
 
+_CROP = re.compile(r"\d{9,}_[^\ud800-\udfff]*(?:_\d+){4,}\.jpg")
+"""What `_Crops.save` calls its files; names that are no text are of others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -60,6 +63,11 @@ class _Crops:
         again = f"_{self.wanted[name]}" if self.wanted[name] > 1 else ""
         (Path(self.spec.crops_dir) / f"{name}{again}.jpg").write_bytes(encode.to_jpeg(pixels))
         return f"{name}{again}.jpg"
+
+
+def is_crop(name: str) -> bool:
+    """Whether a file in the folder of crops is called as ours are."""
+    return _CROP.fullmatch(name) is not None
 
 
 def parts_of(

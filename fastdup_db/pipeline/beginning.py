@@ -21,7 +21,7 @@ import fastdup_db
 from fastdup_db.config import GRAPH_ONLY
 from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirBusy, WorkDirDamaged
 from fastdup_db.models.download import digest
-from fastdup_db.pipeline import files, listing, neighbors, remote, staging
+from fastdup_db.pipeline import cropping, files, listing, neighbors, remote, staging
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.tables import table
 from fastdup_db.store import duck
@@ -144,6 +144,7 @@ def _go_on(db: Database, request: RunRequest) -> int:
     if request.config.lists:
         staging.store(db, request, has_rows, run_id=run_id, embeddings=table(request.work_dir, EMBEDDINGS))
         files.delete_clusters(request.work_dir)
+    cropping.delete_unnamed(db, request.work_dir)
     return run_id
 
 
