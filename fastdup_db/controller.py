@@ -100,7 +100,7 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
             embeddings: float array (n, d), row i for the i-th name of `annotations`; no image is read then.
             subset: names (relative or absolute) to keep.
             save_crops: keep what lies in the boxes as files in `crops/`: `crop_filename` and `load_crops` need it.
-                Those of boxes that are gone are removed.
+                Those that boxes of an earlier run lack are made, too; those of boxes that are gone are removed.
             data_type: 'image', 'bbox', or 'infer': boxes where the annotations have their columns.
             overwrite: start afresh; False brings what is stored up to date: a file is read again where its size or its
                 time of change (an object: its tag) is another.

@@ -8,10 +8,14 @@ from pathlib import Path
 import cv2
 import pandas as pd
 import pytest
+from test_detectors import v5, yolo_model
 
 import fastdup_db
 from fastdup_db import demo
-from fastdup_db.pipeline import cropping
+from fastdup_db.engines import cropping as making
+from fastdup_db.engines import local
+from fastdup_db.errors import BadArgument, NotRun
+from fastdup_db.pipeline import cropping, neighbors
 
 GLOBAL = "row_y=10,col_x=20,height=40,width=50"
 NAMES = [f"{letter}.png" for letter in "abcd"]
@@ -118,3 +122,100 @@ def test_a_crop_that_cannot_be_removed_does_not_end_the_update(photos, tmp_path,
     assert len(_crops(fd)) == 4 and len(_named(fd)) == 3
     _run(fd, bounding_box=GLOBAL, save_crops=True)
     assert sorted(_crops(fd)) == _named(fd)
+
+
+def _settings(kind: str, names: list[str], folder: Path) -> dict:
+    """Boxes of these images by each way to have some."""
+    if kind == "global":
+        return {"bounding_box": GLOBAL, "augmentation_additive_margin": 3}
+    if kind == "detected":
+        return {"bounding_box": str(yolo_model(folder / "my.onnx", v5()))}
+    boxes = _boxes(names)
+    if kind == "rotated":
+        rows = [(name, 30, 10, 60, 20, 50, 50, 20, 40) for name in names]
+        boxes = pd.DataFrame(rows, columns="filename x1 y1 x2 y2 x3 y3 x4 y4".split())
+    return {"annotations": boxes, "augmentation_horiz": 0.1}
+
+
+@pytest.mark.parametrize("kind", ["boxes", "rotated", "global", "detected"])
+def test_an_update_makes_the_crops_that_stored_boxes_lack(photos, tmp_path, kind):
+    """Those that a run with save_crops=True has from the start; nothing else is read or measured anew."""
+    if kind == "detected":
+        for name in NAMES:
+            cv2.imwrite(str(photos / name), cv2.resize(cv2.imread(str(photos / name)), (640, 640)))
+    cv2.imwrite(str(photos / "b.png"), cv2.imread(str(photos / "b.png")).astype("uint16") * 257)
+    fd, whole = (fastdup_db.create(tmp_path / name, photos) for name in ("work", "whole"))
+    _run(fd, overwrite=True, **_settings(kind, NAMES, tmp_path))
+    before = fd.sql("from stats order by id")
+    (photos / "e.png").write_bytes((photos / "a.png").read_bytes())
+    settings = {**_settings(kind, [*NAMES, "e.png"], tmp_path), "save_crops": True}
+    _run(fd, **settings)
+    _run(whole, overwrite=True, **settings)
+    made = _crops(fd)
+    assert made == _crops(whole) and sorted(made) == _named(fd)
+    assert len(made) == (15 if kind in ("boxes", "detected") else 5)
+    assert fd.annotations().equals(whole.annotations())
+    assert fd.sql("from stats order by id").iloc[: len(before)].equals(before)
+    assert fd.sql("select images from batches")["images"].tolist() == [4, 1]
+
+
+def test_only_images_that_lack_crops_are_read_again_and_a_killed_update_goes_on(photos, tmp_path, monkeypatch):
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    _run(fd, annotations=_boxes(NAMES), overwrite=True)
+    monkeypatch.setattr(local, "CHUNK", 1)
+    monkeypatch.setattr(cropping, "COMMIT_CROPS", 1)
+    monkeypatch.setattr(cropping, "IMAGES", 2)
+    made, read = making._made, []
+
+    def noted(chunk, *, spec):
+        read.extend(task.image_id for task, _ in chunk)
+        return made(chunk, spec=spec) if len(read) != 2 else _killed()
+
+    monkeypatch.setattr(making, "_made", noted)
+    with pytest.raises(KeyboardInterrupt):
+        _run(fd, annotations=_boxes(NAMES), save_crops=True, num_threads=1)
+    assert read[:2] == [0, 1] and len(_named(fd)) == 3
+    with pytest.raises(NotRun, match="9 crops are still to be made; call run"):
+        _run(fd, run_mode=2)
+    read[:] = [-1, -1]
+    _run(fd, annotations=_boxes(NAMES), save_crops=True, num_threads=1)
+    assert read == [-1, -1, 1, 2, 3]
+    for _ in range(2):
+        _run(fd, annotations=_boxes(NAMES), save_crops=True)
+        assert len(read) == 5 and sorted(_crops(fd)) == _named(fd) and len(_named(fd)) == 12
+
+
+def test_a_run_on_what_is_stored_is_not_held_up_by_crops_that_it_does_not_make(photos, tmp_path, monkeypatch):
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    _run(fd, annotations=_boxes(NAMES), overwrite=True)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(neighbors, "find", _killed)
+        _run(fd, run_mode=2, save_crops=True)
+    _run(fd, run_mode=2, save_crops=True)
+    with pytest.raises(BadArgument, match="save_crops=True"):
+        fd.img_stats(load_crops=True)
+
+
+def test_crops_whose_files_are_lost_are_made_again(photos, tmp_path):
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    _run(fd, annotations=_boxes(NAMES), save_crops=True, overwrite=True)
+    before, folder = _crops(fd), Path(fd.work_dir) / "crops"
+    assert len(before) == 12
+    for name in ("000000000_a_5_5_40_30_2.jpg", "000000002_c_5_5_40_30.jpg"):
+        (folder / name).unlink()
+    (folder / f"{'0f' * 16}.part").write_bytes(b"of a run that was killed")
+    _run(fd, annotations=_boxes(NAMES), save_crops=True)
+    assert _crops(fd) == before and sorted(before) == _named(fd)
+
+
+def test_images_that_cannot_be_read_any_more_have_no_crops(photos, tmp_path, caplog):
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    _run(fd, annotations=_boxes(NAMES), overwrite=True)
+    state = (photos / "b.png").stat()
+    (photos / "b.png").write_bytes(bytes(state.st_size))
+    os.utime(photos / "b.png", ns=(state.st_atime_ns, state.st_mtime_ns))
+    _run(fd, annotations=_boxes(NAMES), save_crops=True)
+    assert "3 boxes have no crop" in caplog.text
+    assert sorted(_crops(fd)) == _named(fd) and len(_named(fd)) == 9
+    shown = fd.annotations().set_index("filename")["crop_filename"]
+    assert shown[str(photos / "b.png")].isna().all()

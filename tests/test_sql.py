@@ -70,6 +70,7 @@ LIKE = {
     "ingest/stage_boxes": "staged_boxes",
     "verify/insert_incoming_candidates": "edges",
     "verify/set_similarities": "edges",
+    "crops/set_filenames": "instances",
 }
 """The table that `incoming` looks like, where the statement does not name it by `insert into … select *`."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -23,8 +24,8 @@ _STEM_BYTES = 160
 _ELSEWHERE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 """What no file of Windows can be called, replaced everywhere: a crop has one name on every system."""
 
-_CROP = re.compile(r"\d{9,}_[^\ud800-\udfff]*(?:_\d+){4,}\.jpg")
-"""What `_Crops.save` calls its files; names that are no text are of others."""
+_CROP = re.compile(r"\d{9,}_[^\ud800-\udfff]*(?:_\d+){4,}\.jpg|[0-9a-f]{32}\.part")
+"""What `_Crops.save` calls its files, and until they are whole; names that are no text are of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,9 @@ class _Crops:
         name = f"{self.task.image_id:09d}_{stem}_{'_'.join(str(int(v or 0)) for v in box)}"
         self.wanted[name] += 1
         again = f"_{self.wanted[name]}" if self.wanted[name] > 1 else ""
-        (Path(self.spec.crops_dir) / f"{name}{again}.jpg").write_bytes(encode.to_jpeg(pixels))
+        part = Path(self.spec.crops_dir) / f"{uuid.uuid4().hex}.part"
+        part.write_bytes(encode.to_jpeg(pixels))
+        part.replace(part.with_name(f"{name}{again}.jpg"))
         return f"{name}{again}.jpg"
 
 

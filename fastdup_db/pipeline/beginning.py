@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import fastdup_db
-from fastdup_db.config import GRAPH_ONLY
+from fastdup_db.config import GRAPH_ONLY, RunConfig
 from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirBusy, WorkDirDamaged
 from fastdup_db.models.download import digest
 from fastdup_db.pipeline import cropping, files, listing, neighbors, remote, staging
@@ -145,6 +145,8 @@ def _go_on(db: Database, request: RunRequest) -> int:
         staging.store(db, request, has_rows, run_id=run_id, embeddings=table(request.work_dir, EMBEDDINGS))
         files.delete_clusters(request.work_dir)
     cropping.delete_unnamed(db, request.work_dir)
+    if request.config.lists and request.config.save_crops:
+        db.execute("crops/forget_lost")
     return run_id
 
 
@@ -155,12 +157,21 @@ def _check_listed(db: Database, request: RunRequest) -> None:
         left = "its input is still to be listed"
     elif pending := db.value("ingest/pending_count"):
         left = f"{pending} images are still to be read"
+    elif crops := _crops_left(db, last):
+        left = f"{crops} crops are still to be made"
     else:
         return
     raise NotRun(
         f"the last run in {request.work_dir} did not end: {left}; call run() again as it was called, it goes on where "
         "it was"
     )
+
+
+def _crops_left(db: Database, last: Mapping[str, Any]) -> int:
+    """How many crops the `last` run has not come to make."""
+    config = RunConfig.from_json(last["config"])
+    makes = config.lists and config.save_crops and last["finished_at"] is None
+    return cropping.missing(db) if makes else 0
 
 
 def _check_tested(db: Database, request: RunRequest) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from fastdup_db.engines import Engine, check_engine, open_engine
 from fastdup_db.engines.task import WorkSpec
 from fastdup_db.errors import BadInput, FastdupError, NotStored
-from fastdup_db.pipeline import annotating, beginning, extract, fetching, files, holding, neighbors, remote
+from fastdup_db.pipeline import annotating, beginning, cropping, extract, fetching, files, holding, neighbors, remote
 from fastdup_db.pipeline.costs import Cost, Meter
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.pipeline.spec import work_spec
@@ -89,6 +89,7 @@ def _run(request: RunRequest, spec: WorkSpec, *, dimension: int, embedder: Embed
                     dimension=dimension,
                     embedder=embedder,
                 )
+                cropping.make_missing(db, spec, request.config)
             if not db.value("run/valid_count"):
                 raise BadInput(_nothing_valid(db, request))
             if request.config.finds_neighbors:
