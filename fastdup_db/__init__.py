@@ -99,6 +99,9 @@ _LAZY = {
     "vector_search": "legacy.search",
 }
 
+_MODULES = ("engine", "fastdup_controller", "fastdup_galleries", "fastdup_visualizer")
+"""Modules that scripts name by the package, as in `fastdup.engine.Fastdup`, without importing them."""
+
 __all__ = [
     "BadArgument",
     "BadInput",
@@ -149,6 +152,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"fastdup_db.{name}")
     if name not in _LAZY:
         raise AttributeError(f"module 'fastdup_db' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"fastdup_db.{_LAZY[name]}"), name)
@@ -157,4 +162,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+    return sorted(set(globals()) | set(__all__) | set(_MODULES))

@@ -17,6 +17,9 @@ PACKAGE = Path(fastdup_db.__file__).parent
 LEVELS = {
     "cli": 9,
     "legacy": 9,
+    "fastdup_controller": 8,
+    "fastdup_galleries": 8,
+    "fastdup_visualizer": 8,
     "demo": 8,
     "engine": 8,
     "controller": 7,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -52,6 +54,24 @@ def _letter(path: str) -> str:
 
 def _names(paths) -> list[str]:
     return [Path(p).name for p in paths]
+
+
+# ---- names -----------------------------------------------------------------------------------------------------------
+
+
+def test_modules_have_fastdups_names(work):
+    """As `import fastdup_db as fastdup` finds them, and as a script imports them."""
+    code = (
+        "import fastdup_db as fastdup\n"
+        "assert fastdup.engine.Fastdup is fastdup.Fastdup\n"
+        "assert fastdup.fastdup_controller.FastdupController is fastdup.FastdupController\n"
+        "from fastdup_db.fastdup_visualizer import FastdupVisualizer\n"
+        "assert fastdup.fastdup_galleries.FastdupVisualizer is FastdupVisualizer\n"
+        "assert {'engine', 'fastdup_controller', 'fastdup_galleries'} <= set(dir(fastdup))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    shown = fastdup.fastdup_galleries.FastdupVisualizer(fastdup.fastdup_controller.FastdupController(work))
+    assert len(cards(shown.duplicates_gallery(show=False))) > 0
 
 
 # ---- running, features -----------------------------------------------------------------------------------------------

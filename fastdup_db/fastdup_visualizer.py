@@ -1,0 +1,5 @@
+"""fastdup's present name for the module of `FastdupVisualizer`; see `fastdup_controller`."""
+
+from fastdup_db.galleries.visualizer import FastdupVisualizer
+
+__all__ = ["FastdupVisualizer"]
