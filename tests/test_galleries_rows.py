@@ -179,7 +179,7 @@ def test_similarity_scores_are_percentages(vis: FastdupVisualizer) -> None:
 def test_similarity_saves_the_frame_fastdup_returns(vis: FastdupVisualizer, tmp_path: Path) -> None:
     vis.similarity_gallery(save_path=tmp_path, slice="label_score", save_artifacts=True)
     saved = pd.read_csv(tmp_path / "similarity.csv")
-    assert list(saved) == ["from", "to", "distance", "label", "label2", "score", "length"]
+    assert list(saved) == ["from", "to", "label", "label2", "distance", "score", "length"]
     assert saved.loc[2, ["from", "to", "length"]].tolist() == [0, "[1, 2]", 2]
 
 

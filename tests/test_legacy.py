@@ -327,7 +327,8 @@ def test_top_components(work, images, tmp_path):
     assert (
         frame["avg_blur"].is_monotonic_decreasing and frame["label"].iloc[0] == [_letter(frame["files"].iloc[0][0])] * 4
     )
-    assert frame["avg_metric"].equals(frame["avg_blur"]) and list(frame.columns[-3:-1]) == ["blur", "avg_metric"]
+    assert frame["avg_metric"].equals(frame["avg_blur"])
+    assert list(frame.columns[-5:]) == ["distance", "blur", "len", "avg_metric", "avg_blur"]
     by_label = fastdup.find_top_components(work, get_label_func=_letter, group_by="label")
     assert by_label.columns[0] == "label" and by_label["label"].tolist() == list("abcde")
     assert len(fastdup.find_top_components(work, _letter, slice="c")) == 1
@@ -450,6 +451,27 @@ def test_outliers_of_a_statistic_go_or_are_tagged(own, tmp_path):
     assert (images / "z_dark.jpg").exists()
     with pytest.raises(BadArgument, match="blur"):
         fastdup.delete_or_retag_stats_outliers(work, "nonsense", lower_threshold=1)
+
+
+def test_wrong_labels_and_outliers_go_as_tutorials_take_them_away(own, tmp_path):
+    images, work = own
+    wrong = fastdup.create_similarity_gallery(
+        work, tmp_path / "page", get_label_func=lambda f: "a" if f.endswith("b_2.jpg") else _letter(f)
+    )
+    said = {"metric": "score", "filename_col": "from", "lower_threshold": 40}
+    assert _names(fastdup.delete_or_retag_stats_outliers(wrong, **said, verbose=False)) == ["b_2.jpg"]
+    fastdup.delete_or_retag_stats_outliers(wrong, **said, dry_run=False)
+    assert not (images / "b_2.jpg").exists() and len(list(images.iterdir())) == 20
+    for name, column in (("outliers.csv", "from"), ("similarity.csv", "to"), ("atrain_stats.csv", "filename")):
+        said = {"filename_col": column, "verbose": False, "upper_threshold": -1e9}
+        metric = "mean" if column == "filename" else "distance"
+        there = fastdup.delete_or_retag_stats_outliers(work / name, metric, **said, lower_threshold=0.9)
+        (work / name).unlink()
+        gone = fastdup.delete_or_retag_stats_outliers(work / name, metric, **said, lower_threshold=0.9)
+        assert sorted(set(gone)) == sorted(set(there)) and gone
+    stranger = pd.DataFrame({"from": [str(images / "a_0.jpg")], "to": [str(images / "a_1.jpg")], "distance": [0.9]})
+    page = fastdup.create_similarity_gallery(stranger, tmp_path / "page")
+    assert "work_dir" not in page.attrs, "its run is gone"
 
 
 def test_a_frame_of_statistics_knows_its_run(own):

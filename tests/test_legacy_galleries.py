@@ -54,7 +54,7 @@ def similarity(work: Path, folder: Path, slice: object, **arguments: object) -> 
 def test_similarity_slices_score_and_order(work, tmp_path, slice, shown, scores):
     pages, frame = similarity(work, tmp_path, slice)
     assert pages == shown
-    assert list(frame) == ["from", "to", "distance", "label", "label2", "score", "length"]
+    assert list(frame) == ["from", "to", "label", "label2", "distance", "score", "length"]
     assert frame["score"].tolist() == scores
     rows = [[number(row["from"]), *map(number, row["to"])] for row in frame.to_dict("records")]
     assert rows == shown
@@ -69,6 +69,8 @@ def test_all_rows_come_back_however_many_are_shown(work, tmp_path):
     assert frame["distance"].map(max).is_monotonic_increasing
     pages, frame = similarity(work, tmp_path, None, descending=True)
     assert pages[0] == [0, 1, 2] and frame["distance"].map(max).is_monotonic_decreasing
+    none = fastdup.create_similarity_gallery(work, tmp_path, get_label_func=label, min_items=99)
+    assert none.empty and list(none) == list(frame) and none.dtypes.eq(frame.dtypes).all()
     plain = fastdup.create_similarity_gallery(work, tmp_path, min_items=2)
     assert list(plain) == ["from", "to", "distance", "length"] and plain["length"].tolist() == [2, 2]
 

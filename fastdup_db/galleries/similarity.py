@@ -105,17 +105,20 @@ def page(frame: pd.DataFrame, *, slice: str, labelled: bool, facts: tuple[Field,
 
 
 def results(frame: pd.DataFrame, *, scored: bool, labelled: bool) -> pd.DataFrame:
-    """One row per query: from, to, distance (lists); with labels label, label2 (lists); scored also score, length.
+    """One row per query: from, to, with labels label, label2, then distance (all but `from` lists); scored also score,
+    length.
 
-    The shape that `similarity_gallery` of fastdup hands out, saved as its csv.
+    The shape and order of columns that `similarity_gallery` of fastdup hands out, saved as its csv.
     """
-    columns = {"from": ("from_id", "first"), "to": ("to_id", list), "distance": ("distance", list)}
+    columns: dict[str, tuple[str, Any]] = {"from": ("from_id", "first"), "to": ("to_id", list)}
     if labelled:
         columns |= {"label": ("label_from", list), "label2": ("label_to", list)}
+    columns |= {"distance": ("distance", list)}
     if scored:
         columns |= {"score": ("score", "first"), "length": ("neighbors", "first")}
     grouped = frame.groupby("position", sort=True, dropna=False)
-    return grouped.agg(**columns).reset_index(drop=True)
+    found = grouped.agg(**columns).reset_index(drop=True)
+    return found.astype({name: object for name, (_, how) in columns.items() if how is list})  # of no rows, too
 
 
 def _card(rows: list[dict[str, Any]], *, labelled: bool, scored: bool) -> Card:

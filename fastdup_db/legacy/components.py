@@ -41,11 +41,11 @@ def find_top_components(
     comp_type: str = "component",
     **kwargs: Any,
 ) -> pd.DataFrame:
-    """The components of a run, largest first: `component_id, files, [label], files_ids, distance, len`, metric columns.
+    """The components of a run, largest first: `component_id, files, [label], files_ids, distance, [metric], len`.
 
     group_by: 'visual', or 'label': one row per label, which comes first. slice: a label or several; 'diff' / 'same' for
     components of several labels / of one. threshold: lowest similarity of a pair in the component. metric: a statistic,
-    added as a list; its mean, by which the rows are ordered, is both `avg_metric` and `avg_<metric>`. min_items,
+    a list before `len`; its mean, by which rows are ordered, comes last, as `avg_metric` and `avg_<metric>`. min_items,
     max_items: sizes to keep. keyword: only files whose label contains it. save_path: a folder to write
     `top_components.parquet` into. comp_type: 'component' or 'cluster' (of `run_kmeans`). By its `attrs`
     `delete_components` knows the run that the files belong to, and refuses the frame once there has been another.
@@ -131,10 +131,12 @@ def _grouped(members: pd.DataFrame, *, key: str, metric: str | None) -> pd.DataF
         other: (other, list),
         "files_ids": ("index", list),
         "distance": ("min_distance", "min"),
-        "len": ("index", "size"),
     }
     if metric is not None:
-        columns |= {metric: ("metric", list), AVERAGE: ("metric", "mean"), f"avg_{metric}": ("metric", "mean")}
+        columns |= {metric: ("metric", list)}
+    columns |= {"len": ("index", "size")}
+    if metric is not None:
+        columns |= {AVERAGE: ("metric", "mean"), f"avg_{metric}": ("metric", "mean")}
     found = groups.agg(**columns).reset_index()
     # pandas takes the types of the keys, and of no groups all types, from what it sees
     types = {name: "object" for name in ("files", "label", "files_ids", metric) if name in found.columns}

@@ -18,6 +18,8 @@ from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.graph.metrics import reaches
 from fastdup_db.legacy.labels import MISSING
+from fastdup_db.legacy.shown import folder_of
+from fastdup_db.pipeline.files import OUTLIERS, SIMILARITY, STATS
 
 
 def delete_components(
@@ -116,7 +118,9 @@ def delete_or_retag_stats_outliers(
 ) -> list[str]:
     """The files whose statistic lies below the lower or above the upper bound, and what `how` says done with them.
 
-    stats_file: a work_dir, a frame with `filename_col` and the metric, or a csv of one. Percentiles lie in 0 to 1.
+    stats_file: a work_dir or one of fastdup's csv files in it, also where that was not written, a frame with
+    `filename_col` and the metric, or a csv of one. Percentiles lie in 0 to 1. Returns the files, as fastdup's
+    documentation says; fastdup 2.54 itself returns 0.
     how: 'delete'; 'move' into the new folder `save_path` (`Fastdup.undo` moves back); 'retag' writes the csv
     `save_path` with `label_col` set to 'outlier' for them. get_reformat_filename_func: from the name in the frame to
     that of the file.
@@ -247,4 +251,19 @@ def _stats(source: pd.DataFrame | str | Path, work_dir: str | Path | None) -> tu
     path = Path(source)
     if path.is_dir():
         return Fastdup(path).img_stats(), work_dir or path
+    if not path.is_file() and path.name in (OUTLIERS, SIMILARITY, STATS) and folder_of(path) != path:
+        return _stored(Fastdup(path.parent), path.name), work_dir or path.parent
     return frames.read_csv(path, argument="stats_file"), work_dir or path.parent
+
+
+def _stored(fd: Fastdup, name: str) -> pd.DataFrame:
+    """What v0's `run` writes as the csv `name`."""
+    if name == SIMILARITY:
+        return _named(fd.similarity(), {"filename_from": "from", "filename_to": "to"})
+    if name == OUTLIERS:
+        return _named(fd.outliers(), {"filename_outlier": "from", "filename_nearest": "to"})
+    return fd.img_stats()
+
+
+def _named(pairs: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
+    return pairs[[*names, "distance"]].rename(columns=names)

@@ -21,6 +21,7 @@ from fastdup_db.legacy.clusters import assignments
 from fastdup_db.legacy.components import find_top_components
 from fastdup_db.legacy.labels import LabelFunc, labels_of
 from fastdup_db.legacy.shown import Func, Slice, Source, check_words, folder_of, shown
+from fastdup_db.store import duck
 
 _PAIR = ("from", "to")
 _MIN_ITEMS = 2
@@ -130,7 +131,8 @@ def create_similarity_gallery(
     min_items, max_items: how many neighbours a row may have; a run with one neighbour an image has rows of one.
 
     Returns one row per image, however many the page shows, in its order: `from, to` (list), with labels `label, label2`
-    (lists), `distance` (list), with labels `score` (percentage of its neighbours with its label), `length`.
+    (lists), `distance` (list), with labels `score` (percentage of its neighbours with its label), `length`; these two
+    also without a slice, where fastdup leaves them out. By its `attrs` `delete_or_retag_stats_outliers` knows the run.
     """
     check_words(kwargs, of=create_similarity_gallery)
     checks.at_least("min_items", min_items, 0)
@@ -150,7 +152,10 @@ def create_similarity_gallery(
             lazy_load=lazy_load,
             **rows.arguments(slice, get_extra_col_func, get_reformat_filename_func),
         )
-        return _neighbours(rows.fd, rows.frame, labels=rows.labels, slice=slice, ascending=ascending)
+        found = _neighbours(rows.fd, rows.frame, labels=rows.labels, slice=slice, ascending=ascending)
+    if duck.exists(Path(rows.fd.work_dir)):  # a run made for the page only is gone by now
+        found.attrs["work_dir"] = rows.fd.work_dir
+    return found
 
 
 def create_stats_gallery(
@@ -290,5 +295,6 @@ def _neighbours(
     )
     found = similarity.results(frame, scored=True, labelled=scope.labelled)
     names = fd.annotations().set_index("fd_index")["filename"]
-    found = found.assign(**{"from": found["from"].map(names), "to": [[names[i] for i in ids] for ids in found["to"]]})
+    others = pd.Series([[names[i] for i in ids] for ids in found["to"]], index=found.index, dtype=object)
+    found = found.assign(**{"from": found["from"].map(names), "to": others})
     return found if scope.labelled else found.drop(columns="score")
