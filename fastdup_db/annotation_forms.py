@@ -36,6 +36,7 @@ FORMS = (
 
 _TEXTS = ("filename", "label", "split")
 _NUMBER = r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_WHOLE = r"0|-?[1-9][0-9]*"
 _EXACT_FLOAT, _EXACT_INT = 15, 18
 """Decimal digits that a float64 and an int64 always hold exactly."""
 _LARGEST = 2**53
@@ -150,14 +151,27 @@ def _read_file(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """Fields as text, only empty ones missing; columns that hold nothing but numbers are converted."""
+    """Fields as text, only empty ones missing; columns that hold nothing but numbers are converted, labels where these
+    are whole ones."""
     import pandas as pd
 
     encoding = encodings.of_file(path)
     frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding=encoding)
     if not isinstance(frame.index, pd.RangeIndex):
         raise BadArgument(f"annotations file {str(path)!r} has rows of more fields than its header names")
-    return frame.assign(**{name: _typed(frame[name]) for name in frame.columns if name not in _TEXTS})
+    typed = {name: _typed(frame[name]) for name in frame.columns if name not in _TEXTS}
+    if "label" in frame.columns:
+        typed["label"] = _numbered(frame["label"])
+    return frame.assign(**typed)
+
+
+def _numbered(column: pd.Series) -> pd.Series:
+    """A text column of labels as int64, or Int64 where some are missing, if all are whole numbers as one writes them;
+    else as it is: 007, 1.50 and True stay text."""
+    known = column.dropna()
+    if known.empty or not known.str.fullmatch(_WHOLE).all() or known.str.lstrip("-").str.len().max() > _EXACT_INT:
+        return column
+    return column.astype("int64" if len(known) == len(column) else "Int64")
 
 
 def _typed(column: pd.Series) -> pd.Series:

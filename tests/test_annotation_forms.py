@@ -56,6 +56,43 @@ def test_a_csv_is_taken_as_written(tmp_path):
     assert frame["share"].tolist() == [0.5, 0.001, 0.25] and frame["flag"].tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize(
+    ("fields", "found", "dtype"),
+    [
+        (["0", "-3", "12"], [0, -3, 12], "int64"),
+        (["5", "", "7"], [5, pd.NA, 7], "Int64"),
+        (["1", "007", "2"], ["1", "007", "2"], None),
+        (["1.0", "2", "3"], ["1.0", "2", "3"], None),
+        (["-0", "1", "2"], ["-0", "1", "2"], None),
+        (["1", "12345678901234567890", "2"], ["1", "12345678901234567890", "2"], None),
+        (["True", "False", "True"], ["True", "False", "True"], None),
+    ],
+)
+def test_labels_of_a_csv_are_numbers_where_they_are_whole(tmp_path, fields, found, dtype):
+    path = tmp_path / "a.csv"
+    path.write_text("filename,label,split\n" + "".join(f"{i}.png,{field},{i}\n" for i, field in enumerate(fields)))
+    frame = annotation_forms.read(path)
+    assert frame["label"].tolist() == found and (dtype is None or str(frame["label"].dtype) == dtype)
+    assert frame["split"].tolist() == ["0", "1", "2"], "splits are named in calls"
+
+
+def test_whole_numbers_as_labels_come_back_as_such(photos, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("filename,label\n0.png,4\n1.png,\n2.png,11\n")
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    fd.run(annotations=path, progress=False, threshold=0)
+    assert fd.annotations()["label"].tolist() == [4, pd.NA, 11] and fd[2]["label"] == 11
+    pairs = fd.similarity()
+    assert pairs.loc[pairs["from"] == 2, "label_from"].tolist() == [11, 11]
+    path.write_text("filename,label\n0.png,4\n1.png,5\n2.png,11\n")
+    fd.run(annotations=path, progress=False, threshold=0)
+    assert str(fd.annotations()["label"].dtype) == str(fd.outliers()["label_outlier"].dtype) == "int64"
+    assert fd.label_quality()["label"].tolist() and fd.vis.similarity_gallery(slice=11, show=False).exists()
+    fd.export(tmp_path / "coco", format="coco")
+    names = {one["name"] for one in json.loads((tmp_path / "coco" / "coco.json").read_text())["categories"]}
+    assert names == {"4", "5", "11"}
+
+
 def test_missing_numbers_of_a_csv(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("filename,small,large,none\na,1,1234567890123456789,\nb,,1234567890123456789,\n", "utf-8-sig")
