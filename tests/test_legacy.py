@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -84,6 +85,60 @@ def test_run_writes_fastdups_files_with_names(work, images):
     names, matrix = fastdup.load_binary_feature(str(work / "atrain_features.dat"))
     assert names == sorted(str(p) for p in images.iterdir()) and matrix.shape == (21, matrix.shape[1])
     assert "filename" in pd.read_csv(work / "atrain_stats.csv").columns
+
+
+def test_features_of_ones_own_become_the_run(images, tmp_path):
+    """Three groups of names in features that say nothing of the pictures; the graph is of the features."""
+    names = sorted(str(p) for p in images.iterdir())
+    rng = np.random.default_rng(0)
+    matrix = np.repeat(rng.normal(size=(7, 32)), 3, axis=0) + rng.normal(size=(21, 32)) * 0.01
+    matrix = matrix.astype(np.float32)
+    fastdup.save_binary_feature(tmp_path, names, matrix)
+    assert fastdup.run(tmp_path / "atrain_features.dat.csv", work_dir=tmp_path, d=32, run_mode=2) == 0
+    pairs = pd.read_csv(tmp_path / "similarity.csv")
+    assert len(pairs) == 42 and (pairs["from"].map(names.index) // 3 == pairs["to"].map(names.index) // 3).all()
+    unit = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    first = pairs.iloc[0]
+    assert first["distance"] == pytest.approx(
+        unit[names.index(first["from"])] @ unit[names.index(first["to"])], abs=1e-5
+    )
+    top = fastdup.find_top_components(tmp_path)
+    assert sorted(map(sorted, top["files"])) == [names[start : start + 3] for start in range(0, 21, 3)]
+    fastdup.init_search(3, tmp_path)
+    assert set(fastdup.vector_search("q", matrix[:1])["to"]) == set(names[:3])
+    again = fastdup.create(tmp_path).config["run_id"]
+    fastdup.run(images, work_dir=tmp_path, run_mode=2, threshold=1)
+    assert fastdup.create(tmp_path).config["run_id"] > again and len(pd.read_csv(tmp_path / "similarity.csv")) < 42
+    assert np.array_equal(fastdup.create(tmp_path).embeddings()[1], matrix), "the stored ones, which the file repeats"
+
+
+def test_features_that_were_worked_on_take_the_place_of_the_runs(images, tmp_path):
+    fastdup.run(images, tmp_path, run_mode=1)
+    names, matrix = fastdup.load_binary_feature(tmp_path / "atrain_features.dat")
+    fastdup.save_binary_feature(tmp_path, names[::-1], np.ascontiguousarray(matrix[::-1, :100]))
+    fastdup.run(images, tmp_path, run_mode=2)
+    files, stored = fastdup.create(tmp_path).embeddings()
+    assert files == names[::-1] and np.array_equal(stored, matrix[::-1, :100])
+    old = (tmp_path / "atrain_features.dat").read_bytes()[:-4] + bytes(4)
+    fastdup.run(images, tmp_path)
+    (tmp_path / "atrain_features.dat").write_bytes(old)
+    os.utime(tmp_path / "atrain_features.dat", (0, 0))
+    fastdup.run(images, tmp_path, run_mode=2)
+    assert fastdup.create(tmp_path).embeddings()[1].shape == matrix.shape, "a file from before the run is not its"
+
+
+def test_features_of_ones_own_need_no_images_and_are_checked(tmp_path):
+    matrix = np.random.default_rng(0).normal(size=(6, 8)).astype(np.float32)
+    matrix[3] = matrix[0]
+    fastdup.save_binary_feature(tmp_path, [f"page {n}" for n in range(6)], matrix)
+    with pytest.raises(BadArgument, match="d=8 would fit"):
+        fastdup.run("", work_dir=tmp_path, d=20, run_mode=2)
+    with pytest.raises(BadArgument, match="num_images"):
+        fastdup.run("", work_dir=tmp_path, num_images=3, run_mode=2)
+    fastdup.run("", work_dir=tmp_path, run_mode=2, turi_param="ccthreshold=0.99")
+    assert sorted(fastdup.find_top_components(tmp_path)["files"].iloc[0]) == ["page 0", "page 3"]
+    with pytest.raises(NotRun, match="run_mode=2"):
+        fastdup.run("", work_dir=tmp_path / "empty", run_mode=2)
 
 
 def test_extract_first_then_neighbours(images, tmp_path):

@@ -39,6 +39,19 @@ def read(path: str | Path, *, d: int | None = None) -> tuple[pd.DataFrame, np.nd
     return rows, np.fromfile(features, dtype=DTYPE).reshape(len(rows), width).astype(np.float32, copy=False)
 
 
+def holds(path: str | Path, *, filenames: Sequence[str], batches: Iterable[np.ndarray]) -> bool:
+    """Whether `write` with these names and float32 (b, d) would make the file that is there, and its csv.
+
+    Numbers are compared as they lie there, a batch at a time. Raises BadArgument for a csv that cannot be read.
+    """
+    rows = frames.read_csv(Path(str(path) + ROWS), missing=(), dtype={"filename": str})
+    if "filename" not in rows.columns or rows["filename"].tolist() != list(filenames):
+        return False
+    with Path(path).open("rb") as file:
+        same = (file.read(batch.size * DTYPE.itemsize) == batch.astype(DTYPE).tobytes() for batch in batches)
+        return all(same) and not file.read(1)
+
+
 def write(
     folder: str | Path,
     *,

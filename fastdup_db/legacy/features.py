@@ -14,6 +14,8 @@ from fastdup_db.errors import BadArgument
 from fastdup_db.exchange import features
 from fastdup_db.legacy.shown import folder_of
 from fastdup_db.pipeline.files import FEATURES
+from fastdup_db.store import duck
+from fastdup_db.store.lance_rows import READ_ROWS
 
 
 def load_binary_feature(filename: str | Path, d: int | None = None) -> tuple[list[str], np.ndarray]:
@@ -33,7 +35,7 @@ def save_binary_feature(
 ) -> int:
     """Write `atrain_features.dat` and its csv into the folder `save_path`.
 
-    Returns 0. float32 (n, d), a row per name.
+    Returns 0. float32 (n, d), a row per name. `run(work_dir=save_path, run_mode=2)` then works on them.
     """
     matrix = np.asarray(np_array)
     if matrix.dtype != np.float32 or matrix.ndim != 2 or len(matrix) != len(filenames):
@@ -42,6 +44,27 @@ def save_binary_feature(
         )
     features.write(save_path, ids=range(len(filenames)), filenames=filenames, batches=[matrix], prefix=save_prefix)
     return 0
+
+
+def saved(work_dir: str | Path, *, d: int | None = None) -> tuple[list[str], np.ndarray] | None:
+    """The names and features in a work_dir's `atrain_features.dat` that are not those that its run stored.
+
+    None where there is no such file, where it is what `run` wrote, and where a run has been made since: it is older
+    than the database. d: width of a row, None to find it out.
+    """
+    path = Path(work_dir) / FEATURES
+    if not path.is_file():
+        return None
+    if duck.exists(Path(work_dir)):
+        database = Path(work_dir) / duck.FILE_NAME
+        if path.stat().st_mtime_ns < database.stat().st_mtime_ns:
+            return None
+        names, matrix = Fastdup(work_dir).embeddings()
+        batches = (matrix[start : start + READ_ROWS] for start in range(0, len(matrix), READ_ROWS))
+        if features.holds(path, filenames=names, batches=batches):
+            return None
+    rows, matrix = features.read(path, d=d)
+    return rows["filename"].tolist(), matrix
 
 
 def read_coco_labels(path: str | Path) -> dict[str, Any]:

@@ -16,9 +16,9 @@ import numpy as np
 
 import fastdup_db
 from fastdup_db import checks
-from fastdup_db.config import EXTRACT_ONLY
+from fastdup_db.config import EXTRACT_ONLY, GRAPH_ONLY
 from fastdup_db.engine import Fastdup, create
-from fastdup_db.legacy import clusters
+from fastdup_db.legacy import clusters, features
 from fastdup_db.legacy.clusters import DEFAULT_D
 from fastdup_db.pipeline import files
 from fastdup_db.sources.reference import Load, Reference
@@ -58,7 +58,10 @@ def run(
 ) -> int:
     """v0's run: as `Fastdup.run`, and fastdup's own files (with file names in them) beside the database. Returns 0.
 
-    compute, license, nn_provider, batch_size and logger have no effect; `d` counts with a model_path, other than 576.
+    run_mode=2 works on the features of the last run, or on those of yours that `save_binary_feature` has put into the
+    work_dir since: they become the run's, their images are not read, and relative names count from input_dir.
+    compute, license, nn_provider, batch_size and logger have no effect; `d` counts with a model_path or features of
+    yours, other than 576, and is found out otherwise.
     """
     if version:
         if sys.stdout is not None:
@@ -68,27 +71,37 @@ def run(
     if run_mode == KMEANS_ON_EXTRACTED:
         return clusters.run_kmeans_on_extracted(input_dir, work_dir)
     fd = create(work_dir, input_dir or None)
-    fd.run(
-        test_dir=test_dir or None,
-        verbose=verbose,
-        num_threads=None if num_threads < 1 else num_threads,
-        num_images=num_images or None,
-        turi_param=turi_param,
-        distance=distance,
-        threshold=threshold,
-        lower_threshold=lower_threshold,
-        model_path=model_path,
-        nearest_neighbors_k=nearest_neighbors_k,
-        d=d if model_path and d != DEFAULT_D else None,
-        run_mode=EXTRACT_ONLY if run_mode == KMEANS else run_mode,
-        min_offset=min_offset or None,
-        max_offset=max_offset or None,
-        nnf_mode=nnf_mode,
-        nnf_param=nnf_param,
-        bounding_box=bounding_box or None,
-        high_accuracy=high_accuracy,
-        overwrite=not resume and run_mode in (0, EXTRACT_ONLY, KMEANS),
-    )
+    arguments: dict[str, Any] = {
+        "test_dir": test_dir or None,
+        "verbose": verbose,
+        "num_threads": None if num_threads < 1 else num_threads,
+        "num_images": num_images or None,
+        "turi_param": turi_param,
+        "distance": distance,
+        "threshold": threshold,
+        "lower_threshold": lower_threshold,
+        "nearest_neighbors_k": nearest_neighbors_k,
+        "min_offset": min_offset or None,
+        "max_offset": max_offset or None,
+        "nnf_mode": nnf_mode,
+        "nnf_param": nnf_param,
+        "bounding_box": bounding_box or None,
+    }
+    own_d = d if d != DEFAULT_D else None
+    given = features.saved(work_dir, d=own_d) if run_mode == GRAPH_ONLY else None
+    if given is not None:
+        names, matrix = given
+        folder = input_dir if isinstance(input_dir, str | Path) and os.path.isdir(input_dir) else None
+        create(work_dir).run(folder, annotations=names, embeddings=matrix, **arguments)
+    else:
+        fd.run(
+            model_path=model_path,
+            d=own_d if model_path else None,
+            run_mode=EXTRACT_ONLY if run_mode == KMEANS else run_mode,
+            high_accuracy=high_accuracy,
+            overwrite=not resume and run_mode in (0, EXTRACT_ONLY, KMEANS),
+            **arguments,
+        )
     if run_mode == KMEANS:
         return clusters.run_kmeans_on_extracted(input_dir, work_dir)
     fd.export(work_dir, "fastdup", names=True)
