@@ -111,6 +111,15 @@ def test_wrong_labels_rank_first(images, frame, tmp_path):
     assert len(fd.sql("from label_quality")) == len(ranked)
 
 
+def test_the_view_of_labels_is_the_answer_of_label_quality(tmp_path):
+    rng = np.random.default_rng(4)
+    fd = fastdup_db.create(tmp_path / "work")
+    labelled = pd.DataFrame({"filename": [f"{i}.jpg" for i in range(60)], "label": rng.choice(list("abc"), 60)})
+    labelled.loc[7, "label"] = None
+    fd.run(annotations=labelled, embeddings=rng.normal(size=(60, 8)), nearest_neighbors_k=5, progress=False)
+    pd.testing.assert_frame_equal(fd.sql("from label_quality"), fd.label_quality())
+
+
 @pytest.mark.parametrize("form", ["csv", "parquet", "list", "absolute"])
 def test_forms_of_annotations(images, frame, tmp_path, form):
     given = frame
