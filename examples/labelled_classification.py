@@ -30,7 +30,7 @@ def main(images: Path, work_dir: Path) -> None:
     fd.run(annotations=annotations, overwrite=True)
     fd.vis.component_gallery(slice="diff")
     fd.vis.outliers_gallery()
-    fd.vis.similarity_gallery(slice="diff")
+    fd.vis.similarity_gallery(slice="diff", threshold=0)
     print(fd.similarity(split="train").head())
     print(fd.connected_components(split=["train", "test"])[1])
 

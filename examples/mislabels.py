@@ -25,7 +25,7 @@ def main(images: Path, work_dir: Path) -> None:
     fd = fastdup_db.create(work_dir, images)
     fd.run(annotations=labels, nearest_neighbors_k=5)
     print(fd.label_quality().head())
-    print("page:", fd.vis.similarity_gallery(slice="diff"))
+    print("page:", fd.vis.similarity_gallery(slice="diff", threshold=0))
 
 
 def draw(images: Path) -> None:

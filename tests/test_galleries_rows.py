@@ -176,6 +176,13 @@ def test_similarity_scores_are_percentages(vis: FastdupVisualizer) -> None:
     assert rig.parsed(page).h1.get_text() == "Similarity Report, label_score"
 
 
+@pytest.mark.parametrize(("threshold", "said"), [(None, "0.9"), (0.95, "0.95"), (0.999, "0.999")])
+def test_pages_of_pairs_say_from_which_similarity_on(vis: FastdupVisualizer, threshold: float | None, said: str) -> None:
+    for page in (vis.similarity_gallery(threshold=threshold), vis.duplicates_gallery(threshold=threshold)):
+        named = rig.parsed(page).find(string="Threshold")
+        assert named is not None and named.find_next("dd").get_text(strip=True) == said
+
+
 def test_similarity_saves_the_frame_fastdup_returns(vis: FastdupVisualizer, tmp_path: Path) -> None:
     vis.similarity_gallery(save_path=tmp_path, slice="label_score", save_artifacts=True)
     saved = pd.read_csv(tmp_path / "similarity.csv")

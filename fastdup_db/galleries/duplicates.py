@@ -40,7 +40,8 @@ def pick(
     else:
         source = external.pairs_or_stored(external_df, query)
         frame = query.frame("duplicates", scope, **source, **asked)
-    facts = query.facts(frame, scope, threshold=asked["threshold"])
+    is_of_run = threshold is None and external_df is None and not verified
+    facts = query.facts(frame, scope, threshold=query.threshold if is_of_run else asked["threshold"])
     return Picked(page(frame, ascending=ascending, labelled=scope.labelled, verified=verified, facts=facts), frame)
 
 

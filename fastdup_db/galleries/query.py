@@ -98,6 +98,12 @@ class Query:
         return bool(self._size["has_neighbors"])
 
     @property
+    def threshold(self) -> float | None:
+        """The run's lowest similarity of a pair: galleries show no others unless they are asked to."""
+        value = self._size["threshold"]
+        return None if pd.isna(value) else float(value)
+
+    @property
     def any_verified(self) -> bool:
         """Whether `verify()` has found duplicates."""
         return bool(self._controller.gallery_frame("any_verified")["is_any"].iloc[0])

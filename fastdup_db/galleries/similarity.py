@@ -48,7 +48,8 @@ def pick(
         external_df=external_df,
     )
     kind = scope.slice.kind
-    facts = query.facts(frame, scope, threshold=checked_similarity("threshold", threshold))
+    lowest = query.threshold if threshold is None and external_df is None else threshold
+    facts = query.facts(frame, scope, threshold=checked_similarity("threshold", lowest))
     drawn = page(frame, slice=kind, labelled=scope.labelled, facts=facts)
     return Picked(drawn, results(frame, scored=kind in WORDS, labelled=scope.labelled))
 

@@ -115,7 +115,7 @@ class FastdupVisualizer:
         copy; the page lays the second image on the first by the transform found. None: where there are any.
 
         num_images: how many pairs. slice: labels, one of the two has to have one; 'diff' / 'same': labels of the two.
-        threshold: lowest similarity shown.
+        threshold: lowest similarity shown, by default that of the run (0.9); of verified pairs, all are shown.
         """
         picked = duplicates.pick(
             self._query(kwargs),
@@ -151,7 +151,8 @@ class FastdupVisualizer:
         num_images: how many query images. slice: labels of the query; 'label_score': ordered by the percentage of
         neighbours that have the query's label; 'diff': only those below 100, the lowest first (likely wrong labels);
         'same': only those at 100. ascending: None = the most similar (or highest score) first, but for 'diff'.
-        threshold: lowest similarity of a neighbour shown.
+        threshold: lowest similarity of a neighbour that is shown and counts for the score, by default that of the run
+        (0.9): only near-duplicates. With -1 all neighbours count, as in `label_quality()`.
         """
         save_artifacts = kwargs.pop("save_artifacts", False)
         picked = similarity.pick(
