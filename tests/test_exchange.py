@@ -10,13 +10,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 import fastdup_db
 from fastdup_db import annotation_forms, demo
 from fastdup_db.errors import BadArgument
-from fastdup_db.exchange import features, fileset, labels
+from fastdup_db.exchange import export, features, fileset, labels
 from fastdup_db.legacy import running
+from fastdup_db.store import duck
+from fastdup_db.store.lance import VectorTable
+from fastdup_db.store.lance_rows import READ_ROWS
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +157,25 @@ def test_parquet_by_the_names_of_the_views(done, tmp_path):
     assert {p.stem for p in files} >= {"annotations", "similarity", "img_stats", "edges", "embeddings"}
     assert pd.read_parquet(folder / "similarity.parquet")["distance"].tolist() == done.similarity()["distance"].tolist()
     assert len(pd.read_parquet(folder / "embeddings.parquet")) == done.num_instances()
+
+
+def test_vectors_go_to_parquet_in_small_row_groups_and_the_order_of_ids(tmp_path):
+    """Also those that an update wrote after the others."""
+    table = VectorTable(tmp_path / "lance", "embeddings", "embedding")
+    matrix = np.arange(3 * (READ_ROWS + 2), dtype=np.float32).reshape(-1, 3)
+    ids = np.arange(len(matrix))
+    late = ids % 1000 == 7
+    table.append(ids[~late], matrix[~late])
+    table.append(ids[late], matrix[late])
+    path = tmp_path / "it's.parquet"
+    export.write_vectors(table, path)
+    groups = pq.ParquetFile(path).metadata
+    assert [groups.row_group(number).num_rows for number in range(groups.num_row_groups)] == [READ_ROWS, 2]
+    back = pd.read_parquet(path)
+    assert back["id"].tolist() == ids.tolist() and (np.stack(back["embedding"]) == matrix).all()
+    with duck.scratch() as db:
+        said = db.query("select id, embedding[3] as third from read_parquet($path)", {"path": str(path)})
+    assert said["id"].tolist() == ids.tolist() and said["third"].tolist() == matrix[:, 2].tolist()
 
 
 def test_coco_is_read_back(done, images, tmp_path):
