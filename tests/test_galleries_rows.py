@@ -177,7 +177,7 @@ def test_similarity_scores_are_percentages(vis: FastdupVisualizer) -> None:
 
 
 @pytest.mark.parametrize(("threshold", "said"), [(None, "0.9"), (0.95, "0.95"), (0.999, "0.999")])
-def test_pages_of_pairs_say_from_which_similarity_on(vis: FastdupVisualizer, threshold: float | None, said: str) -> None:
+def test_pages_of_pairs_say_from_which_similarity(vis: FastdupVisualizer, threshold: float | None, said: str) -> None:
     for page in (vis.similarity_gallery(threshold=threshold), vis.duplicates_gallery(threshold=threshold)):
         named = rig.parsed(page).find(string="Threshold")
         assert named is not None and named.find_next("dd").get_text(strip=True) == said
