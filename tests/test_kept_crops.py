@@ -163,7 +163,7 @@ def test_only_images_that_lack_crops_are_read_again_and_a_killed_update_goes_on(
     fd = fastdup_db.create(tmp_path / "work", photos)
     _run(fd, annotations=_boxes(NAMES), overwrite=True)
     monkeypatch.setattr(local, "CHUNK", 1)
-    monkeypatch.setattr(cropping, "COMMIT_CROPS", 1)
+    monkeypatch.setattr(cropping, "COMMIT_INSTANCES", 1)
     monkeypatch.setattr(cropping, "IMAGES", 2)
     made, read = making._made, []
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,6 +16,7 @@ from fastdup_db.config import RunConfig
 from fastdup_db.engines import cropping
 from fastdup_db.engines.parts import is_crop
 from fastdup_db.engines.task import Boxes, Task, WorkSpec
+from fastdup_db.pipeline.extract import COMMIT_INSTANCES, COMMIT_SECONDS
 from fastdup_db.pipeline.files import CROPS
 from fastdup_db.pipeline.listing import CHUNK, references
 from fastdup_db.progress import progress_bar
@@ -22,9 +24,6 @@ from fastdup_db.store.duck import Database
 
 log = logging.getLogger(__name__)
 
-COMMIT_CROPS = 4096
-COMMIT_SECONDS = 15.0
-"""What a kill costs at most, as in `extract`."""
 IMAGES = 256
 """Images whose boxes are held at once."""
 
@@ -48,7 +47,7 @@ def delete_unnamed(db: Database, work_dir: Path) -> None:
 
 def missing(db: Database) -> int:
     """How many boxes have no crop and could have one."""
-    return int((db.row("crops/missing") or {})["boxes"])
+    return int(_missing(db)["boxes"])
 
 
 def make_missing(db: Database, spec: WorkSpec, config: RunConfig) -> None:
@@ -56,17 +55,19 @@ def make_missing(db: Database, spec: WorkSpec, config: RunConfig) -> None:
 
     Only images with such boxes are read. Rows name their crops, batch by batch, once the files are written.
     """
-    left = missing(db)
+    lacking = _missing(db)
+    left = int(lacking["boxes"])
     if not left or spec.crops_dir is None:
         return
+    todo = _tasks(db, first=lacking["first"], last=lacking["last"])
     gathered: list[pa.Table] = []
     since = time.monotonic()
     with progress_bar(shown=config.progress, total=left, unit="crop") as bar:
-        for made in cropping.run(_tasks(db), spec, threads=config.num_threads):
+        for made in cropping.run(todo, spec, threads=config.num_threads):
             gathered.append(made)
             left -= made.num_rows
             bar.update(made.num_rows)
-            if sum(t.num_rows for t in gathered) >= COMMIT_CROPS or time.monotonic() - since >= COMMIT_SECONDS:
+            if sum(t.num_rows for t in gathered) >= COMMIT_INSTANCES or time.monotonic() - since >= COMMIT_SECONDS:
                 db.execute("crops/set_filenames", incoming=pa.concat_tables(gathered))
                 gathered, since = [], time.monotonic()
         if gathered:
@@ -75,15 +76,19 @@ def make_missing(db: Database, spec: WorkSpec, config: RunConfig) -> None:
         log.warning("%d boxes have no crop: their images cannot be read any more", left)
 
 
-def _tasks(db: Database) -> Iterator[Task]:
-    """One task per image with boxes whose crops are missing.
+def _missing(db: Database) -> dict[str, Any]:
+    """boxes: how many lack a crop; first, last: the span of their images' ids, None of none."""
+    return db.row("crops/missing") or {"boxes": 0}
+
+
+def _tasks(db: Database, *, first: int, last: int) -> Iterator[Task]:
+    """One task per image with boxes whose crops are missing, of the images `first` to `last`.
 
     Not one stream: for as long as that is read, DuckDB keeps all that updates replace.
     """
-    span = db.row("crops/missing") or {}
-    for first in range(span["first"], span["last"] + 1, IMAGES):
-        last = min(first + IMAGES - 1, span["last"])
-        for batch in db.arrow("crops/missing_between", first=first, last=last).combine_chunks().to_batches():
+    for start in range(first, last + 1, IMAGES):
+        between = {"first": start, "last": min(start + IMAGES - 1, last)}
+        for batch in db.arrow("crops/missing_between", **between).combine_chunks().to_batches():
             located = dict(references(batch))
             for image_id, boxes in Boxes.by_image(batch).items():
                 yield Task(image_id, located[image_id], boxes)

@@ -113,7 +113,7 @@ join images as m on m.image_id = i.image_id
 join annotations as a on a.fd_index = s.id
 order by s.id;
 
-comment on view img_stats is 'Statistics per image or crop: gray values 0 to 255, file_size in bytes, blur = variance of the Laplacian';
+comment on view img_stats is 'Statistics per image or crop: mean, min, max, stdv of all pixels and channels (0 to 255), file_size in bytes, blur = variance of the gray Laplacian';
 
 create or replace view img_stats_advanced as
 select b."index", a.* exclude (id), b.* exclude ("index")
