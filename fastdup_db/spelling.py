@@ -18,17 +18,18 @@ class Spelling:
 
     _folders: dict[str, _Folder] = field(default_factory=dict)
 
-    def __call__(self, path: str) -> str:
+    def __call__(self, path: str, *, there: bool = True) -> str:
         """An absolute path with every name as its folder has it.
 
-        Unchanged on disks that tell spellings apart, and from the first name on that is not there.
+        Unchanged on disks that tell spellings apart, and from the first name on that is not there. there: False where
+        the caller knows that nothing lies at the path, so that the disk need not be asked.
         """
         folder, name = os.path.split(path)
         if not name:
             return path
         if folder not in self._folders:
             self._folders[folder] = _Folder(self(folder))
-        return self._folders[folder].spelled(name)
+        return self._folders[folder].spelled(name, there=there)
 
 
 def real(path: str) -> str:
@@ -44,9 +45,9 @@ class _Folder:
     folds: bool | None = None
     names: dict[str, str] = field(default_factory=dict)
 
-    def spelled(self, name: str) -> str:
+    def spelled(self, name: str, *, there: bool) -> str:
         path = os.path.join(self.path, name)
-        if self.folds is None:
+        if self.folds is None and there:
             self._try(path, name)
         if not self.names:
             return path

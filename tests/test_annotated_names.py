@@ -11,6 +11,7 @@ import pytest
 
 import fastdup_db
 from fastdup_db.errors import BadArgument, BadInput
+from fastdup_db.pipeline import listing
 from tests import drawn
 
 UNREADABLE, MISSING = "ERROR_UNREADABLE_FILE", "ERROR_MISSING_FILE"
@@ -32,6 +33,44 @@ def data(tmp_path: Path) -> Path:
 def codes(fd: fastdup_db.Fastdup) -> dict[str, str]:
     frame = fd.annotations(valid_only=False, include_unannotated=True)
     return dict(zip(frame["filename"], frame["error_code"], strict=True))
+
+
+# ---- where names lie -----------------------------------------------------------------------------------------------
+
+
+def test_names_lie_under_the_first_base_that_has_them_else_where_python_runs(data, tmp_path, monkeypatch):
+    """Those of folders that are not there, of broken links and of files in both places, too."""
+    here = tmp_path / "here"
+    (here / "only").mkdir(parents=True)
+    for name in ("a0.png", "only/mine.png", "t0.png"):
+        (here / name).touch()
+    (data / "train" / "broken.png").symlink_to("nothing")
+    (here / "broken.png").touch()
+    (here / "way.png").symlink_to("t0.png")
+    monkeypatch.chdir(here)
+    expected = {
+        "a0.png": data / "train/a0.png",
+        "t1.png": data / "test/t1.png",
+        "t0.png": data / "test/t0.png",
+        "only/mine.png": here / "only/mine.png",
+        "./way.png": here / "way.png",
+        "broken.png": here / "broken.png",
+        "../odd//o0.png": data / "odd/o0.png",
+        f"{data}/nowhere/../odd/o0.png": data / "odd/o0.png",
+    }
+    elsewhere = ["only", "", "absent.png", "absent/a0.png", "a0.png/a0.png", "s3://bucket/a0.png", f"{data}/odd"]
+    bases = [str(data / "train"), str(data / "test")]
+    found = listing.places([*expected, *elsewhere], bases=bases)
+    assert found == [*map(str, expected.values()), *elsewhere]
+
+
+def test_of_many_names_those_that_are_not_there_are_missing_images(data, tmp_path):
+    absent = [f"{folder}x{number}.png" for folder in ("", "gone/", f"{data}/odd/") for number in range(200)]
+    names = ["t0.png", "../odd/o0.png", *absent, "t2.png"]
+    fd = fastdup_db.create(tmp_path / "work", data / "test")
+    fd.run(annotations=names, progress=False)
+    there = {str(data / name): "VALID" for name in ("test/t0.png", "test/t1.png", "test/t2.png", "odd/o0.png")}
+    assert codes(fd) == there | {str(data / "test" / name): MISSING for name in absent}
 
 
 # ---- names that are no images --------------------------------------------------------------------------------------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
-from itertools import chain, islice
+from itertools import chain, compress, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +30,7 @@ CHUNK = 50_000
 """References staged at once: a few MB of Arrow, however long the listing is."""
 
 _COLUMNS = tuple("byte_offset" if f.name == "offset" else f.name for f in fields(Reference))
-_FIELDS = tuple(f.name for f in fields(Reference))
+_values = operator.attrgetter(*(f.name for f in fields(Reference)))
 _SCHEMA = pa.schema(
     [("position", pa.int64())]
     + [
@@ -87,8 +89,7 @@ def stage(db: Database, references: Iterable[Reference]) -> int:
     stream = iter(references)
     while chunk := list(islice(stream, CHUNK)):
         columns = [_numbers(range(start, start + len(chunk)))]
-        for name, field in zip(_FIELDS, list(_SCHEMA)[1:], strict=True):
-            values = [getattr(r, name) for r in chunk]
+        for values, field in zip(zip(*map(_values, chunk), strict=True), list(_SCHEMA)[1:], strict=True):
             columns.append(_strings(values) if field.type == pa.string() else _numbers(values))
         db.execute("ingest/insert_staged", incoming=pa.Table.from_arrays(columns, schema=_SCHEMA))
         start += len(chunk)
@@ -103,11 +104,14 @@ def _numbers(values: Sequence[int]) -> pa.Array:
     return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.array(values, dtype=np.int64))])
 
 
-def _strings(values: Sequence[str | None]) -> pa.Array:
-    texts = [(value or "").encode() for value in values]
-    ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
-    known = np.packbits([value is not None for value in values], bitorder="little")
-    return pa.Array.from_buffers(pa.string(), len(values), [*map(pa.py_buffer, (known, ends, b"".join(texts)))])
+def _strings(values: Sequence[str]) -> pa.Array:
+    """Names are mostly ASCII, and most columns empty: then their lengths are known without encoding each."""
+    text = "".join(values)
+    lengths = map(len, values if text.isascii() else (value.encode() for value in values))
+    ends = np.zeros(len(values) + 1, dtype=np.int32)
+    if text:
+        ends[1:] = np.cumsum(np.fromiter(lengths, np.int64, len(values)))
+    return pa.Array.from_buffers(pa.string(), len(values), [None, *map(pa.py_buffer, (ends, text.encode()))])
 
 
 def resolve(db: Database, names: Sequence[str], *, bases: Sequence[str]) -> pd.Series:
@@ -132,24 +136,23 @@ def stage_named(
     kept: how to select from these files; missing is then also what is left out.
     """
     resolved = resolve(db, names, bases=bases)
-    unknown = sorted({names[row] for row in resolved.index[resolved.isna()]})
+    missing = resolved.isna().to_numpy()
+    unknown = sorted(set(compress(names, missing)))
     if unknown:
-        spelled = Spelling()
-        places = {name: _place(name, bases=bases, spelled=spelled) for name in unknown}
-        stage(db, selected(_themselves(list(dict.fromkeys(places.values()))), options=kept or ListingOptions()))
+        finder = Finder(bases)
+        places = list(map(finder.place, unknown))
+        stage(db, selected(_themselves(list(dict.fromkeys(places))), options=kept or ListingOptions()))
         db.execute("ingest/drop_repeated_names")
-        found = resolve(db, [files.shown(places[name]) for name in unknown], bases=())
+        found = resolve(db, list(map(files.shown, places)), bases=())
         filenames = dict(zip(unknown, found, strict=True))
-        for row in resolved.index[resolved.isna()]:
-            resolved[row] = filenames[names[row]]
+        resolved[missing] = [filenames[name] for name in compress(names, missing)]
     return resolved
 
 
 def places(names: Sequence[str], *, bases: Sequence[str]) -> list[str]:
     """The absolute path of each name that is a file under a base or the current directory; other names as they are."""
-    spelled = Spelling()
-    found = (_place(name, bases=bases, spelled=spelled) for name in names)
-    return [place if os.path.isfile(place) else name for place, name in zip(found, names, strict=True)]
+    finder = Finder(bases)
+    return [finder.file(name) or name for name in names]
 
 
 def keep_subset(db: Database, subset: Sequence[str], *, bases: Sequence[str]) -> None:
@@ -205,29 +208,24 @@ def references(batch: pa.RecordBatch) -> Iterator[tuple[int, Reference]]:
 
 
 def _candidates(names: Sequence[str], *, bases: Sequence[str]) -> pa.Table:
-    import pandas as pd
-
-    frame = pd.DataFrame({"name_row": range(len(names)), "name": pd.Series(list(names), dtype=object)})
-    is_absolute = frame["name"].map(_is_absolute)
-    absolute, relative = frame[is_absolute], frame[~is_absolute]
-    normal = absolute.assign(priority=1, filename=absolute["name"].map(_normal))
-    tables = [absolute.assign(priority=0, filename=absolute["name"]), normal[normal["filename"] != normal["name"]]]
+    absolute = np.fromiter(map(_is_absolute, names), bool, len(names))
+    rows, relative_rows = np.flatnonzero(absolute), np.flatnonzero(~absolute)
+    given, relative = list(compress(names, absolute)), list(compress(names, ~absolute))
+    normal = list(map(_normal, given))
+    other = np.fromiter(map(operator.ne, given, normal), bool, len(given))
+    parts: list[tuple[np.ndarray, int, list[str]]] = [(rows, 0, given), (rows[other], 1, list(compress(normal, other)))]
     for priority, base in enumerate([*bases, os.getcwd()]):
-        joined = [_join(base, name) for name in relative["name"]]
-        tables.append(
-            relative.assign(priority=priority, filename=pd.Series(joined, index=relative.index, dtype=object))
-        )
-    tables.append(relative.assign(priority=len(bases) + 1, filename=relative["name"]))  # of a vector without a file
-    both = pd.concat(tables)
+        parts.append((relative_rows, priority, list(map(_joining(base), relative))))
+    parts.append((relative_rows, len(bases) + 1, relative))  # of a vector without a file
+    return pa.concat_tables(_candidate(*part) for part in parts)
+
+
+def _candidate(rows: np.ndarray, priority: int, filenames: list[str]) -> pa.Table:
     if naming.WINDOWS:
-        both = both.assign(filename=both["filename"].map(naming.spellings)).explode("filename")
-    return pa.table(
-        {
-            "name_row": pa.array(both["name_row"], pa.int64()),
-            "priority": pa.array(both["priority"], pa.int64()),
-            "filename": pa.array(both["filename"], pa.string()),
-        }
-    )
+        spellings = list(map(naming.spellings, filenames))
+        rows, filenames = np.repeat(rows, list(map(len, spellings))), list(chain.from_iterable(spellings))
+    priorities = np.full(len(rows), priority, np.int64)
+    return pa.table({"name_row": rows, "priority": priorities, "filename": pa.array(filenames, pa.string())})
 
 
 def _themselves(paths: Sequence[str]) -> Iterator[Reference]:
@@ -250,15 +248,67 @@ def _objects(uris: Sequence[str]) -> Iterator[Reference]:
     yield from mapped(asked, uris, threads=IO_THREADS)
 
 
-def _place(name: str, *, bases: Sequence[str], spelled: Spelling) -> str:
-    """Where a name lies: under the first base that has it. A folder keeps the name's ending: `sub` is not `sub/`."""
-    if "://" in name:
-        return name
-    if os.path.isabs(name):
-        return name if os.path.isdir(name) else spelled(os.path.normpath(name))
-    places = {_join(base, name): os.path.join(base, name) for base in [*bases, os.getcwd()]}
-    place = next((place for place in places if os.path.exists(place)), next(iter(places)))
-    return places[place] if os.path.isdir(place) else place if "://" in place else spelled(place)
+class Finder:
+    """Tells where names lie: under the first base that has them, else under the current directory.
+
+    Asks the disk once for a name and place, and not at all below folders that are not there: make a new one for every
+    list of names.
+    """
+
+    def __init__(self, bases: Sequence[str]) -> None:
+        self._bases = [*bases, os.getcwd()]
+        self._joined = [_joining(base) for base in self._bases]
+        self._spelled = Spelling()
+        self._folders: dict[str, bool] = {}
+
+    def place(self, name: str) -> str:
+        """The absolute path of a name, or its URL; of one that is nowhere, that under the first base.
+
+        A folder keeps the name's ending: `sub` is not `sub/`.
+        """
+        place, there, mode = self._found(name)
+        return place if "://" in place or stat.S_ISDIR(mode) else self._spelled(place, there=there)
+
+    def file(self, name: str) -> str | None:
+        """The absolute path of a name that is a file."""
+        place, _, mode = self._found(name)
+        return self._spelled(place) if stat.S_ISREG(mode) else None
+
+    def _found(self, name: str) -> tuple[str, bool, int]:
+        """The place of a name, whether anything lies there, and the mode of that; nobody is asked for a URL."""
+        if "://" in name:
+            return name, False, 0
+        if os.path.isabs(name):
+            place = os.path.normpath(name)
+            there, mode = _state(name)
+            return (name, there, mode) if place == name or stat.S_ISDIR(mode) else (place, *_state(place))
+        first: tuple[str, bool, int] | None = None
+        for base, joined in zip(self._bases, self._joined, strict=True):
+            place = joined(name)
+            there, mode = self._state_in_folder(place)
+            if mode:
+                return os.path.join(base, name) if stat.S_ISDIR(mode) else place, there, mode
+            first = first or (place, there, mode)
+        assert first is not None
+        return first
+
+    def _state_in_folder(self, place: str) -> tuple[bool, int]:
+        folder = place[: place.rfind(os.sep) + 1]
+        if folder not in self._folders:
+            self._folders[folder] = os.path.isdir(folder)
+        return _state(place) if self._folders[folder] else (False, 0)
+
+
+def _state(path: str) -> tuple[bool, int]:
+    """Whether anything lies at a path, and the mode of what it leads to: 0 for a broken link."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (OSError, ValueError):  # ValueError: a NUL
+        return False, 0
+    try:
+        return True, os.stat(path).st_mode if stat.S_ISLNK(mode) else mode
+    except OSError:
+        return True, 0
 
 
 def _is_absolute(name: str) -> bool:
@@ -269,5 +319,11 @@ def _normal(name: str) -> str:
     return name if "://" in name else os.path.normpath(name)
 
 
-def _join(base: str, name: str) -> str:
-    return kinds.joined(base, name) if "://" in base else os.path.normpath(os.path.join(base, name))
+def _joining(base: str) -> Callable[[str], str]:
+    """What gives the place of a relative name under a base."""
+    if "://" in base:
+        return lambda name: kinds.joined(base, name)
+    if naming.WINDOWS:  # where `C:a` is relative
+        return lambda name: os.path.normpath(os.path.join(base, name))
+    prefix = os.path.join(base, "")  # what `join` puts before a relative name, in a fifth of its time
+    return lambda name: os.path.normpath(prefix + name)
