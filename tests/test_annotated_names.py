@@ -73,6 +73,25 @@ def test_of_many_names_those_that_are_not_there_are_missing_images(data, tmp_pat
     assert codes(fd) == there | {str(data / "test" / name): MISSING for name in absent}
 
 
+@pytest.mark.parametrize("others", [0, 300, 6000])
+def test_files_are_found_after_many_names_that_are_not_there(data, tmp_path, monkeypatch, others):
+    """Folders are listed then, but for one that holds many more; files in both places come from the first."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    for number in range(others):
+        (here / f"{number}.txt").touch()
+    absent = [f"x{number}.png" for number in range(700)]
+    (here / "mine.png").touch()
+    (here / "T1.PNG").touch()
+    (here / "t1.png").touch()
+    (data / "test" / "linked.png").symlink_to("t2.png")
+    names = ["mine.png", "T1.PNG", "t1.png", "linked.png", "../odd/o0.png", "", "."]
+    places = [here / "mine.png", here / "T1.PNG", *(data / p for p in ("test/t1.png", "test/linked.png", "odd/o0.png"))]
+    found = listing.places([*absent, *names, *absent], bases=[str(data / "test")])
+    assert found == [*absent, *map(str, places), "", ".", *absent]
+
+
 # ---- names that are no images --------------------------------------------------------------------------------------
 
 

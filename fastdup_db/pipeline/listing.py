@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import chain, compress, islice
 from typing import TYPE_CHECKING
@@ -15,10 +14,10 @@ import pyarrow as pa
 
 from fastdup_db import sources
 from fastdup_db.errors import UNREADABLE_FILE, BadInput
+from fastdup_db.pipeline.finder import Finder, joining
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.sources import ListingOptions, Reference, files, kinds, naming
 from fastdup_db.sources.inputs import IO_THREADS, selected
-from fastdup_db.spelling import Spelling
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
 from fastdup_db.threads import mapped
@@ -215,7 +214,7 @@ def _candidates(names: Sequence[str], *, bases: Sequence[str]) -> pa.Table:
     other = np.fromiter(map(operator.ne, given, normal), bool, len(given))
     parts: list[tuple[np.ndarray, int, list[str]]] = [(rows, 0, given), (rows[other], 1, list(compress(normal, other)))]
     for priority, base in enumerate([*bases, os.getcwd()]):
-        parts.append((relative_rows, priority, list(map(_joining(base), relative))))
+        parts.append((relative_rows, priority, list(map(joining(base), relative))))
     parts.append((relative_rows, len(bases) + 1, relative))  # of a vector without a file
     return pa.concat_tables(_candidate(*part) for part in parts)
 
@@ -248,82 +247,9 @@ def _objects(uris: Sequence[str]) -> Iterator[Reference]:
     yield from mapped(asked, uris, threads=IO_THREADS)
 
 
-class Finder:
-    """Tells where names lie: under the first base that has them, else under the current directory.
-
-    Asks the disk once for a name and place, and not at all below folders that are not there: make a new one for every
-    list of names.
-    """
-
-    def __init__(self, bases: Sequence[str]) -> None:
-        self._bases = [*bases, os.getcwd()]
-        self._joined = [_joining(base) for base in self._bases]
-        self._spelled = Spelling()
-        self._folders: dict[str, bool] = {}
-
-    def place(self, name: str) -> str:
-        """The absolute path of a name, or its URL; of one that is nowhere, that under the first base.
-
-        A folder keeps the name's ending: `sub` is not `sub/`.
-        """
-        place, there, mode = self._found(name)
-        return place if "://" in place or stat.S_ISDIR(mode) else self._spelled(place, there=there)
-
-    def file(self, name: str) -> str | None:
-        """The absolute path of a name that is a file."""
-        place, _, mode = self._found(name)
-        return self._spelled(place) if stat.S_ISREG(mode) else None
-
-    def _found(self, name: str) -> tuple[str, bool, int]:
-        """The place of a name, whether anything lies there, and the mode of that; nobody is asked for a URL."""
-        if "://" in name:
-            return name, False, 0
-        if os.path.isabs(name):
-            place = os.path.normpath(name)
-            there, mode = _state(name)
-            return (name, there, mode) if place == name or stat.S_ISDIR(mode) else (place, *_state(place))
-        first: tuple[str, bool, int] | None = None
-        for base, joined in zip(self._bases, self._joined, strict=True):
-            place = joined(name)
-            there, mode = self._state_in_folder(place)
-            if mode:
-                return os.path.join(base, name) if stat.S_ISDIR(mode) else place, there, mode
-            first = first or (place, there, mode)
-        assert first is not None
-        return first
-
-    def _state_in_folder(self, place: str) -> tuple[bool, int]:
-        folder = place[: place.rfind(os.sep) + 1]
-        if folder not in self._folders:
-            self._folders[folder] = os.path.isdir(folder)
-        return _state(place) if self._folders[folder] else (False, 0)
-
-
-def _state(path: str) -> tuple[bool, int]:
-    """Whether anything lies at a path, and the mode of what it leads to: 0 for a broken link."""
-    try:
-        mode = os.lstat(path).st_mode
-    except (OSError, ValueError):  # ValueError: a NUL
-        return False, 0
-    try:
-        return True, os.stat(path).st_mode if stat.S_ISLNK(mode) else mode
-    except OSError:
-        return True, 0
-
-
 def _is_absolute(name: str) -> bool:
     return os.path.isabs(name) or "://" in name
 
 
 def _normal(name: str) -> str:
     return name if "://" in name else os.path.normpath(name)
-
-
-def _joining(base: str) -> Callable[[str], str]:
-    """What gives the place of a relative name under a base."""
-    if "://" in base:
-        return lambda name: kinds.joined(base, name)
-    if naming.WINDOWS:  # where `C:a` is relative
-        return lambda name: os.path.normpath(os.path.join(base, name))
-    prefix = os.path.join(base, "")  # what `join` puts before a relative name, in a fifth of its time
-    return lambda name: os.path.normpath(prefix + name)
