@@ -15,6 +15,18 @@ CHAIN = np.stack([np.arange(N - 1), np.arange(1, N)])
 SHUFFLED = np.random.default_rng(0).permutation(N)[CHAIN]
 TREE = np.stack([np.arange(1, N), (np.arange(1, N) - 1) // 2])
 RANDOM = np.random.default_rng(1).integers(0, N, (2, N // 2))
+SIZES = np.arange(1, 151)  # of chains, a row that is linked to itself among them
+STEPS = np.arange(SIZES.sum())[np.repeat(SIZES > 1, SIZES) & ~np.isin(np.arange(SIZES.sum()) + 1, SIZES.cumsum())]
+CHAINS = np.random.default_rng(2).permutation(SIZES.sum())[np.stack([np.r_[0, STEPS], np.r_[0, STEPS + 1]])] * 7 + 3
+PAIRS = np.random.default_rng(3).permutation(N).reshape(2, -1)
+SHAPES = {
+    "chain": CHAIN,
+    "shuffled chain": SHUFFLED,
+    "tree": TREE,
+    "random": RANDOM,
+    "150 chains": CHAINS,
+    "pairs": PAIRS,
+}
 
 
 def components(work_dir: Path, pairs: np.ndarray, *, similarity: np.ndarray | float = 0.99) -> dict[int, int]:
@@ -47,9 +59,15 @@ def by_scipy(pairs: np.ndarray) -> dict[int, int]:
     return dict(zip(ids.tolist(), lowest[label].tolist(), strict=True))
 
 
-@pytest.mark.parametrize("pairs", [CHAIN, SHUFFLED, TREE, RANDOM], ids=["chain", "shuffled chain", "tree", "random"])
+@pytest.mark.parametrize("pairs", SHAPES.values(), ids=SHAPES)
 def test_components_equal_those_of_scipy(tmp_path: Path, pairs: np.ndarray) -> None:
     assert components(tmp_path, pairs) == by_scipy(pairs)
+
+
+def test_chains_of_any_length_and_a_row_linked_to_itself_are_components_each(tmp_path: Path) -> None:
+    """1 to 150 long: some are one tree, some two trees, some several groups of trees."""
+    found = components(tmp_path, CHAINS)
+    assert sorted(np.unique(list(found.values()), return_counts=True)[1]) == SIZES.tolist()
 
 
 def test_a_weak_edge_does_not_connect(tmp_path: Path) -> None:

@@ -50,7 +50,10 @@ order by distance, outlier;
 
 comment on macro table outliers_at is 'This fraction (0 to 1) of all images, those least similar to their nearest neighbour';
 
--- Components on the fly. Every row points at a lower member of its component, at first at itself. In each pass a row
+-- Components on the fly. Twice first, every row points at the lowest one it is linked to, if that is lower: that makes
+-- trees, each of which is one row from then on, its lowest, and only links between trees remain. Of a chain of 1,000,000
+-- a third and then a ninth of the rows remain, and the passes below take 7 s instead of 41.
+-- There every row points at a lower member of its component, at first at itself. In each pass a row
 -- and the row it points at take over what a neighbour's pointer points at, and pointers are followed one step further:
 -- both ways lengths double, so that a chain of 100,000 takes some 20 passes and not 100,000 (FastSV: Zhang, Azad,
 -- Buluc, SIAM PP 2020). No row moves any more when all of a component point at its lowest id.
@@ -61,13 +64,43 @@ links as materialized (
     union
     select to_id, from_id from edges where similarity >= min_similarity::float
 ),
+trees(id, root) using key (id) as (
+    select a, least(a, min(b)) from links group by a
+    union
+    select mine.id, further.root
+    from recurring.trees as mine
+    join recurring.trees as further on further.id = mine.root
+    where further.root < mine.root
+),
+tree_links as materialized (
+    select distinct mine.root as a, theirs.root as b
+    from links as l
+    join trees as mine on mine.id = l.a
+    join trees as theirs on theirs.id = l.b
+    where mine.root <> theirs.root
+),
+groves(id, root) using key (id) as (
+    select a, least(a, min(b)) from tree_links group by a
+    union
+    select mine.id, further.root
+    from recurring.groves as mine
+    join recurring.groves as further on further.id = mine.root
+    where further.root < mine.root
+),
+grove_links as materialized (
+    select distinct mine.root as a, theirs.root as b
+    from tree_links as l
+    join groves as mine on mine.id = l.a
+    join groves as theirs on theirs.id = l.b
+    where mine.root <> theirs.root
+),
 labelled(id, component_id) using key (id) as (
-    select distinct a, a from links
+    select distinct a, a from grove_links
     union
     select moves.id, min(moves.target)
     from (
         select unnest([mine.id, mine.component_id]) as id, further.component_id as target
-        from links as l
+        from grove_links as l
         join recurring.labelled as mine on mine.id = l.a
         join recurring.labelled as theirs on theirs.id = l.b
         join recurring.labelled as further on further.id = theirs.component_id
@@ -82,7 +115,11 @@ labelled(id, component_id) using key (id) as (
     where moves.target < known.component_id
     group by moves.id
 )
-select id, component_id from labelled order by id;
+select t.id, coalesce(c.component_id, g.root, t.root) as component_id
+from trees as t
+left join groves as g on g.id = t.root
+left join labelled as c on c.id = g.root
+order by t.id;
 
 comment on macro table components_at is 'Connected components of the pairs with at least this similarity; no singletons';
 
