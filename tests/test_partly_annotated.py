@@ -50,6 +50,11 @@ def test_views_count_the_rows_they_have(partly):
     members = partly.sql("from connected_components")
     assert len(members) == GROUPS * SIZE and set(members["count"]) == {SIZE}
     assert partly.sql("from component_info")["count"].tolist() == [SIZE] * GROUPS
+    (row,) = partly.sql("from summary").to_dict("records")
+    kept = SIZE - 1
+    assert (row["images"], row["components"], row["clustered"], row["largest_component"]) == (
+        GROUPS * kept, GROUPS, GROUPS * kept, kept
+    )  # fmt: skip
 
 
 def test_labels_stay_with_their_images(partly, tmp_path):

@@ -224,6 +224,25 @@ def test_summary_counts_images(done, capsys):
     assert done.summary(verbose=False) == lines and capsys.readouterr().out == ""
 
 
+def test_the_view_summary_counts_what_the_answers_have(done):
+    (row,) = done.sql("from summary").to_dict("records")
+    members, info = done.connected_components()
+    stats = done.img_stats()
+    assert row == {
+        "images": done.num_instances(valid_only=False),
+        "valid": done.num_instances(),
+        "invalid": len(done.invalid_instances()),
+        "components": len(info),
+        "clustered": len(members),
+        "largest_component": info["count"].max(),
+        "outliers": len(done.outliers()),
+        "blurry": (stats["blur"] < 150).sum(),
+        "bright": (stats["mean"] > 253).sum(),
+        "dark": (stats["mean"] < 4).sum(),
+    }
+    assert all(row.values())
+
+
 def test_sql_reads_tables_views_and_vectors_and_writes_nothing(done):
     row = done.sql("select count(*) as n, len(any_value(embedding)) as d from embeddings").iloc[0]
     assert (row["n"], row["d"]) == (done.num_instances(), 576)

@@ -167,3 +167,25 @@ left join advanced_stats as a on a.id = f.fd_index
 where f.is_valid;
 
 comment on view searchable is 'What search(where=...) may ask: your columns and the statistics of every valid image or box';
+
+create or replace view summary as
+with clusters as (
+    select c.component_id, count(*) as members
+    from components as c
+    join annotations as a on a.fd_index = c.id
+    group by c.component_id
+    having count(*) > 1
+)
+select
+    (select count(*) from annotations) as images,
+    (select count(*) from annotations where is_valid) as valid,
+    (select count(*) from annotations where not is_valid) as invalid,
+    (select count(*) from clusters) as components,
+    (select coalesce(sum(members), 0)::bigint from clusters) as clustered,
+    (select coalesce(max(members), 0) from clusters) as largest_component,
+    (select count(*) from outliers) as outliers,
+    (select count(*) from img_stats where blur < 150) as blurry,
+    (select count(*) from img_stats where mean > 253) as bright,
+    (select count(*) from img_stats where mean < 4) as dark;
+
+comment on view summary is 'One row: how many images (or boxes) there are, are valid, belong to clusters, are outliers, blurry (blur < 150), bright (mean > 253) or dark (mean < 4); those with an annotation where there are annotations';
