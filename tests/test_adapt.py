@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastdup_db.graph.adapt import Generic, Moments, Transform, fit, refit_needed
+from fastdup_db.graph.adapt import REFITTED, Generic, Moments, Transform, fit, refit_needed
 from fastdup_db.graph.metrics import metric
 from fastdup_db.models.catalog import BUNDLED
 from tests.benchmarks import edits
@@ -110,10 +110,19 @@ def test_the_matrix_whitens(generic) -> None:
     assert transform.shrinkage == 0.5
 
 
-@pytest.mark.parametrize(("now", "needed"), [(100, False), (200, False), (201, True), (50, False), (49, True)])
-def test_refitted_after_doubling_or_halving(now, needed) -> None:
-    transform = Transform(np.zeros(2, np.float32), np.eye(2, dtype=np.float32), n=100, shrinkage=0.5)
-    assert refit_needed(transform, n_now=now) is needed
+@pytest.mark.parametrize(
+    ("then", "now", "needed"),
+    [(100, 100, False), (100, 200, False), (100, 201, True), (100, 50, False), (100, 49, True), (1, 1, False)],
+)
+def test_refitted_after_doubling_or_halving(then, now, needed) -> None:
+    """Of thousands of thousands of images; see below for few."""
+    transform = Transform(np.zeros(2, np.float32), np.eye(2, dtype=np.float32), n=then * 10**6, shrinkage=0.5)
+    assert refit_needed(transform, n_now=now * 10**6) is needed
+
+
+def test_few_are_refitted_always() -> None:
+    transform = Transform(np.zeros(2, np.float32), np.eye(2, dtype=np.float32), n=REFITTED, shrinkage=0.5)
+    assert refit_needed(transform, n_now=REFITTED) and not refit_needed(transform, n_now=REFITTED + 1)
 
 
 @pytest.mark.parametrize("folder", ["imagenet-sample", "clothing"])

@@ -88,6 +88,21 @@ def test_neighbours_stay_where_nothing_changed(filled):
     assert len(pairs) and filled.similarity().equals(pairs)
 
 
+def test_an_updated_collection_answers_as_one_that_is_new(filled, photos, tmp_path):
+    """Its vectors are adapted to what it is now: with those of before, similarities are off by hundredths."""
+    for number in range(8, 12):
+        _draw(photos / f"{number}.bmp", number)
+    _replaced(photos / "0.bmp", 40)
+    (photos / "1.bmp").unlink()
+    filled.run(progress=False, overwrite=False)
+    fresh = fastdup_db.create(tmp_path / "fresh", photos)
+    fresh.run(progress=False)
+    fields = ["filename_from", "filename_to", "distance"]
+    updated, new = (_sorted(fd.similarity(threshold=0)[fields]) for fd in (filled, fresh))
+    assert len(new) == 2 * fresh.num_instances()
+    pd.testing.assert_frame_equal(updated, new, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("images", ["one", "tested"])
 def test_who_never_has_neighbours_misses_none(tmp_path, photos, images):
     """One image alone, and those that a run with test_dir compares others with."""

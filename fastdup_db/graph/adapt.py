@@ -60,6 +60,9 @@ SMALL = 96
 GROWTH = 2.0
 """Growth or loss, as a factor, after which the collection's statistics are taken anew."""
 
+REFITTED = 10_000
+"""Images up to which every update takes them anew, so that its answers are those of a fresh run."""
+
 
 @dataclass(frozen=True)
 class Generic:
@@ -203,8 +206,8 @@ def calibration_of(transform: Transform | None) -> float:
 
 
 def refit_needed(transform: Transform, *, n_now: int) -> bool:
-    """Whether the collection has more than doubled or halved since the transform was fitted."""
-    return n_now > GROWTH * transform.n or n_now * GROWTH < transform.n
+    """Whether the collection is small, or has more than doubled or halved since the transform was fitted."""
+    return n_now <= REFITTED or n_now > GROWTH * transform.n or n_now * GROWTH < transform.n
 
 
 def _inverse_of_lower(lower: np.ndarray) -> np.ndarray:

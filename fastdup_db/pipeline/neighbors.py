@@ -282,7 +282,7 @@ def _write_vectors(
 
 
 def _transform(db: Database, request: RunRequest, *, embeddings: VectorTable) -> adapt.Transform | None:
-    """The collection's transform: that of the last run unless the collection has grown much, else fitted anew."""
+    """The collection's transform: fitted to it; that of the last run where it has not changed much since."""
     last = db.row("run/current") or {}
     spec = None if last.get("data_type") == "embedding" else catalog.BUNDLED.get(request.config.model_name)
     wanted = request.config.adapt
@@ -297,7 +297,7 @@ def _transform(db: Database, request: RunRequest, *, embeddings: VectorTable) ->
     moments = adapt.Moments(dim=embeddings.dim)
     for _, matrix in embeddings.batches():
         moments.add(matrix)
-    log.info("fitting the transform to %d embeddings%s", n, " anew: the collection has grown" if stored else "")
+    log.info("fitting the transform to %d embeddings%s", n, f": it was to {stored.n} in the last run" if stored else "")
     return adapt.fit(moments, adapt.Generic.load(spec.statistics) if spec and spec.statistics else None)
 
 
