@@ -6,8 +6,10 @@ from pathlib import Path
 
 import cv2
 import galleries_rig as rig
+import numpy as np
 import pandas as pd
 import pytest
+from planted_models import channel_means
 
 import fastdup_db
 from fastdup_db import demo
@@ -55,6 +57,31 @@ def test_views_count_the_rows_they_have(partly):
     assert (row["images"], row["components"], row["clustered"], row["largest_component"]) == (
         GROUPS * kept, GROUPS, GROUPS * kept, kept
     )  # fmt: skip
+
+
+def test_the_summary_joins_nothing_by_what_has_no_annotation(tmp_path):
+    """Colours in a row, each near to the next: one component, which falls apart where the second has no annotation."""
+    (tmp_path / "photos").mkdir()
+    for name, angle in zip("abcdef", np.radians(range(10, 70, 10)), strict=True):
+        colour = np.uint8([0, 200 * np.sin(angle), 200 * np.cos(angle)])
+        cv2.imwrite(str(tmp_path / "photos" / f"{name}.png"), np.tile(colour, (32, 32, 1)))
+    model = channel_means(tmp_path / "m.onnx", dim=3, shape=("n", 3, "h", "w"))
+    fd = fastdup_db.create(tmp_path / "work", tmp_path / "photos")
+    fd.run(
+        annotations=["a.png", "c.png", "d.png", "e.png", "f.png"],
+        model_path=str(model),
+        model_input={"mean": 0, "std": 1, "input_size": 32},
+        adapt=False,
+        cc_threshold=0.98,
+        progress=False,
+    )
+    assert len(fd.sql("from components")) == 6
+    members, info = fd.connected_components()
+    assert [Path(name).name for name in members["filename"]] == ["c.png", "d.png", "e.png", "f.png"]
+    (row,) = fd.sql("from summary").to_dict("records")
+    assert (row["components"], row["clustered"], row["largest_component"]) == (len(info), 4, 4)
+    kept = fd.sql("from annotated_components")
+    assert kept.to_numpy().tolist() == members[["index", "component_id"]].to_numpy().tolist()
 
 
 def test_labels_stay_with_their_images(partly, tmp_path):
