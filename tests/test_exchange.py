@@ -138,7 +138,8 @@ def test_names_are_cut_at_backslashes_on_windows(tmp_path, monkeypatch):
     fileset.make_relative(tmp_path, base=tmp_path)
     assert pd.read_csv(tmp_path / "similarity.csv")["from"].tolist() == ["sub\\a.jpg"]
 
-    db = SimpleNamespace(frame=lambda name: pd.DataFrame({"id": [0], "image_id": [0]}))
+    found = pd.DataFrame({"id": [0], "image_id": [0]})
+    db = SimpleNamespace(frame=lambda name: found, row=lambda name: {"data_type": "image"})
     labels.write_huggingface(db, tmp_path, annotations=pd.DataFrame({"filename": [name]}))
     assert json.loads((tmp_path / "metadata.jsonl").read_text()) == {"file_name": "sub/a.jpg"}
     assert running._folder_of(r"C:\v\a.mp4").startswith("C__v_a.mp4-")

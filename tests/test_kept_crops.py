@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pandas as pd
 import pytest
 from test_detectors import v5, yolo_model
@@ -219,3 +221,33 @@ def test_images_that_cannot_be_read_any_more_have_no_crops(photos, tmp_path, cap
     assert sorted(_crops(fd)) == _named(fd) and len(_named(fd)) == 9
     shown = fd.annotations().set_index("filename")["crop_filename"]
     assert shown[str(photos / "b.png")].isna().all()
+
+
+@pytest.mark.parametrize("labels", [None, "some"])
+@pytest.mark.parametrize("box", [GLOBAL, "detected"])
+def test_answers_name_the_crops_of_all_kinds_of_boxes(photos, tmp_path, box, labels):
+    """They did for the user's boxes alone: load_crops=True answered without any crop."""
+    said = None if labels is None else pd.DataFrame({"filename": NAMES[:3], "label": ["x", "y", "x"]})
+    if box == "detected":
+        if labels:
+            pytest.skip("a detector gives the labels")
+        random = np.random.default_rng(0)
+        for name in NAMES:
+            cv2.imwrite(str(photos / name), random.integers(0, 256, (640, 640, 3), dtype=np.uint8))
+        box = str(yolo_model(tmp_path / "my.onnx", v5()))
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    for settings in ({"overwrite": True}, {}, {"run_mode": 2}):
+        if settings.get("run_mode") != 2:
+            settings["annotations"] = said
+        _run(fd, **{"run_mode": 0, "bounding_box": box, "save_crops": True} | settings)
+        known = fd.sql("select id, crop_filename from instances order by id")["crop_filename"]
+        shown = fd.annotations().set_index("fd_index")["crop_filename"]
+        assert len(shown) == (3 if labels else len(known)) and shown.eq(known[shown.index]).all()
+        pairs = fd.similarity(threshold=0, load_crops=True)
+        assert len(pairs) and all(Path(f).is_file() for f in pairs["crop_filename_from"])
+    (exported,) = fd.export(tmp_path / "out", "huggingface")
+    lines = [json.loads(line) for line in Path(exported).read_text().splitlines()]
+    assert all("objects" in line if box != GLOBAL else "crop_filename" in line for line in lines)
+    _run(fd, annotations=said, bounding_box=box, overwrite=True)
+    with pytest.raises(BadArgument, match="save_crops=True"):
+        fd.img_stats(load_crops=True)

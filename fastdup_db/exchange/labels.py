@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from fastdup_db.config import OF_BOXES
 from fastdup_db.store.duck import Database
 
 COCO = "coco.json"
@@ -80,7 +81,7 @@ def write_huggingface(db: Database, folder: Path, *, annotations: pd.DataFrame) 
     """
     frame = annotations.drop(columns=["index", "fd_index", "is_valid", "error_code"], errors="ignore")
     found = _instances(db, annotations)
-    if found["image_id"].duplicated().any() or "crop_filename" in frame.columns:
+    if found["image_id"].duplicated().any() or (db.row("run/current") or {})["data_type"] in OF_BOXES:
         found["bbox"] = found[["col_x", "row_y", "width", "height"]].to_numpy().tolist()
         grouped = found.groupby("filename", sort=False).agg(bbox=("bbox", list), categories=("label", list))
         objects = grouped.to_dict("records")

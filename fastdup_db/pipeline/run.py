@@ -149,7 +149,7 @@ def _publish(db: Database, request: RunRequest, *, run_id: int, cost: Cost) -> N
         "data_type"
     ]  # not the request's: run_mode=2 may finish a run that was killed
     with db.transaction():
-        if stored == "boxes" and "crop_filename" not in annotating.annotation_columns(db):
+        if stored in ("boxes", "global") and "crop_filename" not in annotating.annotation_columns(db):
             db.execute("annotations/add_crop_filenames")
         elif stored == "detect":
             db.execute("annotations/replace_from_detections")
