@@ -45,9 +45,9 @@ def similarity(work: Path, folder: Path, slice: object, **arguments: object) -> 
 @pytest.mark.parametrize(
     ("slice", "shown", "scores"),
     [
-        ("diff", [[4, 6], [6, 4], [0, 1, 2], [1, 0, 2]], [0, 0, 50, 50]),
+        ("diff", [[4, 6], [6, 4], [0, 2, 1], [1, 2, 0]], [0, 0, 50, 50]),
         ("same", [[2, 3], [3, 2]], [100, 100]),
-        ("label_score", [[2, 3], [3, 2], [0, 1, 2], [1, 0, 2], [4, 6], [6, 4]], [100, 100, 50, 50, 0, 0]),
+        ("label_score", [[4, 6], [6, 4], [0, 2, 1], [1, 2, 0], [2, 3], [3, 2]], [0, 0, 50, 50, 100, 100]),
         ("dog", [[2, 3], [3, 2]], [100, 100]),
     ],
 )
@@ -65,14 +65,34 @@ def test_similarity_slices_score_and_order(work, tmp_path, slice, shown, scores)
 
 def test_all_rows_come_back_however_many_are_shown(work, tmp_path):
     pages, frame = similarity(work, tmp_path, None, num_images=1)
-    assert (pages, len(frame)) == ([[4, 6]], 6), "the least similar first by default"
-    assert frame["distance"].map(max).is_monotonic_increasing
+    assert (pages, len(frame)) == ([[0, 2, 1]], 6), "the least similar first by default, also of a row's neighbours"
+    firsts = frame["distance"].str[0]
+    assert firsts.is_monotonic_increasing and (firsts == frame["distance"].map(min)).all()
     pages, frame = similarity(work, tmp_path, None, descending=True)
     assert pages[0] == [0, 1, 2] and frame["distance"].map(max).is_monotonic_decreasing
+    assert (frame["distance"].str[0] == frame["distance"].map(max)).all()
+    pages, frame = similarity(work, tmp_path, "label_score", descending=True)
+    assert pages == [[2, 3], [3, 2], [0, 1, 2], [1, 0, 2], [4, 6], [6, 4]]
+    assert frame["score"].tolist() == [100, 100, 50, 50, 0, 0]
     none = fastdup.create_similarity_gallery(work, tmp_path, get_label_func=label, min_items=99)
     assert none.empty and list(none) == list(frame) and none.dtypes.eq(frame.dtypes).all()
-    plain = fastdup.create_similarity_gallery(work, tmp_path, min_items=2)
-    assert list(plain) == ["from", "to", "distance", "length"] and plain["length"].tolist() == [2, 2]
+    plain = fastdup.create_similarity_gallery(work, tmp_path)
+    assert list(plain) == ["from", "to", "distance", "length"] and sorted(plain["length"]) == [1, 1, 1, 1, 2, 2]
+
+
+def test_rows_of_too_few_neighbours_go_and_long_ones_are_shown_in_part(work, tmp_path):
+    """As fastdup says of max_items, "limit the number of items displayed"; 2.54 itself drops rows by it, if at all."""
+    said = {"get_label_func": label, "slice": "label_score"}
+    by_score = fastdup.create_similarity_gallery(work, tmp_path, **said)
+    assert by_score["length"].tolist() == [2, 2], "min_items=2 goes without saying where rows go by their score"
+    assert len(fastdup.create_similarity_gallery(work, tmp_path, **said, min_items=1)) == 6
+    assert fastdup.create_similarity_gallery(work, tmp_path, min_items=3).empty
+    pages, frame = similarity(work, tmp_path, None, max_items=1)
+    assert pages == [[0, 1], [4, 6], [6, 4], [1, 0], [2, 3], [3, 2]], "the most similar one of each, all rows"
+    assert sorted(frame["length"]) == sorted(frame["to"].map(len)) == [1, 1, 1, 1, 2, 2]
+    assert "1 more" in rig.cards(tmp_path / "similarity.html")[0].get_text(" ", strip=True)
+    fastdup.create(work).vis.similarity_gallery(tmp_path, show=False, max_items=1)
+    assert rig.ids(tmp_path / "similarity.html")[0] == [0, 1]
 
 
 def test_labels_of_ones_own_are_labels(work, tmp_path):

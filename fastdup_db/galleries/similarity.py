@@ -35,6 +35,7 @@ def pick(
     ascending: bool | None = None,
     threshold: float | None = None,
     num_images: int = 20,
+    max_items: int | None = None,
     external_df: pd.DataFrame | None = None,
 ) -> Picked:
     """The queries and neighbours a `similarity_gallery` with these arguments shows."""
@@ -45,6 +46,7 @@ def pick(
         ascending=ascending,
         threshold=threshold,
         num_images=num_images,
+        max_items=count("max_items", max_items) or MAX_ITEMS,
         external_df=external_df,
     )
     kind = scope.slice.kind
@@ -65,7 +67,10 @@ def rows(
     max_items: int | None = MAX_ITEMS,
     external_df: pd.DataFrame | None = None,
 ) -> tuple[Scope, pd.DataFrame]:
-    """The scope, and the frame that `page` draws. num_images, max_items: None for all queries, all neighbours."""
+    """The scope, and the frame that `page` draws. num_images, max_items: None for all queries, all neighbours.
+
+    ascending: True also puts the least similar neighbour of a query first, as in fastdup; None leaves it last.
+    """
     scope = query.scope(label_col, slice, keywords=tuple(WORDS))
     kind = scope.slice.kind
     frame = query.frame(
@@ -75,6 +80,7 @@ def rows(
         threshold=checked_similarity("threshold", threshold),
         by_score=kind in WORDS,
         ascending=kind == "diff" if ascending is None else checks.flag("ascending", ascending),
+        nearest_last=bool(ascending),
         limit=count("num_images", num_images) or MOST,
         max_items=max_items or MOST,
     )

@@ -150,11 +150,12 @@ class FastdupVisualizer:
 
         num_images: how many query images. slice: labels of the query; 'label_score': ordered by the percentage of
         neighbours that have the query's label; 'diff': only those below 100, the lowest first (likely wrong labels);
-        'same': only those at 100. ascending: None = the most similar (or highest score) first, but for 'diff'.
+        'same': only those at 100. ascending: None = the most similar (or highest score) first, but for 'diff'; True
+        also has the least similar neighbour first. Further keyword: max_items, neighbours shown of each (24).
         threshold: lowest similarity of a neighbour that is shown and counts for the score, by default that of the run
         (0.9): only near-duplicates. With -1 all neighbours count, as in `label_quality()`.
         """
-        save_artifacts = kwargs.pop("save_artifacts", False)
+        save_artifacts, max_items = kwargs.pop("save_artifacts", False), kwargs.pop("max_items", None)
         picked = similarity.pick(
             self._query(kwargs),
             label_col=label_col,
@@ -162,6 +163,7 @@ class FastdupVisualizer:
             ascending=ascending,
             threshold=threshold,
             num_images=num_images,
+            max_items=max_items,
             external_df=kwargs.get("external_df"),
         )
         return self._write(

@@ -25,7 +25,8 @@ from fastdup_db.store import duck
 
 _PAIR = ("from", "to")
 _MIN_ITEMS = 2
-"""v0's default. Where a run has one neighbour an image it would leave nothing, and means one."""
+"""v0's default, of rows that go by their score only. Where a run has one neighbour an image it would leave nothing, and
+means one."""
 
 
 def create_duplicates_gallery(
@@ -125,14 +126,16 @@ def create_similarity_gallery(
 ) -> pd.DataFrame:
     """Images with those most like them, as `similarity.html`.
 
-    slice: labels of the image; 'diff': images with a neighbour of another label, the lowest score first; 'same': those
-    whose neighbours all have their label; 'label_score': all with a label, the highest score first.
-    descending: the most similar neighbour first; where rows go by their score it has no say.
-    min_items, max_items: how many neighbours a row may have; a run with one neighbour an image has rows of one.
+    slice: labels of the image; 'diff': images with a neighbour of another label; 'same': those whose neighbours all
+    have their label; 'label_score': all with a label. With these three words rows go by their score.
+    descending: the highest score first, and of a row's neighbours the most similar one; else the lowest and the least.
+    min_items: neighbours that a row must have; 2 is asked only of rows that go by their score, and a run with one
+    neighbour an image has rows of one. max_items: neighbours shown of each image, the most similar ones.
 
-    Returns one row per image, however many the page shows, in its order: `from, to` (list), with labels `label, label2`
-    (lists), `distance` (list), with labels `score` (percentage of its neighbours with its label), `length`; these two
-    also without a slice, where fastdup leaves them out. By its `attrs` `delete_or_retag_stats_outliers` knows the run.
+    Returns one row per image with all its neighbours, however many the page shows, in its order: `from, to` (list),
+    with labels `label, label2` (lists), `distance` (list), with labels `score` (percentage of its neighbours with its
+    label), `length`; these two also without a slice, where fastdup leaves them out. By its `attrs`
+    `delete_or_retag_stats_outliers` knows the run.
     """
     check_words(kwargs, of=create_similarity_gallery)
     checks.at_least("min_items", min_items, 0)
@@ -140,19 +143,18 @@ def create_similarity_gallery(
     with shown(similarity_file, _PAIR, get_label_func=get_label_func, work_dir=work_dir, input_dir=input_dir) as rows:
         pairs = rows.fd.similarity(data=False) if rows.frame is None else rows.frame
         sizes = pairs.groupby("from")["to"].transform("size")
-        largest = int(sizes.max()) if len(sizes) else 0
-        least = min_items if min_items != _MIN_ITEMS else min(_MIN_ITEMS, largest)
-        rows = replace(rows, frame=pairs[(sizes >= least) & (sizes <= (max_items or largest))])
-        ascending = None if isinstance(slice, str) and slice in similarity.WORDS else not descending
+        is_scored = isinstance(slice, str) and slice in similarity.WORDS
+        rows = replace(rows, frame=pairs[sizes >= _least(min_items, sizes, is_scored=is_scored)])
         rows.fd.vis.similarity_gallery(
             save_path,
             num_images=num_images,
-            ascending=ascending,
+            ascending=not descending,
             max_width=max_width,
+            max_items=max_items or None,
             lazy_load=lazy_load,
             **rows.arguments(slice, get_extra_col_func, get_reformat_filename_func),
         )
-        found = _neighbours(rows.fd, rows.frame, labels=rows.labels, slice=slice, ascending=ascending)
+        found = _neighbours(rows.fd, rows.frame, labels=rows.labels, slice=slice, ascending=not descending)
     if duck.exists(Path(rows.fd.work_dir)):  # a run made for the page only is gone by now
         found.attrs["work_dir"] = rows.fd.work_dir
     return found
@@ -286,8 +288,15 @@ def create_kmeans_clusters_gallery(
     )  # fmt: skip
 
 
+def _least(min_items: int, sizes: pd.Series, *, is_scored: bool) -> int:
+    """How many neighbours a row of a similarity gallery must have. sizes: those that there are, of every pair's row."""
+    if min_items != _MIN_ITEMS:
+        return min_items
+    return min(_MIN_ITEMS, int(sizes.max())) if is_scored and len(sizes) else 0
+
+
 def _neighbours(
-    fd: Fastdup, pairs: pd.DataFrame | None, *, labels: pd.Series | None, slice: Slice, ascending: bool | None
+    fd: Fastdup, pairs: pd.DataFrame | None, *, labels: pd.Series | None, slice: Slice, ascending: bool
 ) -> pd.DataFrame:
     """The rows of a similarity gallery, all of them, as v0 hands them out."""
     scope, frame = similarity.rows(

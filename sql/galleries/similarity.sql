@@ -1,12 +1,12 @@
 -- Images with their similar images: one row per query and neighbour, queries in the order of the gallery.
 -- Returns position (of the query, from 1), from_id, to_id, distance (similarity, 1 = identical), label_from, label_to,
 -- score (percent of the labelled neighbours that have the query's label; null without any), neighbors (all of them), total
--- (queries before the limit). Neighbours of a query: the most similar first.
+-- (queries before the limit). Neighbours of a query: the most similar first, or last with $nearest_last.
 -- Parameters: $source 'stored' or a table of directed pairs ("from", "to", distance); $label_col column of
 -- $label_table; $slice 'all', 'labels' (the query has one of $labels), 'same' (score 100), 'diff' (score below 100) or
 -- 'label_score' (those with a score); $labels; $threshold lowest similarity or null (of stored pairs that of the run);
--- $by_score order by score, else by the similarity of the most similar neighbour; $ascending; $limit number of queries;
--- $max_items neighbours shown of each.
+-- $by_score order by score, else by the similarity of the most similar neighbour, $ascending by that of the least
+-- similar one; $ascending; $nearest_last; $limit number of queries; $max_items neighbours shown of each, the most similar.
 with labels as (
     select "index" as id, columns(lambda c: c = $label_col)::varchar as label
     from query_table($label_table)
@@ -35,7 +35,8 @@ queries as (
         any_value(label_from) as label_from,
         100 * avg((label_from = label_to)::integer) as score,
         count(*) as neighbors,
-        max(distance) as nearest
+        max(distance) as nearest,
+        min(distance) as farthest
     from labelled
     group by from_id
 ),
@@ -48,7 +49,7 @@ chosen as (
         row_number() over (
             order by
                 case when $by_score then (case when $ascending then score else -score end) end nulls last,
-                case when $ascending and not $by_score then nearest else -nearest end,
+                case when $ascending and not $by_score then farthest else -nearest end,
                 from_id
         ) as position
     from queries
@@ -67,4 +68,4 @@ from chosen as c
 join labelled as l on l.from_id = c.from_id
 where c.position <= $limit
 qualify row_number() over (partition by l.from_id order by l.distance desc, l.to_id) <= $max_items
-order by c.position, l.distance desc, l.to_id
+order by c.position, case when $nearest_last then l.distance else -l.distance end, l.to_id
