@@ -198,6 +198,20 @@ def test_a_run_on_what_is_stored_is_not_held_up_by_crops_that_it_does_not_make(p
         fd.img_stats(load_crops=True)
 
 
+def test_a_run_that_makes_no_crops_says_so(photos, tmp_path, caplog):
+    """fastdup 2.54 says nothing, and writes a list of crops without a row."""
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    _run(fd, annotations=_boxes(NAMES), overwrite=True)
+    _run(fd, run_mode=2, turi_param="save_crops=1")
+    assert "run_mode=2 reads no image, so 12 boxes stay without a crop" in caplog.text
+    caplog.clear()
+    _run(fd, annotations=_boxes(NAMES), save_crops=True)
+    _run(fd, run_mode=2, save_crops=True)
+    assert len(_crops(fd)) == 12 and not caplog.records, "what it advises makes them; then nothing is amiss"
+    _run(fd, overwrite=True, turi_param="save_crops=1")
+    assert "keeps what lies in boxes, and there are none" in caplog.text
+
+
 def test_crops_whose_files_are_lost_are_made_again(photos, tmp_path):
     fd = fastdup_db.create(tmp_path / "work", photos)
     _run(fd, annotations=_boxes(NAMES), save_crops=True, overwrite=True)

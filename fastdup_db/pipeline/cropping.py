@@ -76,6 +76,21 @@ def make_missing(db: Database, spec: WorkSpec, config: RunConfig) -> None:
         log.warning("%d boxes have no crop: their images cannot be read any more", left)
 
 
+def tell_of_none(db: Database, config: RunConfig) -> None:
+    """Warn where crops are asked for and this run makes none, for want of boxes or because it reads no image."""
+    if not config.save_crops:
+        return
+    if (db.row("run/current") or {})["data_type"] in ("image", "embedding"):
+        log.warning("save_crops=True keeps what lies in boxes, and there are none: give annotations or a bounding_box")
+    elif not config.lists and (left := missing(db)):
+        log.warning(
+            "run_mode=%d reads no image, so %d boxes stay without a crop; run with save_crops=True, overwrite=False "
+            "and the same annotations makes these",
+            config.run_mode,
+            left,
+        )
+
+
 def _missing(db: Database) -> dict[str, Any]:
     """boxes: how many lack a crop; first, last: the span of their images' ids, None of none."""
     return db.row("crops/missing") or {"boxes": 0}

@@ -92,6 +92,7 @@ def _run(request: RunRequest, spec: WorkSpec, *, dimension: int, embedder: Embed
                 cropping.make_missing(db, spec, request.config)
             if not db.value("run/valid_count"):
                 raise BadInput(_nothing_valid(db, request))
+            cropping.tell_of_none(db, request.config)
             if request.config.finds_neighbors:
                 _relate(db, request, engine=engine, run_id=run_id)
             else:
