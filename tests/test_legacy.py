@@ -349,6 +349,43 @@ def test_kmeans_from_images(images, tmp_path):
         fastdup.create_kmeans_clusters_gallery(tmp_path / "nothing", tmp_path)
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_kmeans_of_features_of_ones_own(images, tmp_path, again):
+    """Three groups that the pictures know nothing of, in a bare folder or over those of a run."""
+    if again:
+        fastdup.run(images, tmp_path, run_mode=1)
+    names = sorted(str(p) for p in images.iterdir())
+    matrix = np.repeat(np.eye(3, 16, dtype=np.float32), 7, axis=0)
+    fastdup.save_binary_feature(tmp_path, names[::-1], matrix)
+    if again:
+        fastdup.run_kmeans_on_extracted(images, tmp_path, num_clusters=3)
+    else:
+        fastdup.run(images, tmp_path, run_mode=6)  # of at most 100 clusters, those that there are
+    found = pd.read_csv(tmp_path / "kmeans_assignments.csv")
+    assert found["filename"].tolist() == names[::-1]
+    assert found.groupby(found.index // 7)["cluster"].nunique().eq(1).all() and found["cluster"].nunique() == 3
+    fastdup.create_kmeans_clusters_gallery(tmp_path, tmp_path / "page")
+    shown = cards(tmp_path / "page" / "components.html")
+    assert len(shown) == 3 and all(len(card.select("img")) == 7 for card in shown)
+    with pytest.raises(BadArgument, match="d=16 would fit"):
+        fastdup.save_binary_feature(tmp_path, names, matrix)
+        fastdup.run_kmeans_on_extracted(images, tmp_path, num_clusters=3, d=20)
+    fastdup.run_kmeans(images, tmp_path, num_clusters=2)
+    assert fastdup.create(tmp_path).config["embeddings_dim"] > 16, "the images are embedded, as they are asked to be"
+
+
+def test_features_to_look_up_are_searched_for(work, images, tmp_path):
+    """fastdup's run_mode=4 with features in test_dir is a search for vectors here, and says so."""
+    names, matrix = fastdup.load_binary_feature(work)
+    fastdup.save_binary_feature(tmp_path, ["one of b"], matrix[names.index(str(images / "b_1.jpg"))][None])
+    with pytest.raises(BadArgument, match="holds features") as told:
+        fastdup.run(images, work, test_dir=tmp_path, run_mode=4)
+    assert "vector_search(*load_binary_feature(test_dir))" in str(told.value)
+    fastdup.init_search(4, work)
+    found = fastdup.vector_search(*fastdup.load_binary_feature(tmp_path))
+    assert set(found["from"]) == {"one of b"} and sorted(_letter(p) for p in found["to"]) == ["b"] * 4
+
+
 @pytest.mark.parametrize("wrong", [{"num_clusters": 0}, {"num_em_iter": 0}, {"num_clusters": 2.5}])
 def test_kmeans_refuses_before_it_runs(images, tmp_path, wrong):
     with pytest.raises(BadArgument, match="at least 1"):

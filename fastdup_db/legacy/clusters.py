@@ -13,6 +13,7 @@ from fastdup_db import checks, frames
 from fastdup_db.config import EXTRACT_ONLY
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import NotRun
+from fastdup_db.legacy import features
 from fastdup_db.pipeline.files import KMEANS
 
 CENTROIDS, ASSIGNMENTS = KMEANS
@@ -69,11 +70,18 @@ def run_kmeans_on_extracted(
     nearest_neighbors_k: int = 2,
     d: int = DEFAULT_D,
 ) -> int:
-    """Cluster the embeddings that a run stored in `work_dir`; files as in `run_kmeans`. Returns 0."""
+    """Cluster the embeddings that a run stored in `work_dir`; files as in `run_kmeans`. Returns 0.
+
+    Features that `save_binary_feature` has put there since, or without a run, become those of a run first, which has
+    no neighbours yet: `run(run_mode=2)` finds these. Relative names count from the folder input_dir. d: their width.
+    """
     from fastdup_db.graph.kmeans import kmeans
 
     check(num_clusters, num_em_iter)
     checks.on_disk("work_dir", work_dir)
+    features.take_over(
+        work_dir, input_dir, d=d if d != DEFAULT_D else None, run_mode=EXTRACT_ONLY, verbose=verbose, progress=False
+    )
     fd = Fastdup(work_dir)
     _, matrix = fd.embeddings()
     frame = fd.annotations(include_unannotated=True)

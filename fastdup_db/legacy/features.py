@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastdup_db import annotation_forms
-from fastdup_db.engine import Fastdup
+from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument
 from fastdup_db.exchange import features
 from fastdup_db.legacy.shown import folder_of
@@ -65,6 +66,20 @@ def saved(work_dir: str | Path, *, d: int | None = None) -> tuple[list[str], np.
             return None
     rows, matrix = features.read(path, d=d)
     return rows["filename"].tolist(), matrix
+
+
+def take_over(work_dir: str | Path, input_dir: Any = "", *, d: int | None = None, **arguments: Any) -> bool:
+    """Make the features that `saved` finds those of a new run; says whether there were any.
+
+    input_dir: a folder that relative names count from. arguments: those of `Fastdup.run`. No image is read.
+    """
+    given = saved(work_dir, d=d)
+    if given is None:
+        return False
+    names, matrix = given
+    folder = input_dir if isinstance(input_dir, str | Path) and os.path.isdir(input_dir) else None
+    create(work_dir).run(folder, annotations=names, embeddings=matrix, **arguments)
+    return True
 
 
 def read_coco_labels(path: str | Path) -> dict[str, Any]:

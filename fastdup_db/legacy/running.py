@@ -18,6 +18,7 @@ import fastdup_db
 from fastdup_db import checks
 from fastdup_db.config import EXTRACT_ONLY, GRAPH_ONLY
 from fastdup_db.engine import Fastdup, create
+from fastdup_db.errors import BadArgument
 from fastdup_db.legacy import clusters, features
 from fastdup_db.legacy.clusters import DEFAULT_D
 from fastdup_db.pipeline import files
@@ -25,6 +26,8 @@ from fastdup_db.sources.reference import Load, Reference
 
 KMEANS, KMEANS_ON_EXTRACTED = 5, 6
 """v0's run_modes that cluster: the images that they embed, or the features stored by an earlier run."""
+LOOK_UP_FEATURES = 4
+"""v0's run_mode that looks up features in test_dir; ours looks up images with it, as with 3."""
 
 
 def run(
@@ -59,7 +62,8 @@ def run(
     """v0's run: as `Fastdup.run`, and fastdup's own files (with file names in them) beside the database. Returns 0.
 
     run_mode=2 works on the features of the last run, or on those of yours that `save_binary_feature` has put into the
-    work_dir since: they become the run's, their images are not read, and relative names count from input_dir.
+    work_dir since: they become the run's, their images are not read, and relative names count from input_dir. So do
+    the k-means of run_mode=6.
     compute, license, nn_provider, batch_size and logger have no effect; `d` counts with a model_path or features of
     yours, other than 576, and is found out otherwise.
     """
@@ -69,7 +73,7 @@ def run(
         return 0
     checks.on_disk("work_dir", work_dir)  # fastdup's files lie there
     if run_mode == KMEANS_ON_EXTRACTED:
-        return clusters.run_kmeans_on_extracted(input_dir, work_dir)
+        return clusters.run_kmeans_on_extracted(input_dir, work_dir, d=d)
     fd = create(work_dir, input_dir or None)
     arguments: dict[str, Any] = {
         "test_dir": test_dir or None,
@@ -87,13 +91,13 @@ def run(
         "nnf_param": nnf_param,
         "bounding_box": bounding_box or None,
     }
+    if run_mode == LOOK_UP_FEATURES and test_dir and (Path(test_dir) / files.FEATURES).is_file():
+        raise BadArgument(
+            f"test_dir={str(test_dir)!r} holds features, and run_mode=4 looks up images; init_search(k, work_dir) and "
+            "vector_search(*load_binary_feature(test_dir)) find the stored images nearest to each of the features"
+        )
     own_d = d if d != DEFAULT_D else None
-    given = features.saved(work_dir, d=own_d) if run_mode == GRAPH_ONLY else None
-    if given is not None:
-        names, matrix = given
-        folder = input_dir if isinstance(input_dir, str | Path) and os.path.isdir(input_dir) else None
-        create(work_dir).run(folder, annotations=names, embeddings=matrix, **arguments)
-    else:
+    if run_mode != GRAPH_ONLY or not features.take_over(work_dir, input_dir, d=own_d, **arguments):
         fd.run(
             model_path=model_path,
             d=own_d if model_path else None,
