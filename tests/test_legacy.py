@@ -652,6 +652,12 @@ def test_a_sprite_holds_the_images_row_by_row(images, tmp_path):
     assert not sprite[30:, 80:].any()
     with pytest.raises(BadArgument, match="alternative_width=-1"):
         fastdup.generate_sprite_image(names, 5, tmp_path, alternative_width=-1)
+    of_each = {"dict": {names[1]: "x"}, "list": ["v", "w", "x", "y", "z"]}
+    found = {kind: fastdup.generate_sprite_image(names, 2, tmp_path, given)[1] for kind, given in of_each.items()}
+    assert found == {"dict": ["N/A", "x"], "list": ["v", "w"]}
+    for wrong, told in ((["x"], "1 labels for 5 images"), ("labels.csv", "of type str; allowed: a function")):
+        with pytest.raises(BadArgument, match=told):
+            fastdup.generate_sprite_image(names, 5, tmp_path, get_label_func=wrong)
 
 
 def test_settings_that_are_no_json_object_are_refused(tmp_path):

@@ -26,7 +26,7 @@ def generate_sprite_image(
     img_list: str | Path | Sequence[str],
     sample_size: int,
     log_dir: str | Path,
-    get_label_func: Callable[[str], Any] | Mapping[str, Any] | None = None,
+    get_label_func: Callable[[str], Any] | Mapping[str, Any] | Sequence[Any] | None = None,
     h: int = 0,
     w: int = 0,
     alternative_filename: str | Path | None = None,
@@ -35,8 +35,9 @@ def generate_sprite_image(
 ) -> tuple[str, list[Any]]:
     """One image of many small ones, row by row; returns its path and the label of each ('N/A' without get_label_func).
 
-    img_list: a work_dir or file names; the first `sample_size` are shown, black where one cannot be read. h, w: size of
-    each in pixels (64; smaller for very many). alternative_filename: instead of `log_dir/sprite.png`.
+    img_list: a work_dir or file names; the first `sample_size` are shown, black where one cannot be read.
+    get_label_func: a function of the file name, a dict by file name, or a list of labels in the order of the images.
+    h, w: size of each in pixels (64; smaller for very many). alternative_filename: instead of `log_dir/sprite.png`.
     alternative_width: images in a row, instead of a square. max_width: of the sprite, in pixels.
     """
     least = {"sample_size": (sample_size, 1), "alternative_width": (alternative_width, 1), "max_width": (max_width, 1)}
@@ -50,10 +51,26 @@ def generate_sprite_image(
     else:
         names = [os.fspath(name) for name in list(img_list)[:sample_size]]
         images = _opened(names)
+    labels = _labels(names, get_label_func)
     target = Path(alternative_filename) if alternative_filename else Path(log_dir) / "sprite.png"
     _sprite(images, len(names), target, h=h, w=w, across=alternative_width, max_width=max_width)
-    look_up = get_label_func.get if isinstance(get_label_func, Mapping) else get_label_func
-    return str(target), [MISSING if look_up is None else look_up(name) for name in names]
+    return str(target), labels
+
+
+def _labels(names: Sequence[str], get_label_func: Any) -> list[Any]:
+    """The label of each of the images of a sprite, MISSING where there is none."""
+    if get_label_func is None:
+        return [MISSING] * len(names)
+    if isinstance(get_label_func, Mapping):
+        return [get_label_func.get(name, MISSING) for name in names]
+    if callable(get_label_func):
+        return [get_label_func(name) for name in names]
+    if isinstance(get_label_func, str) or not isinstance(get_label_func, Sequence):
+        kind = type(get_label_func).__name__
+        raise BadArgument(f"get_label_func of type {kind}; allowed: a function, a dict by file name, a list of labels")
+    if len(get_label_func) < len(names):
+        raise BadArgument(f"get_label_func has {len(get_label_func)} labels for {len(names)} images; give one for each")
+    return list(get_label_func[: len(names)])
 
 
 def _sprite(
