@@ -164,10 +164,13 @@ def test_a_work_dir_of_fastdup_says_how_to_read_it(work, tmp_path):
 
 
 @pytest.mark.parametrize("create", ["duplicates", "outliers", "similarity", "stats", "components"])
-def test_words_about_the_layout_of_fastdups_pages_are_taken(work, tmp_path, create):
+def test_words_about_the_layout_of_fastdups_pages_are_taken(work, tmp_path, caplog, create):
     function = getattr(fastdup, f"create_{create}_gallery")
     page = {"stats": "blur"}.get(create, create)
     function(work, tmp_path / "plain")
+    assert not caplog.records
+    function(work, tmp_path / "boxed", get_bounding_box_func=lambda name: [[0, 0, 9, 9]])
+    assert len(caplog.records) == 1 and "get_bounding_box_func has no effect" in caplog.text
     function(work, tmp_path / "told", keep_aspect_ratio=True, nrows=3, selection_strategy=2, force_width=90)
     assert rig.ids(tmp_path / "told" / f"{page}.html") == rig.ids(tmp_path / "plain" / f"{page}.html")
     with pytest.raises(BadArgument, match=r"keyword argument='num_image' is unknown; allowed: .*nrows, num_images"):

@@ -1,7 +1,7 @@
 """v0's galleries over `fd.vis`: of a work_dir, a csv in it, or a frame of anybody's.
 
-get_bounding_box_func has no effect in any of them: what is drawn are the boxes of the run. Nor have the words of
-`galleries.selection.WITHOUT_EFFECT`, such as keep_aspect_ratio, which are taken as keywords.
+get_bounding_box_func has no effect in any of them, which the log says: what is drawn are the boxes of the run. Nor have
+the words of `galleries.selection.WITHOUT_EFFECT`, such as keep_aspect_ratio, which are taken as keywords.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def create_duplicates_gallery(
 
     similarity_file: a work_dir, a csv, or a frame `from, to, distance` of ids or file names, which need no run.
     """
-    check_words(kwargs, of=create_duplicates_gallery)
+    check_words(kwargs, of=create_duplicates_gallery, boxes=get_bounding_box_func)
     with shown(similarity_file, _PAIR, get_label_func=get_label_func, work_dir=work_dir, input_dir=input_dir) as rows:
         rows.fd.vis.duplicates_gallery(
             save_path,
@@ -85,7 +85,7 @@ def create_outliers_gallery(
 
     descending: the most extreme first.
     """
-    check_words(kwargs, of=create_outliers_gallery)
+    check_words(kwargs, of=create_outliers_gallery, boxes=get_bounding_box_func)
     with shown(
         outliers_file,
         ("outlier", "nearest"),
@@ -137,7 +137,7 @@ def create_similarity_gallery(
     label), `length`; these two also without a slice, where fastdup leaves them out. By its `attrs`
     `delete_or_retag_stats_outliers` knows the run.
     """
-    check_words(kwargs, of=create_similarity_gallery)
+    check_words(kwargs, of=create_similarity_gallery, boxes=get_bounding_box_func)
     checks.at_least("min_items", min_items, 0)
     checks.at_least("max_items", max_items or 0, 0)
     with shown(similarity_file, _PAIR, get_label_func=get_label_func, work_dir=work_dir, input_dir=input_dir) as rows:
@@ -181,7 +181,7 @@ def create_stats_gallery(
 
     descending: the highest value first; 'bright' and 'size' begin with it in any case.
     """
-    check_words(kwargs, of=create_stats_gallery)
+    check_words(kwargs, of=create_stats_gallery, boxes=get_bounding_box_func)
     with shown(
         stats_file,
         ("index",),
@@ -229,7 +229,7 @@ def create_components_gallery(
 
     max_items: images shown of each. work_dir: also one of fastdup's files in it.
     """
-    check_words(kwargs, of=create_components_gallery)
+    check_words(kwargs, of=create_components_gallery, boxes=get_bounding_box_func)
     work_dir = folder_of(work_dir)
     fd = Fastdup(work_dir)
     top = find_top_components(
@@ -279,7 +279,7 @@ def create_kmeans_clusters_gallery(
     **kwargs: Any,
 ) -> int:
     """The clusters of `run_kmeans`, the largest first, as `components.html`; returns 0."""
-    check_words(kwargs, of=create_kmeans_clusters_gallery)
+    check_words(kwargs, of=create_kmeans_clusters_gallery, boxes=get_bounding_box_func)
     assignments(work_dir)  # says what is missing where there is none
     return create_components_gallery(
         work_dir, save_path, num_images, lazy_load, get_label_func, "visual", slice, max_width, max_items, None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,8 @@ from fastdup_db.galleries.selection import WITHOUT_EFFECT
 from fastdup_db.legacy.labels import LabelFunc, labels_of
 from fastdup_db.pipeline import files
 from fastdup_db.store import duck
+
+log = logging.getLogger(__name__)
 
 Source: TypeAlias = pd.DataFrame | str | Path
 Func: TypeAlias = Callable[[str], Any] | None
@@ -51,11 +54,17 @@ class Shown:
         }
 
 
-def check_words(words: Iterable[str], *, of: Callable[..., Any]) -> None:
-    """Raises `BadArgument` for a keyword that no gallery of fastdup's has. of: the function that was called."""
+def check_words(words: Iterable[str], *, of: Callable[..., Any], boxes: Any) -> None:
+    """Raises `BadArgument` for a keyword that no gallery of fastdup's has. of: the function that was called; boxes: its
+    get_bounding_box_func, of which the log says that it has no effect."""
     for name in words:
         if name not in WITHOUT_EFFECT:
             raise one_of("keyword argument", name, {*inspect.signature(of).parameters, *WITHOUT_EFFECT} - {"kwargs"})
+    if boxes is not None:
+        log.warning(
+            "get_bounding_box_func has no effect: pages draw the boxes of a run, which it takes from annotations with "
+            "the columns filename, col_x, row_y, width, height"
+        )
 
 
 @contextmanager
