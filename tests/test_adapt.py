@@ -81,6 +81,17 @@ def test_batches_change_no_bit(generic) -> None:
     np.testing.assert_array_equal(whole.mean, parts.mean)
 
 
+def test_distances_are_from_the_mean_at_unit_length(generic) -> None:
+    vectors = photographs(generic, count=1500)
+    transform = fit(gathered(vectors), generic)
+    found = transform.distances(vectors * 3)
+    np.testing.assert_allclose(found, np.linalg.norm(vectors - transform.mean, axis=1), rtol=1e-6)
+    pieces = [transform.distances(piece) for piece in np.split(vectors * 3, [1, 8, 1025])]
+    np.testing.assert_array_equal(np.concatenate(pieces), found)
+    zeros = transform.distances(np.zeros((1, DIM), np.float32))
+    np.testing.assert_allclose(zeros, np.linalg.norm(transform.mean), rtol=1e-6)
+
+
 def test_bytes_and_back(generic) -> None:
     vectors = photographs(generic, count=30)
     transform = fit(gathered(vectors), generic)

@@ -101,8 +101,8 @@ class RowVerbs(WorkDir):
         """The images least similar to anything else, most extreme first, one row each.
 
         The run's `outlier_percentile` of all valid images, by the similarity to their nearest neighbour. With the
-        bundled models it is lowered for noise, drawings, pages of text and whatever else is unlike the rest before it
-        is compared with any one image (the view `outlier_edges` says how; a picture with a copy is not). With a split,
+        bundled models it is lowered for noise, drawings, pages of text and whatever else is far from the collection's
+        mean (the view `outlier_edges` says how; a picture with a copy stays similar to it). With a split,
         only outliers whose nearest neighbour is in the split too; by default, only where both are annotated.
 
         Returns:

@@ -141,6 +141,16 @@ class Transform:
             out[part] = _unit((_unit(embeddings[part]) - self.mean) @ matrix)
         return out
 
+    def distances(self, embeddings: np.ndarray) -> np.ndarray:
+        """float64 (n,): how far each embedding, at unit length, is from the mean: what `apply` takes out of the vectors
+        when it scales them. The same to the last bit in any batch."""
+        out = np.empty(len(embeddings))
+        for start in range(0, len(embeddings), BLOCK):
+            part = slice(start, start + BLOCK)
+            centred = _unit(embeddings[part]) - self.mean
+            out[part] = np.sqrt(np.einsum("ij,ij->i", centred, centred))
+        return out
+
     def to_bytes(self) -> bytes:
         """For the database; the same transform gives the same bytes. Of a triangular matrix, half is stored."""
         triangular = not np.tril(self.matrix, -1).any()

@@ -38,7 +38,9 @@ _SCHEMA = pa.schema(
     ]
 )
 
-_DEPENDENT = ("edges verified keypoints stats advanced_stats feature_lengths captions instances images boxes").split()
+_DEPENDENT = (
+    "edges mean_distances verified keypoints stats advanced_stats feature_lengths captions instances images boxes"
+).split()
 """Tables with rows that belong to an image and go with it."""
 
 

@@ -22,7 +22,7 @@ from fastdup_db.engines import Engine
 from fastdup_db.graph import adapt, cross, index, knn
 from fastdup_db.graph.knn import KnnGraph
 from fastdup_db.models import catalog
-from fastdup_db.pipeline import remote, verified
+from fastdup_db.pipeline import mean_distances, remote, verified
 from fastdup_db.pipeline.request import RunRequest
 from fastdup_db.store.duck import Database
 from fastdup_db.store.lance import VectorTable
@@ -112,6 +112,7 @@ def find(
     report = _indexed(vectors, config) if made.graph is not None or last is None else _index_of(last)
     with db.transaction():
         _store_edges(db, made)
+        mean_distances.bring_up_to_date(db, embeddings=embeddings, transform=transform, is_whole=made.is_whole)
         _group(db, request, engine=engine, graph=made.graph if made.is_whole else None)
         if made.is_whole:
             calibration = adapt.calibration_of(transform)

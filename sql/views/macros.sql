@@ -8,25 +8,38 @@ order by distance desc, "from", "to";
 
 comment on macro table similarity_at is 'Pairs of neighbours with at least this similarity';
 
--- The edges as outliers are judged by. Unit vectors do not tell how far a picture's features are from those of
--- photographs: noise, drawings and pages of text would be as near to their neighbours as photographs are. So where the
--- features are longer than those of 95 % of the collection, by a factor f, what is missing to similarity 1 counts f²
--- times. A picture with a copy stays similar to it.
+-- The edges as outliers are judged by. Vectors of unit length do not tell how far a picture lies from the collection as
+-- a whole. So what is missing to similarity 1 counts f² times; a picture with a copy stays similar to it. f is the
+-- product of two factors, each of which counts where it is above 1:
+--   - The features' length, compared with that which 95 % of the collection do not exceed: noise, drawings and pages of
+--     text would be as near to their neighbours as photographs are.
+--   - The distance from the collection's mean, compared with the median one: whatever is unlike the rest would be as near
+--     to its neighbours as the typical are. Of 25 photographs among 475 garments 86 % are among the lowest 25 then,
+--     instead of 67 %; of 10 pictures of shoes among 190 other garments 49 %, instead of 25 % (means of ten draws).
 create or replace view outlier_edges as
-with strange as (
+with long as (
     select id, length / (select quantile_cont(length, 0.95) from feature_lengths) as factor
     from feature_lengths
+),
+far as (
+    select id, distance / nullif((select median(distance) from mean_distances), 0) as factor
+    from mean_distances
 )
 select
     e.from_id,
     e.to_id,
-    case when s.factor > 1 then greatest(1 - (1 - e.similarity) * s.factor ** 2, -1) else e.similarity end as similarity,
+    case
+        when l.factor > 1 or f.factor > 1
+            then greatest(1 - (1 - e.similarity) * (greatest(l.factor, 1) * greatest(f.factor, 1)) ** 2, -1)
+        else e.similarity
+    end as similarity,
     e.rank
 from edges as e
-left join strange as s on s.id = e.from_id;
+left join long as l on l.id = e.from_id
+left join far as f on f.id = e.from_id;
 
 comment on view outlier_edges is
-'Neighbours by id; similarity is lowered where the features of from_id are unusually long';
+'Neighbours by id; similarity is lowered where from_id has unusually long features or is far from the collection''s mean';
 
 -- How similar every valid instance is to its nearest neighbour, and its place when sorted by that.
 create or replace view nearest_neighbors as

@@ -1,0 +1,2 @@
+-- Before the distances from another mean are stored.
+delete from mean_distances

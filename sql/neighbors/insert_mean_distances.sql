@@ -1,0 +1,2 @@
+-- Append distances from the Arrow table `incoming` (id, distance).
+insert into mean_distances by name select * from incoming
