@@ -289,6 +289,15 @@ def test_the_file_is_read_by_plain_duckdb_while_the_object_lives(done):
     assert {"connected_components", "component_info", "nearest_neighbors", "exact_duplicates"} <= set(rows)
 
 
+def test_every_view_answers_in_a_file_that_is_attached_by_another_name(done):
+    with duckdb.connect() as db:
+        db.execute(f"attach '{done.work_dir}/fastdup.duckdb' as mine (read_only)")
+        names = db.sql("select view_name from duckdb_views() where database_name = 'mine' and not internal").fetchall()
+        found = {name: len(db.sql(f"from mine.{name}").fetchall()) for (name,) in names}
+    assert found["similarity"] == len(done.similarity()) and found["summary"] == 1
+    assert found["annotated_components"] == len(done.connected_components()[0]) > 0
+
+
 def test_views_carry_comments(done):
     comments = done.sql("select view_name, comment from duckdb_views() where not internal")
     public = comments[~comments["view_name"].isin(["facts", "current_run", "embeddings"])]

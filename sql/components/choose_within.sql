@@ -11,7 +11,7 @@ links as materialized (
     where similarity >= $threshold::float and from_id in (select id from chosen) and to_id in (select id from chosen)
 ),
 labelled(id, component_id) using key (id) as (
-    -- as in components_at, where the passes are explained
+    -- as in components_of, where the passes are explained
     select distinct a, a from links
     union
     select moves.id, min(moves.target)

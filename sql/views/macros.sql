@@ -63,19 +63,20 @@ order by distance, outlier;
 
 comment on macro table outliers_at is 'This fraction (0 to 1) of all images, those least similar to their nearest neighbour';
 
--- Components on the fly. Twice first, every row points at the lowest one it is linked to, if that is lower: that makes
--- trees, each of which is one row from then on, its lowest, and only links between trees remain. Of a chain of 1,000,000
--- a third and then a ninth of the rows remain, and the passes below take 7 s instead of 41.
+-- Components on the fly; pairs is the name of a table or view with from_id, to_id and similarity. Twice first, every row
+-- points at the lowest one it is linked to, if that is lower: that makes trees, each of which is one row from then on,
+-- its lowest, and only links between trees remain. Of a chain of 1,000,000 a third and then a ninth of the rows remain,
+-- and the passes below take 7 s instead of 41.
 -- There every row points at a lower member of its component, at first at itself. In each pass a row
 -- and the row it points at take over what a neighbour's pointer points at, and pointers are followed one step further:
 -- both ways lengths double, so that a chain of 100,000 takes some 20 passes and not 100,000 (FastSV: Zhang, Azad,
 -- Buluc, SIAM PP 2020). No row moves any more when all of a component point at its lowest id.
-create or replace macro components_at(min_similarity) as table
+create or replace macro components_of(pairs, min_similarity) as table
 with recursive
 links as materialized (
-    select from_id as a, to_id as b from edges where similarity >= min_similarity::float
+    select from_id as a, to_id as b from query_table(pairs) where similarity >= min_similarity::float
     union
-    select to_id, from_id from edges where similarity >= min_similarity::float
+    select to_id, from_id from query_table(pairs) where similarity >= min_similarity::float
 ),
 trees(id, root) using key (id) as (
     select a, least(a, min(b)) from links group by a
@@ -134,6 +135,11 @@ left join groves as g on g.id = t.root
 left join labelled as c on c.id = g.root
 order by t.id;
 
+comment on macro table components_of is 'Connected components of the pairs in a table or view of this name, with at least this similarity; no singletons';
+
+create or replace macro components_at(min_similarity) as table
+select id, component_id from components_of('edges', min_similarity) order by id;
+
 comment on macro table components_at is 'Connected components of the pairs with at least this similarity; no singletons';
 
 create or replace view pending_candidates as
@@ -143,25 +149,13 @@ anti join verified as v on v.from_id = c.from_id and v.to_id = c.to_id;
 
 comment on view pending_candidates is 'Pairs that verification has still to check';
 
+create or replace view duplicate_links as
+select from_id, to_id, 1 as similarity from verified where is_duplicate;
+
+comment on view duplicate_links is 'Verified pairs that are copies of one picture';
+
 -- What verified pairs connect; a check looks for further pairs within the groups.
--- Each pass of the recursion hands the lowest id one hop on.
 create or replace view duplicate_groups as
-with recursive
-links as (
-    select from_id as a, to_id as b from verified where is_duplicate
-    union
-    select to_id, from_id from verified where is_duplicate
-),
-labelled(id, component_id) using key (id) as (
-    select distinct a, a from links
-    union
-    select l.b, min(c.component_id)
-    from labelled as c
-    join links as l on l.a = c.id
-    join recurring.labelled as known on known.id = l.b
-    where c.component_id < known.component_id
-    group by l.b
-)
-select id, component_id from labelled order by id;
+select id, component_id from components_of('duplicate_links', 1) order by id;
 
 comment on view duplicate_groups is 'Copies of one picture, connected by verified pairs; component_id is the lowest id of the group';

@@ -168,52 +168,30 @@ where f.is_valid;
 
 comment on view searchable is 'What search(where=...) may ask: your columns and the statistics of every valid image or box';
 
--- The components of the images that have an annotation. Two may be linked only by one that has none: a stored component
--- with such members is made anew of the pairs without them. The passes are explained at components_at.
+-- Images without an annotation may be all that links others: without them such a component is made anew.
+create or replace view partly_annotated_components as
+select distinct c.component_id
+from components as c
+join facts as f on f.fd_index = c.id
+where not f.is_annotated;
+
+comment on view partly_annotated_components is 'Components with members that have no annotation';
+
+create or replace view partly_annotated_edges as
+select e.from_id, e.to_id, e.similarity
+from component_edges as e
+join partly_annotated_components as p on p.component_id = e.component_id
+join annotations as f on f.fd_index = e.from_id
+join annotations as t on t.fd_index = e.to_id;
+
+comment on view partly_annotated_edges is 'The pairs of annotated images in components with members that have no annotation';
+
 create or replace view annotated_components as
-with recursive
-broken as materialized (
-    select distinct c.component_id
-    from components as c
-    join facts as f on f.fd_index = c.id
-    where not f.is_annotated
-),
-pairs as materialized (
-    select e.from_id, e.to_id
-    from component_edges as e
-    join broken as b on b.component_id = e.component_id
-    join annotations as f on f.fd_index = e.from_id
-    join annotations as t on t.fd_index = e.to_id
-),
-links as materialized (
-    select from_id as a, to_id as b from pairs
-    union
-    select to_id, from_id from pairs
-),
-labelled(id, component_id) using key (id) as (
-    select distinct a, a from links
-    union
-    select moves.id, min(moves.target)
-    from (
-        select unnest([mine.id, mine.component_id]) as id, further.component_id as target
-        from links as l
-        join recurring.labelled as mine on mine.id = l.a
-        join recurring.labelled as theirs on theirs.id = l.b
-        join recurring.labelled as further on further.id = theirs.component_id
-        where further.component_id < mine.component_id
-        union all
-        select mine.id, further.component_id
-        from recurring.labelled as mine
-        join recurring.labelled as further on further.id = mine.component_id
-        where further.component_id < mine.component_id
-    ) as moves
-    join recurring.labelled as known on known.id = moves.id
-    where moves.target < known.component_id
-    group by moves.id
-)
-select id, component_id from components where component_id not in (select component_id from broken)
+select id, component_id
+from components
+where component_id not in (select component_id from partly_annotated_components)
 union all
-select id, component_id from labelled
+select id, component_id from components_of('partly_annotated_edges', -1)
 order by id;
 
 comment on view annotated_components is 'Members of the components that images with an annotation form among themselves; all components where there are no annotations';
