@@ -1,4 +1,4 @@
-"""Small images drawn for the tests of sources."""
+"""Small images drawn for tests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
+from fastdup_db import demo
 
 
 def jpeg(seed: int = 0, *, height: int = 24, width: int = 32, suffix: str = ".jpg") -> bytes:
@@ -19,3 +21,11 @@ def draw(path: Path, *, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(jpeg(seed, suffix=path.suffix if path.suffix.lower() in (".png", ".bmp") else ".jpg"))
     return path
+
+
+def draw_scenes(folder: Path, *, count: int) -> Path:
+    """Makes a folder of 0.bmp, 1.bmp, …: the demo's scenes from 20 on, files of one size."""
+    folder.mkdir()
+    for number in range(count):
+        cv2.imwrite(str(folder / f"{number}.bmp"), demo.scene(number + 20))
+    return folder

@@ -9,6 +9,7 @@ import cv2
 import duckdb
 import numpy as np
 import pytest
+from drawn import draw_scenes
 
 import fastdup_db
 from fastdup_db import demo
@@ -22,11 +23,7 @@ JUDGED = "from_id, to_id, round(similarity, 6) as similarity, rank"
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Scenes 0 to 9."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for number in range(10):
-        cv2.imwrite(str(folder / f"{number}.bmp"), demo.scene(number + 20))
-    return folder
+    return draw_scenes(tmp_path / "photos", count=10)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import pandas as pd
 import pytest
+from drawn import draw_scenes
 from planted_models import channel_means
 
 import fastdup_db
@@ -23,10 +24,7 @@ ASKED = ("similarity", "outliers", "connected_components", "label_quality", "ver
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Scenes 0 to 7, and scene 3 again as z.bmp: files of one size, whatever they show."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for number in range(8):
-        _draw(folder / f"{number}.bmp", number)
+    folder = draw_scenes(tmp_path / "photos", count=8)
     shutil.copy(folder / "3.bmp", folder / "z.bmp")
     return folder
 

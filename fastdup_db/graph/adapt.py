@@ -61,7 +61,7 @@ GROWTH = 2.0
 """Growth or loss, as a factor, after which the collection's statistics are taken anew."""
 
 REFITTED = 10_000
-"""Images up to which every update takes them anew, so that its answers are those of a fresh run."""
+"""Images up to which every update takes them anew, so that its similarities are those of a fresh run."""
 
 
 @dataclass(frozen=True)

@@ -197,19 +197,34 @@ order by id;
 comment on view annotated_components is 'Members of the components that images with an annotation form among themselves; all components where there are no annotations';
 
 create or replace view summary as
-with clusters as (
-    select component_id, count(*) as members from annotated_components group by component_id
+with counted as (
+    select
+        count(*) as images,
+        count(*) filter (is_valid) as valid,
+        count(*) filter (not is_valid) as invalid
+    from annotations
+),
+clusters as (
+    select
+        count(*) as components,
+        coalesce(sum(members), 0)::bigint as clustered,
+        coalesce(max(members), 0) as largest_component
+    from (select count(*) as members from annotated_components group by component_id)
+),
+unlike as (
+    select count(*) as outliers from outliers
+),
+looks as (
+    select
+        count(*) filter (blur < 150) as blurry,
+        count(*) filter (mean > 253) as bright,
+        count(*) filter (mean < 4) as dark
+    from img_stats
 )
-select
-    (select count(*) from annotations) as images,
-    (select count(*) from annotations where is_valid) as valid,
-    (select count(*) from annotations where not is_valid) as invalid,
-    (select count(*) from clusters) as components,
-    (select coalesce(sum(members), 0)::bigint from clusters) as clustered,
-    (select coalesce(max(members), 0) from clusters) as largest_component,
-    (select count(*) from outliers) as outliers,
-    (select count(*) from img_stats where blur < 150) as blurry,
-    (select count(*) from img_stats where mean > 253) as bright,
-    (select count(*) from img_stats where mean < 4) as dark;
+select counted.*, clusters.*, unlike.*, looks.*
+from counted
+cross join clusters
+cross join unlike
+cross join looks;
 
 comment on view summary is 'One row: how many images (or boxes) there are, are valid, belong to clusters, are outliers, blurry (blur < 150), bright (mean > 253) or dark (mean < 4); those with an annotation where there are annotations';
