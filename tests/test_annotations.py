@@ -345,6 +345,25 @@ def test_own_embeddings_need_no_images(tmp_path):
     assert set(fd.similarity().iloc[2][["filename_from", "filename_to"]]) == {"thing 9", "thing 20"}
 
 
+def test_vectors_of_several_batches_are_those_of_one(tmp_path, monkeypatch):
+    matrix = np.random.default_rng(1).standard_normal((5000, 8)).astype(np.float32)
+    matrix[4999] = matrix[3]
+    names = [f"thing {n}" for n in range(5000)]
+    answers = []
+    for number, rows in enumerate((5000, 700)):
+        monkeypatch.setattr("fastdup_db.pipeline.given._BATCH_ROWS", rows)
+        fd = fastdup_db.create(tmp_path / str(number))
+        fd.run(annotations=names, embeddings=matrix, progress=False)
+        answers.append((fd.sql("from edges"), fd.annotations()))
+        files, stored = fd.embeddings()
+        assert files == names and np.array_equal(stored, matrix)
+        best = fd.similarity().iloc[0]
+        assert {best["filename_from"], best["filename_to"]} == {"thing 3", "thing 4999"}
+    assert fd.sql("select count(*) as n from batches")["n"][0] > 1
+    for one, several in zip(*answers, strict=True):
+        pd.testing.assert_frame_equal(one, several)
+
+
 @pytest.mark.parametrize(
     ("matrix", "said"),
     [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,10 +50,21 @@ INSTANCES = pa.schema(
     ]
 )
 
+
 NO_FACTS = (None,) * (len(IMAGES) - IMAGES.get_field_index("orientation"))
 """The end of a row of `IMAGES`, from the orientation on, where no file was read."""
 NO_BOX = (None,) * (len(INSTANCES) - INSTANCES.get_field_index("col_x"))
 """The end of a row of `INSTANCES`, from the box on, where the instance is the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A batch as the store takes it: the rows of each DuckDB table that gets some, and `embeddings` float32 (m, d) of
+    the instances `ids` int64 (m,). Columns that a table lacks are null."""
+
+    tables: Mapping[str, pa.Table]
+    ids: np.ndarray
+    embeddings: np.ndarray
 
 
 def ids(result: BatchResult) -> np.ndarray:
@@ -65,18 +77,25 @@ def error_codes(result: BatchResult) -> list[str]:
     return [row[1] for row in result.images]
 
 
+def columns(results: Sequence[tuple[BatchResult, np.ndarray]]) -> Columns:
+    """At least one result, with the ids of its instances (int64), as one batch."""
+    embedded = _joined([ids[r.embedded] for r, ids in results])
+    return Columns(tables(results), embedded, np.concatenate([r.embeddings for r, _ in results]))
+
+
 def tables(results: Sequence[tuple[BatchResult, np.ndarray]]) -> dict[str, pa.Table]:
-    """Results with the ids of their instances (int64), as the rows of each DuckDB table."""
+    """Results with the ids of their instances (int64), as the rows of each DuckDB table that gets some."""
     numbers = _joined([ids for _, ids in results])
     instances = _table([row for r, _ in results for row in r.instances], INSTANCES)
     advanced = [(r, ids) for r, ids in results if len(r.advanced_stats)]
-    return {
+    made = {
         "images": _table([row for r, _ in results for row in r.images], IMAGES),
         "instances": instances.set_column(0, INSTANCES.field(0), pa.array(numbers, _I8)),
         "stats": _measurements([(ids[r.measured], r.stats) for r, ids in results], STAT_COLUMNS),
         "advanced_stats": _measurements([(ids[r.measured], r.advanced_stats) for r, ids in advanced], ADVANCED_COLUMNS),
         "feature_lengths": _measurements([_lengths(r, ids) for r, ids in results], ("length",)),
     }
+    return {name: table for name, table in made.items() if table.num_rows}
 
 
 def _lengths(result: BatchResult, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -55,10 +55,10 @@ class Writer:
         name = uuid.uuid4().hex
         files: dict[str, tuple[str, ...]] = {}
         for table, content in tables.items():
-            if content.num_rows:
-                files[table] = (f"{name}-{table}.parquet",)
-                pq.write_table(content, (self.place / files[table][0]).path, filesystem=self.place.files)
-        return Stored(tables["images"].num_rows, tables["instances"].num_rows, files, tuple(fragments))
+            files[table] = (f"{name}-{table}.parquet",)
+            pq.write_table(content, (self.place / files[table][0]).path, filesystem=self.place.files)
+        images, instances = (sum(len(getattr(r, kind)) for r in results) for kind in ("images", "instances"))
+        return Stored(images, instances, files, tuple(fragments))
 
 
 def read(parts: Iterable[Stored], place: Place) -> dict[str, pads.Dataset]:

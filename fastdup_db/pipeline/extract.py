@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastdup_db.engines import Engine, rows, stored
+from fastdup_db.engines.rows import Columns
 from fastdup_db.engines.stored import PARTS, Stored, Writer
 from fastdup_db.engines.task import BatchResult, Boxes, Task, WorkSpec
 from fastdup_db.pipeline import given, remote
@@ -50,11 +51,11 @@ def pending(
     if spec.crops_dir is not None:
         Path(spec.crops_dir).mkdir(exist_ok=True)
     count = int(db.value("ingest/pending_count"))
-    todo = tasks(db, with_boxes=request.mode == "boxes")
     parts = remote.place(request.work_dir, PARTS)
     parts.delete()  # of a run that was killed: what it had not committed is read again
-    results: Iterator[BatchResult | Stored]
+    results: Iterator[Columns] | Iterator[BatchResult | Stored]
     if request.embeddings is not None:
+        todo = db.stream("ingest/pending", rows=given.rows_at_once(request.embeddings))
         results = given.results(todo, embeddings=request.embeddings, facts=request.facts)
     else:
         write = None
@@ -62,7 +63,8 @@ def pending(
         if spec.mode != "detect":
             parts.make()
             write = Writer(parts, embeddings.writer(dim=dimension) if spec.embed else None)
-        results = engine.run(todo, spec, total=count, write=write, embedder=embedder)
+        asked = tasks(db, with_boxes=request.mode == "boxes")
+        results = engine.run(asked, spec, total=count, write=write, embedder=embedder)
     with progress_bar(shown=request.config.progress, total=count, unit="image") as bar:
         store_results(
             db,
@@ -89,7 +91,7 @@ def tasks(db: Database, *, with_boxes: bool) -> Iterator[Task]:
 
 def store_results(
     db: Database,
-    results: Iterable[BatchResult | Stored],
+    results: Iterable[BatchResult | Columns | Stored],
     *,
     vectors: VectorTable,
     parts: Place,
@@ -103,7 +105,7 @@ def store_results(
     parts: where what workers have stored lies. committed: told after every commit.
     """
     store = partial(commit, db, vectors=vectors, parts=parts, run_id=run_id, dimension=dimension)
-    gathered: list[BatchResult | Stored] = []
+    gathered: list[BatchResult | Columns | Stored] = []
     since = time.monotonic()
     for result in results:
         gathered.append(result)
@@ -120,7 +122,7 @@ def store_results(
 
 def commit(
     db: Database,
-    results: list[BatchResult | Stored],
+    results: list[BatchResult | Columns | Stored],
     *,
     vectors: VectorTable,
     parts: Place,
@@ -130,14 +132,16 @@ def commit(
     """One batch: its vectors beside its rows, committed when both are written. A kill in between leaves vectors that no
     marker names; the next run restores the table to the version of the last marker."""
     images, instances = (sum(counts) for counts in zip(*map(_counts, results), strict=True))
-    here = [r for r in results if isinstance(r, BatchResult)]
+    made = [r for r in results if isinstance(r, BatchResult)]
+    here = [r for r in results if isinstance(r, Columns)]
+    if made:
+        here.append(rows.columns(_numbered(made, start=int(db.value("ingest/next_instance_id")))))
     elsewhere = [r for r in results if isinstance(r, Stored)]
-    numbered = _numbered(here, start=int(db.value("ingest/next_instance_id")))
     with ThreadPoolExecutor(1) as beside, db.transaction():
-        written = beside.submit(_write_vectors, vectors, numbered, elsewhere, dimension=dimension)
-        made = [(name, table) for name, table in rows.tables(numbered).items() if table.num_rows]
-        for name, incoming in [*made, *stored.read(elsewhere, parts).items()]:
-            db.execute(f"ingest/insert_{name}", incoming=incoming)
+        written = beside.submit(_write_vectors, vectors, here, elsewhere, dimension=dimension)
+        for tables in [*(r.tables for r in here), stored.read(elsewhere, parts)]:
+            for name, incoming in tables.items():
+                db.execute(f"ingest/insert_{name}", incoming=incoming)
         db.execute("ingest/insert_batch", run_id=run_id, images=images, instances=instances)
         db.execute("run/set_embeddings_version", run_id=run_id, version=written.result(), dimension=dimension)
     stored.delete(elsewhere, parts)
@@ -146,23 +150,25 @@ def commit(
 
 def _write_vectors(
     vectors: VectorTable,
-    numbered: list[tuple[BatchResult, np.ndarray]],
+    here: list[Columns],
     elsewhere: list[Stored],
     *,
     dimension: int,
 ) -> int:
     """The version of the table that has the vectors of both."""
     version = vectors.version
-    embedded = [(ids[r.embedded], r.embeddings) for r, ids in numbered if len(r.embedded)]
-    if embedded:
-        version = vectors.append(*map(np.concatenate, zip(*embedded, strict=True)))
+    for batch in here:
+        if len(batch.ids):
+            version = vectors.append(batch.ids, batch.embeddings)
     if fragments := [f for r in elsewhere for f in r.fragments]:
         version = vectors.append_written(fragments, dim=dimension)
     return version
 
 
-def _counts(result: BatchResult | Stored) -> tuple[int, int]:
+def _counts(result: BatchResult | Columns | Stored) -> tuple[int, int]:
     """Images and instances of a result."""
+    if isinstance(result, Columns):
+        return result.tables["images"].num_rows, result.tables["instances"].num_rows
     if isinstance(result, Stored):
         return result.images, result.instances
     return len(result.images), len(result.instances)

@@ -1,24 +1,24 @@
-"""Embeddings that the user supplies, stored the same way as images: references, batches, commits."""
+"""Embeddings that the user supplies, stored the same way as images: references, batches, commits; by columns."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
-from fastdup_db.engines.rows import NO_BOX, NO_FACTS
-from fastdup_db.engines.task import BatchResult, Task
+from fastdup_db.engines.rows import Columns
 from fastdup_db.errors import VALID, BadArgument
-from fastdup_db.imaging.stats import ADVANCED_COLUMNS, STAT_COLUMNS
-from fastdup_db.sources.reference import Reference
+from fastdup_db.imaging.stats import STAT_COLUMNS
+from fastdup_db.store.lance_rows import READ_ROWS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CHUNK = 4096
+_BATCH_BYTES = 64 << 20
+_BATCH_ROWS = 65_536
 
 
 def checked(embeddings: object, *, names: int) -> np.ndarray:
@@ -31,59 +31,63 @@ def checked(embeddings: object, *, names: int) -> np.ndarray:
     if len(matrix) != names:
         raise BadArgument(f"embeddings have {len(matrix)} rows but annotations name {names} images; one row per image")
     matrix = np.ascontiguousarray(matrix, dtype=np.float32)
-    bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    finite = [np.isfinite(matrix[at : at + READ_ROWS]).all(axis=1) for at in range(0, len(matrix), READ_ROWS)]
+    bad = np.flatnonzero(~np.concatenate([np.empty(0, bool), *finite]))
     if len(bad):
         raise BadArgument(f"{len(bad)} rows of embeddings hold NaN or infinite values, first row {bad[0]}")
     return matrix
 
 
-def references(names: Sequence[str], embeddings: np.ndarray) -> Iterator[Reference]:
-    """One reference per name; its `frame_number` is the row of its vector, its version the vector's hash."""
-    for row, name in enumerate(names):
-        version = hashlib.blake2b(embeddings[row].tobytes(), digest_size=8).hexdigest()
-        yield Reference(filename=name, version=version, frame_number=row)
+def versions(embeddings: np.ndarray) -> list[str]:
+    """The hash of each row: another one means another vector."""
+    return [hashlib.blake2b(row, digest_size=8).hexdigest() for row in embeddings]
+
+
+def rows_at_once(embeddings: np.ndarray) -> int:
+    """How many vectors make a batch: few enough to be held, many enough that a commit costs little beside them."""
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // (4 * embeddings.shape[1])))
 
 
 def results(
-    tasks: Iterable[Task], *, embeddings: np.ndarray, facts: pd.DataFrame | None = None
-) -> Iterator[BatchResult]:
-    """The rows and vectors of the pending names.
+    pending: Iterable[pa.RecordBatch], *, embeddings: np.ndarray, facts: pd.DataFrame | None = None
+) -> Iterator[Columns]:
+    """The rows and vectors of the pending names: batches of their `image_id` and `frame_number`, the vector's row.
 
     facts: what another program has measured already, row for row as the names: error_code, img_w, img_h, file_size and
     the statistics; a row that is not VALID has no vector.
     """
-    stream = iter(tasks)
-    while chunk := list(islice(stream, CHUNK)):
-        at = np.array([task.reference.frame_number for task in chunk])
-        ids = [task.image_id for task in chunk]
-        known = _nothing(len(chunk)) if facts is None else facts.iloc[at].reset_index(drop=True)
-        codes = known["error_code"].tolist()
-        widths, heights = _whole(known["img_w"]), _whole(known["img_h"])
-        sizes = _whole(known["file_size"])
-        valid = np.flatnonzero(known["error_code"] == VALID)
-        measured = valid[known["mean"].notna().to_numpy()[valid]]
-        yield BatchResult(
-            images=[
-                (i, code, w, h, size, False, *NO_FACTS)
-                for i, code, w, h, size in zip(ids, codes, widths, heights, sizes, strict=True)
-            ],
-            instances=[(i, i, code, w, h, *NO_BOX) for i, code, w, h in zip(ids, codes, widths, heights, strict=True)],
-            measured=measured.astype(np.int64),
-            stats=known.loc[measured, list(STAT_COLUMNS)].to_numpy(float),
-            advanced_stats=np.empty((0, len(ADVANCED_COLUMNS))),
-            embedded=valid.astype(np.int64),
-            embeddings=embeddings[at[valid]],
-            lengths=np.full(len(valid), np.nan, np.float32),
+    for batch in pending:
+        ids, at = (batch.column(name).to_numpy() for name in ("image_id", "frame_number"))
+        known = _nothing(len(ids)) if facts is None else facts.iloc[at]
+        valid = (known["error_code"] == VALID).to_numpy()
+        measured = valid & known["mean"].notna().to_numpy()
+        instances = pa.table(
+            {
+                "image_id": ids,
+                "error_code": pa.array(known["error_code"], pa.string()),
+                "img_w": _whole(known["img_w"], pa.int32()),
+                "img_h": _whole(known["img_h"], pa.int32()),
+            }
         )
+        images = instances.append_column("file_size", _whole(known["file_size"], pa.int64()))
+        tables = {
+            "images": images.append_column("truncated", pa.array(np.zeros(len(ids), bool))),
+            "instances": instances.append_column("id", pa.array(ids)),
+        }
+        if measured.any():
+            stats = {name: known.loc[measured, name].to_numpy(float) for name in STAT_COLUMNS}
+            tables["stats"] = pa.table({"id": ids[measured], **stats})
+        yield Columns(tables, ids[valid], embeddings[at[valid]])
 
 
 def _nothing(count: int) -> pd.DataFrame:
     """Facts of images that were never read."""
     import pandas as pd
 
-    frame = pd.DataFrame({"error_code": [VALID] * count, "file_size": -1, "img_w": np.nan, "img_h": np.nan})
-    return frame.assign(**dict.fromkeys(STAT_COLUMNS, np.nan))
+    unknown = dict.fromkeys(("img_w", "img_h", *STAT_COLUMNS), np.nan)
+    return pd.DataFrame({"error_code": VALID, "file_size": -1, **unknown}, index=range(count))
 
 
-def _whole(column: pd.Series) -> list[int | None]:
-    return [None if np.isnan(value) else int(value) for value in column.to_numpy(float)]
+def _whole(column: pd.Series, kind: pa.DataType) -> pa.Array:
+    """Whole numbers, null for NaN."""
+    return pa.array(column.to_numpy(float), from_pandas=True).cast(kind)

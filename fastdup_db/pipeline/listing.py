@@ -97,6 +97,16 @@ def stage(db: Database, references: Iterable[Reference]) -> int:
     return start
 
 
+def stage_vectors(db: Database, names: Sequence[str], *, versions: Sequence[str]) -> None:
+    """Append a reference for each vector of the user's: its name, its version, and its row as the `frame_number`."""
+    start = int(db.value("ingest/next_staged_position"))
+    rows = _numbers(range(start, start + len(names)))
+    known = {"position": rows, "frame_number": rows, "filename": _strings(names), "version": _strings(versions)}
+    blank = dict(zip(_COLUMNS, _values(Reference("")), strict=True))
+    columns = {f.name: pa.repeat(pa.scalar(blank[f.name], f.type), len(names)) for f in _SCHEMA if f.name not in known}
+    db.execute("ingest/insert_staged", incoming=pa.table(known | columns))
+
+
 # Not `pa.array`: that imports pandas to see whether it was given something of it, and a third of a second would go by
 # before the first image is read.
 

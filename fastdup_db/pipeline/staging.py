@@ -72,7 +72,9 @@ def _stage_vectors(db: Database, request: RunRequest) -> pd.DataFrame:
     frame = request.annotations.assign(filename=names)
     if not has_boxes(frame):
         annotating.check_one_row_each(frame, given=request.annotations)
-    listing.stage(db, given.references(names, request.embeddings))
+    for start in range(0, len(names), listing.CHUNK):
+        part = slice(start, start + listing.CHUNK)
+        listing.stage_vectors(db, names[part], versions=given.versions(request.embeddings[part]))
     repeated = db.value("ingest/first_repeated_name")
     if repeated is not None:
         raise BadArgument(
