@@ -20,6 +20,7 @@ from fastdup_db.places import Place
 from fastdup_db.sources import folder
 from fastdup_db.store import duck
 from tests import drawn
+from tests.finished import Finished
 
 REPEATED = {"annotations": pd.DataFrame({"filename": ["a0.png", "./a0.png"]})}
 UNFIT = {
@@ -35,34 +36,38 @@ UNFIT = {
 ANSWERS = ("annotations", "invalid_instances", "img_stats", "num_instances", "embeddings", "similarity", "outliers")
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Finished:
+    """Six images, two and two alike, with a run on them."""
+    home = tmp_path_factory.mktemp("beginning")
     for number in range(6):
-        drawn.draw(folder / f"a{number}.png", seed=number // 2)
-    return folder
+        drawn.draw(home / "photos" / f"a{number}.png", seed=number // 2)
+    fastdup_db.create(home / "work", home / "photos").run(progress=False, threshold=0.5)
+    return Finished(home)
 
 
 @pytest.fixture
-def filled(tmp_path: Path, photos: Path) -> fastdup_db.Fastdup:
-    fd = fastdup_db.create(tmp_path / "work", photos)
-    fd.run(progress=False, threshold=0.5)
-    return fd
+def photos(finished: Finished) -> Path:
+    return finished.photos()
 
 
-@pytest.mark.parametrize("overwrite", [True, False])
+@pytest.fixture
+def filled(finished: Finished, photos: Path, tmp_path: Path) -> fastdup_db.Fastdup:
+    return fastdup_db.create(finished.work_dir(tmp_path / "work"), photos)
+
+
 @pytest.mark.parametrize("unfit", UNFIT)
-def test_arguments_that_do_not_fit_the_input_leave_the_results(filled, unfit, overwrite):
+def test_arguments_that_do_not_fit_the_input_leave_the_results(filled, unfit):
     pairs, stats = filled.similarity(), filled.img_stats()
     assert len(pairs)
-    with pytest.raises(BadArgument):
-        filled.run(progress=False, overwrite=overwrite, **UNFIT[unfit])
-    pd.testing.assert_frame_equal(filled.similarity(), pairs)
-    pd.testing.assert_frame_equal(filled.img_stats(), stats)
-    names, vectors = filled.embeddings()
-    assert len(names) == len(vectors) == 6
-    filled.run(progress=False, overwrite=False)
+    for overwrite in (True, False):
+        with pytest.raises(BadArgument):
+            filled.run(progress=False, overwrite=overwrite, **UNFIT[unfit])
+        pd.testing.assert_frame_equal(filled.similarity(), pairs)
+        pd.testing.assert_frame_equal(filled.img_stats(), stats)
+        names, vectors = filled.embeddings()
+        assert len(names) == len(vectors) == 6
+    filled.run(progress=False, run_mode=1, overwrite=False)
     assert filled.num_instances() == 6
 
 
@@ -71,7 +76,7 @@ def test_arguments_that_do_not_fit_the_input_leave_no_work_dir(tmp_path, photos,
     fd = fastdup_db.create(tmp_path / "new" / "work", photos)
     with pytest.raises(BadArgument):
         fd.run(progress=False, **UNFIT[unfit])
-    assert sorted(tmp_path.iterdir()) == [photos]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_first_run_touches_nothing_of_the_user(tmp_path, photos):
@@ -80,7 +85,7 @@ def test_a_first_run_touches_nothing_of_the_user(tmp_path, photos):
     for name in mine:
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).write_text("mine")
-    fastdup_db.create(work, photos).run(progress=False)
+    fastdup_db.create(work, photos).run(progress=False, run_mode=1)
     assert [(work / name).read_text() for name in mine] == ["mine"] * len(mine)
 
 
@@ -106,7 +111,7 @@ def test_a_database_that_never_was_whole_is_made_anew(tmp_path, photos, damage):
     if damage != "no schema":
         with pytest.raises(WorkDirDamaged):
             fd.run(progress=False, overwrite=False)
-    fd.run(progress=False)
+    fd.run(progress=False, run_mode=1)
     assert fd.num_instances() == 6
 
 
@@ -115,7 +120,7 @@ def test_a_run_killed_while_it_clears_is_made_good_by_the_next(filled, photos):
     draft.mkdir()
     (Path(filled.work_dir) / "fastdup.duckdb").rename(draft / "replaced.duckdb")
     (Path(filled.work_dir) / "crops").mkdir()
-    filled.run(progress=False)
+    filled.run(progress=False, run_mode=1)
     assert filled.num_instances() == 6
     assert not draft.exists() and not (Path(filled.work_dir) / "crops").exists()
 
@@ -135,11 +140,11 @@ def test_who_reads_the_old_database_is_waited_for_on_windows(filled, monkeypatch
     monkeypatch.setattr(os, "replace", refuse)
     monkeypatch.setattr(beginning, "_RETRY_SECONDS", 0.01)
     if leaves:
-        filled.run(progress=False)
+        filled.run(progress=False, run_mode=1)
     else:
         monkeypatch.setattr(beginning, "READERS_SECONDS", 0.1)
         with pytest.raises(WorkDirBusy, match="open in another process"):
-            filled.run(progress=False)
+            filled.run(progress=False, run_mode=1)
     assert len(tried) > 3 and filled.num_instances() == 6
 
 
@@ -165,7 +170,7 @@ def test_of_runs_started_together_one_writes_and_the_others_say_so(filled, photo
     code = (
         "import sys, fastdup_db; from fastdup_db.errors import WorkDirBusy\n"
         "fd = fastdup_db.create(*sys.argv[1:]); sys.stdin.readline()\n"
-        "try: fd.run(progress=False)\n"
+        "try: fd.run(progress=False, run_mode=1)\n"
         "except WorkDirBusy: print('busy')\n"
         "else: print('done')"
     )
@@ -194,13 +199,14 @@ def test_answers_after_a_first_run_that_broke_off_are_not_run(tmp_path):
 
 
 def test_a_relative_work_dir_stays_where_it_was(tmp_path, photos, monkeypatch):
+    shutil.copytree(photos, tmp_path / "photos")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     fd, home = fastdup_db.create("none/../results", ["photos"]), fastdup_db.create("~/results", "photos")
     for each in (fd, home):
-        each.run(progress=False)
+        each.run(progress=False, run_mode=1)
     monkeypatch.chdir("/")
-    fd.run(progress=False, overwrite=False)
+    fd.run(progress=False, run_mode=1, overwrite=False)
     assert fd.num_instances() == home.num_instances() == 6
     assert fastdup_db.create(None).work_dir == fastdup_db.create().work_dir == os.path.abspath("work_dir")
     assert fd.work_dir == str(tmp_path / "results") and home.work_dir == str(tmp_path / "home" / "results")
@@ -254,17 +260,21 @@ def test_an_update_that_breaks_off_after_its_listing_is_not_over(filled, photos,
     assert pairs[0] == pairs[1] and pairs[0]
 
 
-def test_a_run_waits_for_those_who_read(filled, photos):
+def test_a_run_waits_for_those_who_read(filled):
     code = (
-        "import sys, time, fastdup_db\n"
-        "end = time.monotonic() + float(sys.argv[2])\n"
-        "while time.monotonic() < end:\n"
+        "import sys, fastdup_db\n"
+        "for number in range(sys.maxsize):\n"
         "    try: fastdup_db.create(sys.argv[1]).annotations()\n"
-        "    except fastdup_db.FastdupError: pass"
+        "    except fastdup_db.FastdupError: pass\n"
+        "    if not number: print('reading', flush=True)"
     )
-    with subprocess.Popen([sys.executable, "-c", code, str(filled.work_dir), "6"]):
-        for _ in range(4):
-            filled.run(progress=False)
+    command = [sys.executable, "-c", code, str(filled.work_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout.readline() == "reading\n"
+        for _ in range(2):
+            filled.run(progress=False, run_mode=1)
+        assert reader.poll() is None, "it read all the time"
+        reader.kill()
     assert filled.num_instances() == 6
 
 
@@ -277,7 +287,7 @@ def test_asking_without_a_run_makes_nothing_that_a_run_would_clear(tmp_path, pho
         fd.verify()
     assert [path.name for path in work.iterdir()] == ["crops"]
     duckdb.connect(work / "fastdup.duckdb").close()
-    fd.run(progress=False)
+    fd.run(progress=False, run_mode=1)
     assert (work / "crops" / "mine.txt").read_text() == "mine"
     with pytest.raises(NotRun):
         fastdup_db.create(tmp_path / "none").verify()
@@ -285,21 +295,22 @@ def test_asking_without_a_run_makes_nothing_that_a_run_would_clear(tmp_path, pho
 
 
 @pytest.mark.parametrize("unfit", ["float16 lists", "far durations"])
-@pytest.mark.parametrize("overwrite", [True, False])
-def test_columns_that_the_database_refuses_leave_the_results(filled, unfit, overwrite):
+def test_columns_that_the_database_refuses_leave_the_results(filled, unfit):
     values = [[np.float16(1)]] * 6 if unfit == "float16 lists" else np.full(6, 2**61, "timedelta64[s]")
     pairs = filled.similarity()
     frame = pd.DataFrame({"filename": [f"a{number}.png" for number in range(6)], "odd": values})
-    with pytest.raises(BadArgument):
-        filled.run(annotations=frame, progress=False, overwrite=overwrite)
-    pd.testing.assert_frame_equal(filled.similarity(), pairs)
+    for overwrite in (True, False):
+        with pytest.raises(BadArgument):
+            filled.run(annotations=frame, progress=False, overwrite=overwrite)
+        pd.testing.assert_frame_equal(filled.similarity(), pairs)
 
 
-@pytest.mark.parametrize("bins", [2, 3, 5])
-def test_intervals_are_text(filled, bins):
-    frame = pd.DataFrame({"filename": [f"a{number}.png" for number in range(6)], "bin": pd.cut(range(6), bins)})
-    filled.run(annotations=frame, progress=False)
-    assert filled.annotations()["bin"].tolist() == frame["bin"].astype(str).tolist()
+def test_intervals_are_text(filled):
+    bins = {f"of {count}": pd.cut(range(6), count) for count in (2, 3, 5)}
+    frame = pd.DataFrame({"filename": [f"a{number}.png" for number in range(6)]} | bins)
+    filled.run(annotations=frame, progress=False, run_mode=1)
+    found = filled.annotations()
+    assert all(found[name].tolist() == frame[name].astype(str).tolist() for name in bins)
 
 
 def test_what_a_killed_run_left_of_its_draft_goes(filled):
@@ -307,7 +318,7 @@ def test_what_a_killed_run_left_of_its_draft_goes(filled):
     for overwrite in (False, True):
         draft.mkdir()
         (draft / "replaced.duckdb").write_bytes(b"old")
-        filled.run(progress=False, overwrite=overwrite)
+        filled.run(progress=False, run_mode=1, overwrite=overwrite)
         assert not draft.exists()
 
 
@@ -337,17 +348,17 @@ def test_vectors_of_another_width_change_nothing(tmp_path):
 def test_annotations_are_not_lost_by_an_update_without_any(tmp_path, photos):
     fd = fastdup_db.create(tmp_path / "work", photos)
     said = pd.DataFrame({"filename": [f"a{number}.png" for number in range(6)], "label": list("xxyyzz")})
-    fd.run(annotations=said, progress=False)
+    fd.run(annotations=said, progress=False, run_mode=1)
     with pytest.raises(BadArgument, match="annotations of this work_dir would be lost"):
         fd.run(progress=False, overwrite=False)
     assert fd.annotations()["label"].tolist() == list("xxyyzz")
-    fd.run(annotations=said.assign(label="w"), progress=False, overwrite=False)
+    fd.run(annotations=said.assign(label="w"), progress=False, run_mode=1, overwrite=False)
     assert set(fd.annotations()["label"]) == {"w"}
 
 
 def test_looking_at_the_input_does_not_choose_it(tmp_path, filled):
     again = fastdup_db.create(filled.work_dir)
-    assert again.input_dir == filled.input_dir
+    assert again.input_dir == str(filled.input_dir)
     with pytest.raises(BadInput, match="input_dir is missing"):
         again.run(progress=False)
 
@@ -370,23 +381,22 @@ def test_another_work_dir_in_the_input_is_none_of_it(photos):
     names = [f"{photos}/a{number}.png" for number in range(6)]
     boxes = pd.DataFrame({"filename": names, "col_x": 0, "row_y": 0, "width": 20, "height": 20})
     first = fastdup_db.create(photos / "w1", photos)
-    first.run(annotations=boxes, save_crops=True, progress=False)
+    first.run(annotations=boxes, save_crops=True, progress=False, run_mode=1)
     first.vis.stats_gallery(show=False)
     second = fastdup_db.create(photos / "w2", photos)
-    second.run(progress=False)
+    second.run(progress=False, run_mode=1)
     assert sorted(second.annotations()["filename"]) == names
     third = fastdup_db.create(photos.parent / "w3", photos / "w1" / "crops")
-    third.run(progress=False)
+    third.run(progress=False, run_mode=1)
     assert third.num_instances() == 6
     (photos / "w1" / folder.WORK_DIR[0]).unlink()  # not a work_dir
-    second.run(progress=False)
+    second.run(progress=False, run_mode=1)
     assert second.num_instances() > 6
     assert set(folder.WORK_DIR) == {files.LOCK, duck.FILE_NAME}
 
 
 @pytest.mark.parametrize("lost", ["lance", "lance/embeddings.lance"])
-@pytest.mark.parametrize("settings", [{"overwrite": False}, {"run_mode": 2}, {"run_mode": 1, "overwrite": False}])
-def test_lost_vectors_are_said_and_made_anew(filled, photos, lost, settings):
+def test_lost_vectors_are_said_and_made_anew(filled, photos, lost):
     pairs, runs = filled.similarity(), filled.sql("from runs")
     shutil.rmtree(Path(filled.work_dir) / lost)
     with pytest.raises(WorkDirDamaged, match=r"embeddings\.lance .*overwrite=True"):
@@ -395,9 +405,10 @@ def test_lost_vectors_are_said_and_made_anew(filled, photos, lost, settings):
         with pytest.raises(WorkDirDamaged, match=r"vectors\.lance .*overwrite=True"):
             filled.search(str(photos / "a0.png"))
     drawn.draw(photos / "b.png", seed=9)
-    with pytest.raises(WorkDirDamaged, match=r"embeddings\.lance .*overwrite=True"):
-        filled.run(progress=False, **settings)
-    assert filled.sql("from runs").equals(runs) and filled.similarity().equals(pairs)
+    for settings in ({"overwrite": False}, {"run_mode": 2}, {"run_mode": 1, "overwrite": False}):
+        with pytest.raises(WorkDirDamaged, match=r"embeddings\.lance .*overwrite=True"):
+            filled.run(progress=False, **settings)
+        assert filled.sql("from runs").equals(runs) and filled.similarity().equals(pairs)
     filled.run(progress=False)
     assert len(filled.embeddings()[0]) == filled.num_instances() == 7
 
@@ -429,8 +440,8 @@ def test_a_full_disk_leaves_what_was_there(filled, photos, monkeypatch, fails):
 
     monkeypatch.setattr(duckdb.DuckDBPyConnection, "execute", full)
     with pytest.raises(NotStored, match="No space left"):
-        filled.run(progress=False)
+        filled.run(progress=False, run_mode=1)
     monkeypatch.undo()
     assert filled.num_instances() == 6
-    filled.run(progress=False)
+    filled.run(progress=False, run_mode=1)
     assert filled.num_instances() == 7

@@ -16,12 +16,14 @@ import fastdup_db
 from fastdup_db import demo
 from fastdup_db.errors import BadArgument
 from tests import drawn
+from tests.finished import Finished
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory) -> Path:
-    """Scene 1 five times, scene 2 twice with the same bytes, and eight scenes that are alone."""
-    folder = tmp_path_factory.mktemp("dedup") / "images"
+def finished(tmp_path_factory) -> Finished:
+    """Scene 1 five times, scene 2 twice with the same bytes, and eight scenes that are alone, with a run on them."""
+    home = tmp_path_factory.mktemp("dedup")
+    folder = home / "photos"
     folder.mkdir()
     whole = demo.scene(1)
     cv2.imwrite(str(folder / "a_small.png"), cv2.resize(whole, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA))
@@ -36,23 +38,25 @@ def images(tmp_path_factory) -> Path:
     shutil.copy(folder / "f_twin.jpg", folder / "g_twin.jpg")
     for number in range(10, 18):
         cv2.imwrite(str(folder / f"lone_{number}.jpg"), demo.scene(number))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def work(images, tmp_path_factory) -> Path:
-    work_dir = tmp_path_factory.mktemp("dedup_work")
-    fastdup_db.create(work_dir, images).run(nearest_neighbors_k=5, cc_threshold=0.95, progress=False)
-    return work_dir
+    fastdup_db.create(home / "work", folder).run(nearest_neighbors_k=5, cc_threshold=0.95, progress=False)
+    return Finished(home)
 
 
 @pytest.fixture
-def own(images, tmp_path) -> tuple[fastdup_db.Fastdup, Path]:
-    """A copy of the images with a run of its own, for tests that take files away."""
-    shutil.copytree(images, tmp_path / "images")
-    fd = fastdup_db.create(tmp_path / "work", tmp_path / "images")
-    fd.run(nearest_neighbors_k=5, cc_threshold=0.95, progress=False)
-    return fd, tmp_path / "images"
+def images(finished) -> Path:
+    return finished.photos()
+
+
+@pytest.fixture
+def work(finished, images) -> Path:
+    """The work_dir of that run, for tests that only read it."""
+    return finished.work
+
+
+@pytest.fixture
+def own(finished, images, tmp_path) -> tuple[fastdup_db.Fastdup, Path]:
+    """A copy of it and the images, for tests that take files away."""
+    return fastdup_db.create(finished.work_dir(tmp_path / "work"), images), images
 
 
 def _kept(frame) -> set[str]:
@@ -183,7 +187,7 @@ def test_archives_are_not_taken_apart(images, tmp_path):
 def test_boxes_are_no_files(images, tmp_path):
     fd = fastdup_db.create(tmp_path / "work", images)
     boxes = [{"filename": f"lone_{n}.jpg", "col_x": 5, "row_y": 5, "width": 90, "height": 90} for n in (10, 11)]
-    fd.run(annotations=pd.DataFrame(boxes), progress=False)
+    fd.run(annotations=pd.DataFrame(boxes), adapt=False, progress=False)
     with pytest.raises(BadArgument, match="boxes"):
         fd.dedup()
 
@@ -215,10 +219,11 @@ def test_from_the_command_line(own, tmp_path, capsys, monkeypatch):
 # ---- the file that is kept -------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def squeezed(tmp_path) -> tuple[fastdup_db.Fastdup, Path]:
+@pytest.fixture(scope="module")
+def finished_squeezed(tmp_path_factory) -> Finished:
     """Three scenes, each as a_*.jpg at quality 85 and as b_*.jpg at 97, and four that are alone; with a run."""
-    folder = tmp_path / "squeezed"
+    home = tmp_path_factory.mktemp("squeezed")
+    folder = home / "photos"
     folder.mkdir()
     for number in range(3):
         for name, quality in (("a", 85), ("b", 97)):
@@ -226,9 +231,15 @@ def squeezed(tmp_path) -> tuple[fastdup_db.Fastdup, Path]:
             cv2.imwrite(str(path), demo.scene(30 + number), [cv2.IMWRITE_JPEG_QUALITY, quality])
     for number in range(40, 44):
         cv2.imwrite(str(folder / f"lone_{number}.png"), demo.scene(number))
-    fd = fastdup_db.create(tmp_path / "work", folder)
-    fd.run(nearest_neighbors_k=3, cc_threshold=0.95, progress=False)
-    return fd, folder
+    fastdup_db.create(home / "work", folder).run(nearest_neighbors_k=3, cc_threshold=0.95, progress=False)
+    return Finished(home)
+
+
+@pytest.fixture
+def squeezed(finished_squeezed, tmp_path) -> tuple[fastdup_db.Fastdup, Path]:
+    """Those images and a work_dir of the test's own."""
+    folder = finished_squeezed.photos()
+    return fastdup_db.create(finished_squeezed.work_dir(tmp_path / "work"), folder), folder
 
 
 def _names(folder: Path) -> set[str]:
