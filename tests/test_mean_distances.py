@@ -16,21 +16,27 @@ from fastdup_db import demo
 from fastdup_db.graph import adapt
 from fastdup_db.pipeline.tables import table
 from fastdup_db.store.lance import EMBEDDINGS
+from tests.finished import Finished
 
 JUDGED = "from_id, to_id, round(similarity, 6) as similarity, rank"
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Scenes 0 to 9."""
-    return draw_scenes(tmp_path / "photos", count=10)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Finished:
+    """Scenes 0 to 9, with a run on them."""
+    home = tmp_path_factory.mktemp("distances")
+    fastdup_db.create(home / "work", draw_scenes(home / "photos", count=10)).run(progress=False)
+    return Finished(home)
 
 
 @pytest.fixture
-def filled(tmp_path: Path, photos: Path) -> fastdup_db.Fastdup:
-    fd = fastdup_db.create(tmp_path / "work", photos)
-    fd.run(progress=False)
-    return fd
+def photos(finished: Finished) -> Path:
+    return finished.photos()
+
+
+@pytest.fixture
+def filled(finished: Finished, photos: Path, tmp_path: Path) -> fastdup_db.Fastdup:
+    return fastdup_db.create(finished.work_dir(tmp_path / "work"), photos)
 
 
 def check(fd: fastdup_db.Fastdup) -> None:
