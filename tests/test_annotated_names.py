@@ -35,6 +35,11 @@ def codes(fd: fastdup_db.Fastdup) -> dict[str, str]:
     return dict(zip(frame["filename"], frame["error_code"], strict=True))
 
 
+def measure(fd: fastdup_db.Fastdup, **settings: object) -> None:
+    """The shortest run: it lists, reads and measures the same images as any other, and makes no vectors."""
+    fd.run(run_stats_only=True, progress=False, **settings)
+
+
 # ---- where names lie -----------------------------------------------------------------------------------------------
 
 
@@ -68,7 +73,7 @@ def test_of_many_names_those_that_are_not_there_are_missing_images(data, tmp_pat
     absent = [f"{folder}x{number}.png" for folder in ("", "gone/", f"{data}/odd/") for number in range(200)]
     names = ["t0.png", "../odd/o0.png", *absent, "t2.png"]
     fd = fastdup_db.create(tmp_path / "work", data / "test")
-    fd.run(annotations=names, progress=False)
+    measure(fd, annotations=names)
     there = {str(data / name): "VALID" for name in ("test/t0.png", "test/t1.png", "test/t2.png", "odd/o0.png")}
     assert codes(fd) == there | {str(data / "test" / name): MISSING for name in absent}
 
@@ -102,7 +107,7 @@ def test_a_row_that_names_no_image_stays_a_row_and_lists_nothing_else(data, tmp_
     if boxes:
         frame = frame.assign(col_x=0, row_y=0, width=20, height=20)
     fd = fastdup_db.create(tmp_path / "work", data / "train")
-    fd.run(annotations=frame, progress=False)
+    measure(fd, annotations=frame)
     found = fd.annotations(valid_only=False).set_index("label")["error_code"].to_dict()
     assert found == {"a": "VALID", "h": MISSING} | dict.fromkeys("bcdefgij", UNREADABLE)
     known = {str(data / "train" / f"a{number}.png") for number in range(5)}
@@ -113,7 +118,7 @@ def test_a_row_that_names_no_image_stays_a_row_and_lists_nothing_else(data, tmp_
 def test_a_list_of_annotations_alone_may_name_a_folder_and_an_archive(data, tmp_path):
     fd = fastdup_db.create(tmp_path / "work")
     names = [str(data / name) for name in ("train/a0.png", "odd", "packed.zip", "no.png")]
-    fd.run(annotations=names, progress=False)
+    measure(fd, annotations=names)
     assert codes(fd) == dict(zip(names, ["VALID", UNREADABLE, UNREADABLE, MISSING], strict=True))
 
 
@@ -122,14 +127,14 @@ def test_a_list_of_annotations_alone_may_name_a_folder_and_an_archive(data, tmp_
 
 def test_relative_names_of_an_input_and_its_test_dir(data, tmp_path):
     fd = fastdup_db.create(tmp_path / "work", data / "train")
-    fd.run(annotations=["a0.png", "t1.png"], test_dir=data / "test", progress=False)
+    measure(fd, annotations=["a0.png", "t1.png"], test_dir=data / "test")
     assert [Path(name).name for name in fd.annotations()["filename"]] == ["a0.png", "t1.png"]
     assert fd.invalid_instances().empty
 
 
 def test_relative_names_beside_listed_files(data, tmp_path):
     fd = fastdup_db.create(tmp_path / "work", [data / "train" / "a0.png", data / "odd" / "o0.png"])
-    fd.run(annotations=["a0.png", "o0.png", "a1.png", "none.png"], progress=False)
+    measure(fd, annotations=["a0.png", "o0.png", "a1.png", "none.png"])
     wanted = {str(data / name): "VALID" for name in ("train/a0.png", "odd/o0.png", "train/a1.png")}
     assert codes(fd) == wanted | {str(data / "train" / "none.png"): MISSING}
 
@@ -137,7 +142,7 @@ def test_relative_names_beside_listed_files(data, tmp_path):
 def test_relative_names_beside_a_yaml(data, tmp_path):
     (data / "data.yaml").write_text("train: train\nval: test\nnames: [thing]\n")
     fd = fastdup_db.create(tmp_path / "work", data / "data.yaml")
-    fd.run(annotations=pd.DataFrame({"filename": ["train/a0.png", "test/t0.png"], "label": ["x", "y"]}), progress=False)
+    measure(fd, annotations=pd.DataFrame({"filename": ["train/a0.png", "test/t0.png"], "label": ["x", "y"]}))
     found = fd.annotations()
     assert found["filename"].tolist() == [str(data / "train" / "a0.png"), str(data / "test" / "t0.png")]
     assert found["label"].tolist() == ["x", "y"]
@@ -145,13 +150,13 @@ def test_relative_names_beside_a_yaml(data, tmp_path):
 
 def test_relative_names_in_and_beside_an_archive(data, tmp_path):
     fd = fastdup_db.create(tmp_path / "work", data / "packed.zip")
-    fd.run(annotations=["inside.png", "train/a0.png"], progress=False)
+    measure(fd, annotations=["inside.png", "train/a0.png"])
     assert set(codes(fd)) == {f"{data}/packed.zip/inside.png", f"{data}/train/a0.png"}
 
 
 def test_an_absolute_name_with_detours_is_the_listed_file(data, tmp_path):
     fd = fastdup_db.create(tmp_path / "work", data / "train")
-    fd.run(annotations=[f"{data}//train/../train/a0.png", f"{data}/train/../odd/o0.png"], progress=False)
+    measure(fd, annotations=[f"{data}//train/../train/a0.png", f"{data}/train/../odd/o0.png"])
     assert fd.annotations()["filename"].tolist() == [str(data / "train/a0.png"), str(data / "odd/o0.png")]
 
 
@@ -175,7 +180,7 @@ def test_a_selection_goes_for_annotated_files_too(data, tmp_path, selection, kep
     if boxes:
         frame = pd.concat([frame, frame], ignore_index=True).assign(col_x=0, row_y=0, width=20, height=20)
     fd = fastdup_db.create(tmp_path / "work", None if alone else data / "train")
-    fd.run(annotations=frame, progress=False, **selection)
+    measure(fd, annotations=frame, **selection)
     found = fd.annotations(include_unannotated=True)
     assert sorted(Path(name).name for name in found["filename"]) == sorted(kept * (2 if boxes else 1))
     assert set(found["label"]) == {"abcde"[int(name[1])] for name in kept}
@@ -197,7 +202,7 @@ def test_a_subset_that_is_no_list_of_names_is_refused(data, tmp_path, subset):
 def test_columns_of_paths_are_lists_of_paths(data, tmp_path, form):
     paths = [str(data / "train" / f"a{number}.png") for number in range(3)]
     fd = fastdup_db.create(tmp_path / "work", form(paths))
-    fd.run(subset=form(["a0.png", paths[2]]), annotations=form(["a0.png", "a1.png", "a2.png"]), progress=False)
+    measure(fd, subset=form(["a0.png", paths[2]]), annotations=form(["a0.png", "a1.png", "a2.png"]))
     assert fd.annotations()["filename"].tolist() == [paths[0], paths[2]]
 
 
@@ -213,7 +218,7 @@ def test_the_graph_alone_keeps_annotations_and_boxes(data, tmp_path):
     for more in ({"annotations": frame}, {"subset": ["a0.png"]}):
         with pytest.raises(BadArgument, match="run_mode=2"):
             fd.run(run_mode=2, progress=False, **more)
-    fd.run(run_mode=2, progress=False)
+    fd.run(run_mode=2, adapt=False, progress=False)
     pd.testing.assert_frame_equal(fd.annotations(), before)
     assert fd.num_instances() == 3 and fd.config["data_type"] == "boxes"
     assert fd.similarity().iloc[0][["label_from", "label_to"]].tolist() == ["a", "b"]
@@ -222,7 +227,7 @@ def test_the_graph_alone_keeps_annotations_and_boxes(data, tmp_path):
 def test_the_graph_alone_hides_what_is_not_annotated(data, tmp_path):
     fd = fastdup_db.create(tmp_path / "work", data / "train")
     fd.run(annotations=["a0.png", "a3.png"], run_mode=1, progress=False)
-    fd.run(run_mode=2, progress=False)
+    fd.run(run_mode=2, adapt=False, progress=False)
     assert [Path(name).name for name in fd.annotations()["filename"]] == ["a0.png", "a3.png"]
 
 
@@ -332,7 +337,7 @@ def test_what_test_dir_lists_is_the_test_split_whatever_else_lists_it(data, tmp_
         "a link above it": tmp_path / "link",
     }
     fd = fastdup_db.create(tmp_path / "work", inputs[way])
-    fd.run(test_dir=data / "test", progress=False)
+    fd.run(test_dir=data / "test", adapt=False, progress=False)
     pairs = fd.similarity()
     named = {tuple(Path(name).name for name in row) for row in pairs[["filename_from", "filename_to"]].to_numpy()}
     assert {("t0.png", "a0.png"), ("t1.png", "a1.png"), ("t2.png", "a2.png")} <= named

@@ -134,7 +134,7 @@ def test_forms_of_annotations(images, frame, tmp_path, form):
     else:
         given = frame.assign(filename=[str(images / n) for n in frame["filename"]])
     fd = fastdup_db.create(tmp_path / "work", None if form == "absolute" else images)
-    fd.run(annotations=given, progress=False)
+    fd.run(annotations=given, run_stats_only=True, progress=False)
     assert fd.num_instances() == 23
     assert ("label" in fd.annotations().columns) == (form != "list")
 
@@ -142,7 +142,7 @@ def test_forms_of_annotations(images, frame, tmp_path, form):
 def test_annotated_file_that_is_missing_is_a_row(images, frame, tmp_path):
     more = pd.concat([frame, pd.DataFrame([{"filename": "no/such.jpg", "label": "odd", "split": "train"}])])
     fd = fastdup_db.create(tmp_path / "work", images)
-    fd.run(annotations=more, progress=False)
+    fd.run(annotations=more, run_mode=1, progress=False)
     bad = fd.invalid_instances()
     assert bad["error_code"].tolist() == ["ERROR_MISSING_FILE"] and bad["label"].tolist() == ["odd"]
     assert bad["filename"].iloc[0] == str(images / "no" / "such.jpg")
@@ -170,13 +170,13 @@ def test_bad_annotations_are_refused(images, tmp_path, annotations, said):
 
 def test_subset_by_relative_and_absolute_names(images, tmp_path):
     fd = fastdup_db.create(tmp_path / "work", images)
-    fd.run(subset=["leak_0.jpg", str(images / "sub dir" / "s00.jpg")], progress=False)
+    fd.run(subset=["leak_0.jpg", str(images / "sub dir" / "s00.jpg")], run_stats_only=True, progress=False)
     assert [Path(f).name for f in fd.annotations()["filename"]] == ["leak_0.jpg", "s00.jpg"]
 
 
 def test_class_folders_as_labels(images, tmp_path):
     fd = fastdup_db.create(tmp_path / "work", images)
-    fd.run(label_from_folder=True, progress=False)
+    fd.run(label_from_folder=True, run_stats_only=True, progress=False)
     labels = fd.annotations()
     in_folder = labels["filename"].str.contains("sub dir")
     assert labels.loc[in_folder, "label"].eq("sub dir").all() and labels.loc[~in_folder, "label"].isna().all()
@@ -262,16 +262,16 @@ def test_boxes_in_a_coco_dict_and_file_give_the_same(images, boxed, tmp_path):
 def test_margins_and_rotated_boxes(images, tmp_path):
     upright = pd.DataFrame([("leak_0.jpg", 60, 60, 60, 60)], columns=["filename", "col_x", "row_y", "width", "height"])
     fd = fastdup_db.create(tmp_path / "m", images)
-    fd.run(annotations=upright, progress=False, augmentation_horiz=0.2, augmentation_vert=0.1)
+    fd.run(annotations=upright, run_mode=1, progress=False, augmentation_horiz=0.2, augmentation_vert=0.1)
     assert fd.img_stats().loc[0, ["img_w", "img_h"]].tolist() == [84, 72]
     with pytest.raises(BadArgument, match="save_crops=True"):
         fd.img_stats(load_crops=True)
     corners = [60, 60, 120, 60, 120, 120, 60, 120]
     rotated = pd.DataFrame([["leak_0.jpg", *corners]], columns=["filename", *"x1 y1 x2 y2 x3 y3 x4 y4".split()])
     other = fastdup_db.create(tmp_path / "r", images)
-    other.run(annotations=rotated, progress=False)
+    other.run(annotations=rotated, run_mode=1, progress=False)
     plain = fastdup_db.create(tmp_path / "p", images)
-    plain.run(annotations=upright, progress=False)
+    plain.run(annotations=upright, run_mode=1, progress=False)
     assert (other.embeddings()[1] == plain.embeddings()[1]).all(), "corners along the axes are the upright box"
     with pytest.raises(BadArgument, match="exclude"):
         plain.run(annotations=upright, augmentation_horiz=0.2, augmentation_additive_margin=3)
@@ -279,14 +279,14 @@ def test_margins_and_rotated_boxes(images, tmp_path):
 
 def test_one_global_box_for_every_image(images, tmp_path):
     fd = fastdup_db.create(tmp_path / "g", images)
-    fd.run(bounding_box="row_y=200,col_x=100,height=100,width=50", progress=False)
+    fd.run(bounding_box="row_y=200,col_x=100,height=100,width=50", run_stats_only=True, progress=False)
     assert fd.img_stats()[["img_w", "img_h"]].drop_duplicates().to_numpy().tolist() == [[50, 40]], "clamped at 240"
     box = "row_y=100,col_x=100,height=100,width=50"
     for margin, size in (
         ({"augmentation_horiz": 0.2, "augmentation_vert": 0.1}, [70, 120]),
         ({"augmentation_additive_margin": 5}, [60, 110]),
     ):
-        fd.run(bounding_box=box, progress=False, **margin)
+        fd.run(bounding_box=box, run_stats_only=True, progress=False, **margin)
         assert fd.img_stats()[["img_w", "img_h"]].drop_duplicates().to_numpy().tolist() == [size]
 
 
@@ -312,10 +312,10 @@ def test_annotations_grouped_by_image(boxed):
 
 def test_update_with_other_boxes_redoes_only_those_images(images, tmp_path):
     fd = fastdup_db.create(tmp_path / "work", images)
-    fd.run(annotations=BOXES.iloc[:4], progress=False)
+    fd.run(annotations=BOXES.iloc[:4], run_mode=1, progress=False)
     changed = BOXES.iloc[:4].copy()
     changed.loc[0, "width"] = 90
-    fd.run(annotations=changed, progress=False, overwrite=False)
+    fd.run(annotations=changed, run_mode=1, progress=False, overwrite=False)
     assert fd.sql("select images from batches order by batch_id")["images"].tolist()[1] == 1
     frame = fd.annotations()
     assert sorted(zip(frame["label"], frame["width"], strict=True)) == [("a", 90), ("a", 100), ("b", 100), ("c", 80)]

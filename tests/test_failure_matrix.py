@@ -62,6 +62,11 @@ def run(work_dir: Path, source: object, **arguments: object) -> fastdup_db.Fastd
     return fd
 
 
+def measured(work_dir: Path, source: object, **arguments: object) -> fastdup_db.Fastdup:
+    """The shortest run: it lists, reads and measures the same images as any other, and makes no vectors."""
+    return run(work_dir, source, run_stats_only=True, **arguments)
+
+
 def codes(fd: fastdup_db.Fastdup) -> dict[str, str]:
     frame = fd.annotations(valid_only=False)
     return dict(zip(frame["filename"].map(lambda f: Path(f).name), frame["error_code"], strict=True))
@@ -91,12 +96,12 @@ def zipped(folder: Path, target: Path) -> Path:
 
 @pytest.mark.parametrize(("pack", "name"), [(tar, "x.tar"), (tar, "x.tgz"), (zipped, "x.zip")])
 @pytest.mark.parametrize("arguments", [{}, {"tar_only": True}])
-def test_a_default_run_reads_the_images_in_an_archive(
+def test_a_run_reads_the_images_in_an_archive(
     images: Path, tmp_path: Path, pack: Callable[[Path, Path], Path], name: str, arguments: dict
 ) -> None:
     """Not one valid row for the archive itself, with an empty vector."""
     archive = pack(images, tmp_path / name)
-    fd = run(tmp_path / "work", archive, **arguments)
+    fd = run(tmp_path / "work", archive, run_mode=1, **arguments)
     inside = [f"{archive}/in/{member}" for member in ("a/1.jpg", "b/2.jpg", "b/3.jpg")]
     assert fd.annotations()["filename"].tolist() == inside
     assert fd.img_stats()["img_w"].tolist() == [WIDTH] * 3 and np.linalg.norm(fd.embeddings()[1], axis=1).all()
@@ -117,14 +122,14 @@ def test_images_beside_videos_or_archives_are_refused_not_ignored(images: Path, 
     shutil.copytree(images, mixed)
     clip = film(mixed / "clip.mp4", 7, 8)
     with pytest.raises(BadInput, match=r"mixes.*clip\.mp4.*tar_only"):
-        run(tmp_path / "work", mixed)
+        measured(tmp_path / "work", mixed)
     assert not (tmp_path / "work").exists()
-    fd = run(tmp_path / "work", mixed, tar_only=True)
+    fd = measured(tmp_path / "work", mixed, tar_only=True)
     assert fd.annotations()["filename"].tolist() == [f"{clip}#t=0.000", f"{clip}#t=1.000"]
     clip.unlink()
     tar(images, mixed / "x.tar")
     with pytest.raises(BadInput, match=r"mixes.*x\.tar"):
-        run(tmp_path / "other", mixed)
+        measured(tmp_path / "other", mixed)
 
 
 def test_broken_archives_and_videos_are_rows_beside_the_good_ones(images: Path, tmp_path: Path) -> None:
@@ -134,7 +139,7 @@ def test_broken_archives_and_videos_are_rows_beside_the_good_ones(images: Path, 
     (folder / "broken.tar").write_text("no archive" * 100)
     (folder / "broken.zip").write_bytes(b"PK\3\4" + b"\0" * 300)
     (folder / "broken.mp4").write_bytes(b"\0" * 3000)
-    fd = run(tmp_path / "work", folder)
+    fd = measured(tmp_path / "work", folder)
     assert {n: c for n, c in codes(fd).items() if c != "VALID"} == dict.fromkeys(
         ("broken.tar", "broken.zip", "broken.mp4"), "ERROR_CORRUPT_CONTAINER"
     )
@@ -154,18 +159,18 @@ def test_a_missing_file_of_a_list_file_is_a_row_in_its_place(images: Path, tmp_p
 
 
 def test_a_missing_file_of_a_list_is_a_row_too(images: Path, tmp_path: Path) -> None:
-    fd = run(tmp_path / "work", [str(images / "b/3.jpg"), tmp_path / "gone.jpg", str(images / "b/2.jpg")])
+    fd = measured(tmp_path / "work", [str(images / "b/3.jpg"), tmp_path / "gone.jpg", str(images / "b/2.jpg")])
     assert codes(fd) == {"3.jpg": "VALID", "gone.jpg": "ERROR_MISSING_FILE", "2.jpg": "VALID"}
 
 
 def test_folders_of_a_list_are_sorted_within(images: Path, tmp_path: Path) -> None:
-    fd = run(tmp_path / "work", [images / "b", images / "a"])
+    fd = measured(tmp_path / "work", [images / "b", images / "a"])
     assert list(codes(fd)) == ["2.jpg", "3.jpg", "1.jpg"]
 
 
 def test_only_missing_files_end_in_an_error_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="MISSING_FILE"):
-        run(tmp_path / "work", [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg")])
+        measured(tmp_path / "work", [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg")])
 
 
 def test_what_a_list_names_is_read_whatever_its_extension(images: Path, tmp_path: Path) -> None:
@@ -176,10 +181,10 @@ def test_what_a_list_names_is_read_whatever_its_extension(images: Path, tmp_path
     gif = np.zeros((40, 60, 3), np.uint8)
     gif[:, 30:] = 200
     (folder / "moving.gif").write_bytes(_gif(gif))
-    assert list(codes(run(tmp_path / "walked", folder))) == ["1.jpg", "moving.gif"]
+    assert list(codes(measured(tmp_path / "walked", folder))) == ["1.jpg", "moving.gif"]
     listed = tmp_path / "files.txt"
     listed.write_text("\n".join(str(folder / name) for name in ("bare", "moving.gif")))
-    fd = run(tmp_path / "listed", listed)
+    fd = measured(tmp_path / "listed", listed)
     assert codes(fd) == {"bare": "VALID", "moving.gif": "VALID"}
     assert fd.img_stats()[["img_w", "img_h"]].to_numpy().tolist() == [[WIDTH, HEIGHT], [60, 40]]
 
@@ -198,7 +203,7 @@ def test_a_missing_name_of_a_subset_is_named_and_nothing_stale_is_served(images:
         run(tmp_path / "work", images, subset=["a/1.jpg", "no_such.jpg"])
     with pytest.raises(NotRun):
         fastdup_db.create(tmp_path / "work").similarity()
-    fd = run(tmp_path / "work", images, subset=["a/1.jpg"])
+    fd = measured(tmp_path / "work", images, subset=["a/1.jpg"])
     assert list(codes(fd)) == ["1.jpg"]
 
 
@@ -207,7 +212,7 @@ def test_annotated_names_are_found_absolute_in_the_input_and_in_the_current_fold
 ) -> None:
     monkeypatch.chdir(images.parent)
     names = [str(images / "a/1.jpg"), "b/2.jpg", "images/b/3.jpg"]
-    fd = run(tmp_path / "work", images, annotations=pd.DataFrame({"filename": names, "label": list("xyz")}))
+    fd = measured(tmp_path / "work", images, annotations=pd.DataFrame({"filename": names, "label": list("xyz")}))
     frame = fd.annotations(valid_only=False)
     assert dict(zip(frame["filename"].map(lambda f: Path(f).name), frame["label"], strict=True)) == {
         "1.jpg": "x", "2.jpg": "y", "3.jpg": "z",
@@ -218,12 +223,12 @@ def test_annotated_names_are_found_absolute_in_the_input_and_in_the_current_fold
 def test_one_file_annotated_under_two_names_is_refused(images: Path, tmp_path: Path) -> None:
     twice = pd.DataFrame({"filename": ["a/1.jpg", str(images / "a/1.jpg")], "label": ["x", "y"]})
     with pytest.raises(BadArgument, match=r"1\.jpg"):
-        run(tmp_path / "work", images, annotations=twice)
+        measured(tmp_path / "work", images, annotations=twice)
 
 
 @pytest.mark.parametrize("arguments", [{"threshold": 0.5, "nearest_neighbors_k": 50}, {"num_images": 2}])
 def test_more_neighbours_than_images_are_all_of_them(images: Path, tmp_path: Path, arguments: dict) -> None:
-    fd = run(tmp_path / "work", images, **arguments)
+    fd = run(tmp_path / "work", images, adapt=False, **arguments)
     n = fd.num_instances()
     assert n == arguments.get("num_images", 3)
     assert fd.sql("select count(*) as n from edges")["n"].iloc[0] == n * (n - 1)
@@ -257,7 +262,7 @@ def test_bad_arguments_are_refused_with_nothing_written(
 
 
 def test_a_failed_run_leaves_the_results_before_it(images: Path, tmp_path: Path) -> None:
-    fd = run(tmp_path / "work", images)
+    fd = run(tmp_path / "work", images, adapt=False)
     before = fd.similarity(threshold=0)
     for arguments in ({"nearest_neighbors_k": 0}, {"input_dir": tmp_path / "absent"}, {"annotations": "no.csv"}):
         with pytest.raises(BadArgument):
@@ -273,7 +278,7 @@ def test_rotated_boxes_need_no_label(images: Path, tmp_path: Path) -> None:
         [["a/1.jpg", 60, 80, 130, 40, 160, 90, 90, 130], ["b/2.jpg", 0, 0, 5, 0, 5, 5, 0, 5]],
         columns=["filename", *"x1 y1 x2 y2 x3 y3 x4 y4".split()],
     )
-    fd = run(tmp_path / "work", images, annotations=corners, data_type="bbox")
+    fd = run(tmp_path / "work", images, annotations=corners, data_type="bbox", run_mode=1)
     frame = fd.annotations(valid_only=False)
     assert frame["error_code"].tolist() == ["VALID", "ERROR_BAD_BOUNDING_BOX"]
     assert frame[["x1", "y3"]].to_numpy().tolist() == [[60, 90], [0, 5]]
@@ -326,7 +331,7 @@ def test_too_small_is_below_ten_pixels(tmp_path: Path) -> None:
     folder.mkdir()
     for height, width in ((10, 10), (9, 100), (100, 9)):
         cv2.imwrite(str(folder / f"{height}x{width}.png"), demo.scene(1)[:height, :width])
-    fd = run(tmp_path / "work", folder)
+    fd = run(tmp_path / "work", folder, run_mode=1)
     assert codes(fd) == {
         "10x10.png": "VALID", "100x9.png": "ERROR_IMAGE_TOO_SMALL", "9x100.png": "ERROR_IMAGE_TOO_SMALL",
     }  # fmt: skip
@@ -344,7 +349,7 @@ def test_an_image_that_declares_huge_dimensions_is_a_row(images: Path, tmp_path:
     (folder / "bomb.png").write_bytes(
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 9)) + chunk(b"IEND", b"")
     )
-    fd = run(tmp_path / "work", folder)
+    fd = run(tmp_path / "work", folder, run_mode=1)
     assert codes(fd)["bomb.png"] == "ERROR_IMAGE_TOO_LARGE" and fd.num_instances() == 3
 
 
@@ -353,7 +358,7 @@ def test_a_file_that_may_not_be_read_is_a_row(images: Path, tmp_path: Path) -> N
     folder = tmp_path / "in"
     shutil.copytree(images, folder)
     (folder / "a" / "1.jpg").chmod(0)
-    assert codes(run(tmp_path / "work", folder))["1.jpg"] == "ERROR_UNREADABLE_FILE"
+    assert codes(run(tmp_path / "work", folder, run_mode=1))["1.jpg"] == "ERROR_UNREADABLE_FILE"
 
 
 def test_a_file_that_vanishes_between_listing_and_reading_is_a_row(
@@ -370,7 +375,7 @@ def test_a_file_that_vanishes_between_listing_and_reading_is_a_row(
         return tasks(*arguments, **named)
 
     monkeypatch.setattr(extract, "tasks", late)
-    assert codes(run(tmp_path / "work", folder)) == {
+    assert codes(run(tmp_path / "work", folder, run_mode=1)) == {
         "1.jpg": "VALID", "2.jpg": "ERROR_MISSING_FILE", "3.jpg": "VALID",
     }  # fmt: skip
 
@@ -384,5 +389,5 @@ def test_names_with_spaces_commas_quotes_and_umlauts(tmp_path: Path) -> None:
     fd = run(tmp_path / "wörk, dir", folder)
     assert codes(fd) == dict.fromkeys(names, "VALID")
     assert fd.annotations()["filename"].tolist() == sorted(str(folder / name) for name in names)
-    again = run(tmp_path / "again", folder, annotations=pd.DataFrame({"filename": names, "label": names}))
+    again = measured(tmp_path / "again", folder, annotations=pd.DataFrame({"filename": names, "label": names}))
     assert [Path(f).name for f in again.annotations()["filename"]] == again.annotations()["label"].tolist()
