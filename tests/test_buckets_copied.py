@@ -56,9 +56,9 @@ def test_copying_first_gives_the_same_answers_and_copies_once(
     s3: Server, pictures: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     direct = fastdup_db.create(tmp_path / "direct", pictures)
-    direct.run(progress=False, label_from_folder=True)
+    direct.run(adapt=False, progress=False, label_from_folder=True)
     fd = fastdup_db.create(tmp_path / "work", pictures)
-    fd.run(sync_s3_to_local=True, label_from_folder=True, progress=False)
+    fd.run(sync_s3_to_local=True, label_from_folder=True, adapt=False, progress=False)
     for found, wanted in zip(answers(fd), answers(direct), strict=True):
         pd.testing.assert_frame_equal(found, wanted)
     assert fd.annotations()["label"].tolist() == direct.annotations()["label"].tolist()
@@ -70,13 +70,13 @@ def test_copying_first_gives_the_same_answers_and_copies_once(
     fetched: list[str] = []
     download = copies._download
     monkeypatch.setattr(copies, "_download", lambda r, *rest: (fetched.append(r.filename), download(r, *rest))[1])
-    fd.run(sync_s3_to_local=True, progress=False)
+    fd.run(sync_s3_to_local=True, run_mode=1, progress=False)
     assert fetched == []
     assert copied(tmp_path / "work") == first
 
     s3.client().delete_object(Bucket="copying", Key="in/0/0-95.jpg")
     s3.fill("copying", {"in/1/1-60.jpg": drawn(99)})
-    fd.run(sync_s3_to_local=True, overwrite=False, progress=False)
+    fd.run(sync_s3_to_local=True, overwrite=False, run_mode=1, progress=False)
     assert fetched == ["s3://copying/in/1/1-60.jpg"]
     assert fd.num_instances() == len(PICTURES) - 1, "what is gone from the bucket is gone from the run"
 
@@ -85,7 +85,7 @@ def test_names_in_the_bucket_mean_the_copies(pictures: str, tmp_path: Path) -> N
     frame = pd.DataFrame({"filename": [f"s3://copying/{key}" for key in PICTURES], "label": "x"})
     fd = fastdup_db.create(tmp_path / "work", pictures)
     subset = [f"{pictures}/0/0-95.jpg", "0/0-60.jpg", "1/1-95.jpg"]
-    fd.run(annotations=frame, subset=subset, sync_s3_to_local=True, progress=False)
+    fd.run(annotations=frame, subset=subset, sync_s3_to_local=True, run_stats_only=True, progress=False)
     found = fd.annotations()
     assert sorted(Path(name).name for name in found["filename"]) == ["0-60.jpg", "0-95.jpg", "1-95.jpg"]
     assert found["label"].tolist() == ["x"] * 3
@@ -97,9 +97,9 @@ def test_deleting_takes_the_copies_and_nothing_else(s3: Server, pictures: str, t
     own = tmp_path / "work" / "copied" / "mine.jpg"
     own.parent.mkdir(parents=True)
     own.write_bytes(drawn(5))
-    fd.run(sync_s3_to_local=True, delete_tar=True, progress=False)
+    fd.run(sync_s3_to_local=True, delete_tar=True, run_stats_only=True, progress=False)
     assert len(copied(tmp_path / "work")) == len(PICTURES) + 1, "delete_tar leaves images"
-    fd.run(sync_s3_to_local=True, delete_img=True, progress=False)
+    fd.run(sync_s3_to_local=True, delete_img=True, run_stats_only=True, progress=False)
     assert list(copied(tmp_path / "work")) == ["mine.jpg"]
     assert len(fd.annotations()) == len(PICTURES), "the answers stay"
     assert len(list(objects.listed(pictures))) == len(PICTURES), "the bucket stays"
@@ -114,11 +114,11 @@ def test_one_archive_of_a_bucket(s3: Server, pictures: str, tmp_path: Path) -> N
             archive.addfile(info, io.BytesIO(drawn(i)))
     s3.fill("copying", {"tars/a.tar": stream.getvalue(), "tars/b.tar": b"not asked for"})
     fd = fastdup_db.create(tmp_path / "work", "s3://copying/tars/a.tar")
-    fd.run(sync_s3_to_local=True, progress=False)
+    fd.run(sync_s3_to_local=True, run_stats_only=True, progress=False)
     tars = lambda: [p.name for p in (tmp_path / "work").rglob("*.tar")]  # noqa: E731
     assert tars() == ["a.tar"]
     assert fd.num_instances() == 4
-    fd.run(sync_s3_to_local=True, delete_tar=True, progress=False)
+    fd.run(sync_s3_to_local=True, delete_tar=True, run_stats_only=True, progress=False)
     assert tars() == []
 
 
@@ -154,7 +154,7 @@ def test_the_server_is_an_argument_and_no_secret_is_kept(
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     caplog.set_level(logging.DEBUG, logger="fastdup_db")
     fd = fastdup_db.create(tmp_path / "work", pictures)
-    fd.run(s3_endpoint_url=s3.url, s3_region="us-east-1", sync_s3_to_local=True, progress=False)
+    fd.run(s3_endpoint_url=s3.url, s3_region="us-east-1", sync_s3_to_local=True, adapt=False, progress=False)
     assert fd.num_instances() == len(PICTURES)
     assert fd.config["s3_endpoint_url"] == s3.url
     assert bucket._settings == bucket.Settings(), "only for the run"
@@ -167,7 +167,7 @@ def test_the_server_is_an_argument_and_no_secret_is_kept(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     fd = fastdup_db.create(tmp_path / "public", "s3://public/open")
-    fd.run(s3_endpoint_url=s3.url, s3_anonymous=True, progress=False)
+    fd.run(s3_endpoint_url=s3.url, s3_anonymous=True, run_stats_only=True, progress=False)
     assert fd.num_instances() == 3
 
 
