@@ -44,7 +44,7 @@ def _boxes(names: list[str]) -> pd.DataFrame:
 
 
 def _run(fd: fastdup_db.Fastdup, **settings) -> None:
-    fd.run(**{"progress": False, "run_mode": 1, "overwrite": False} | settings)
+    fd.run(**{"progress": False, "run_mode": 1, "adapt": False, "overwrite": False} | settings)
 
 
 def _crops(fd: fastdup_db.Fastdup) -> dict[str, bytes]:
