@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -21,19 +22,29 @@ from fastdup_db.store.duck import Database
 ASKED = ("similarity", "outliers", "connected_components", "label_quality", "verify", "dedup")
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Scenes 0 to 7, and scene 3 again as z.bmp: files of one size, whatever they show."""
-    folder = draw_scenes(tmp_path / "photos", count=8)
-    shutil.copy(folder / "3.bmp", folder / "z.bmp")
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of photos, its copy `before`, and the work_dir `filled` of a run on it."""
+    folder = tmp_path_factory.mktemp("kept")
+    draw_scenes(folder / "photos", count=8)
+    shutil.copy(folder / "photos" / "3.bmp", folder / "photos" / "z.bmp")
+    shutil.copytree(folder / "photos", folder / "before")
+    fastdup_db.create(folder / "filled", folder / "photos").run(progress=False)
     return folder
 
 
 @pytest.fixture
-def filled(tmp_path: Path, photos: Path) -> fastdup_db.Fastdup:
-    fd = fastdup_db.create(tmp_path / "work", photos)
-    fd.run(progress=False)
-    return fd
+def photos(kept: Path) -> Iterator[Path]:
+    """Scenes 0 to 7, and scene 3 again as z.bmp: files of one size, whatever they show. Put back after each test."""
+    yield kept / "photos"
+    shutil.rmtree(kept / "photos")
+    shutil.copytree(kept / "before", kept / "photos")
+
+
+@pytest.fixture
+def filled(tmp_path: Path, kept: Path, photos: Path) -> fastdup_db.Fastdup:
+    """A finished run on the photos, for one test alone."""
+    return fastdup_db.create(shutil.copytree(kept / "filled", tmp_path / "work"), photos)
 
 
 def _draw(path: Path, scene: int) -> None:
@@ -51,8 +62,17 @@ def _replaced(path: Path, scene: int) -> None:
     os.utime(path, ns=(time + 10**9, time + 10**9))
 
 
-@pytest.mark.parametrize("change", ["added", "gone", "replaced"])
-@pytest.mark.parametrize("settings", [{"run_mode": 1}, {"run_stats_only": True, "overwrite": True}])
+STATISTICS = {"run_stats_only": True, "overwrite": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "settings"),
+    [
+        *((change, {"run_mode": 1}) for change in ("added", "gone", "replaced")),
+        ("replaced", STATISTICS),
+        *(pytest.param(change, STATISTICS, marks=pytest.mark.slow) for change in ("added", "gone")),
+    ],
+)
 def test_neighbours_of_other_images_are_no_answers(filled, photos, change, settings):
     if change == "gone":
         (photos / "z.bmp").unlink()
@@ -178,19 +198,27 @@ def test_an_update_that_breaks_off_in_its_graph_goes_on(filled, photos, monkeypa
     assert read[-1] == 0 and len(filled.similarity(threshold=0)) == 2 * len(list(photos.iterdir()))
 
 
-@pytest.mark.parametrize("labelled", [True, False])
-@pytest.mark.parametrize("place", ["stage_rows", "store_rows", "store_layout"])
-def test_annotations_of_a_run_that_was_killed_are_not_those_before(tmp_path, photos, monkeypatch, labelled, place):
-    names = sorted(path.name for path in photos.iterdir())
-    before = pd.DataFrame({"filename": names, "label": "before"}) if labelled else None
-    after = pd.DataFrame({"filename": names, "label": "after"}) if place != "store_layout" else None
+def _labels(photos: Path, label: str) -> pd.DataFrame:
+    """One label for all of them."""
+    return pd.DataFrame({"filename": sorted(path.name for path in photos.iterdir()), "label": label})
+
+
+@pytest.mark.parametrize(
+    ("place", "labelled"),
+    [
+        ("stage_rows", True),
+        pytest.param("stage_rows", False, marks=pytest.mark.slow),
+        pytest.param("store_rows", True, marks=pytest.mark.slow),
+        ("store_rows", False),
+        ("store_layout", False),
+    ],
+)
+def test_annotations_of_a_run_that_was_killed_are_not_those_before(filled, photos, monkeypatch, labelled, place):
+    after = _labels(photos, "after") if place != "store_layout" else None
     again = {"progress": False, "overwrite": False, "annotations": after}
-    fd = fastdup_db.create(tmp_path / "work", photos)
-    fd.run(annotations=before, progress=False)
-    if after is None and labelled:
-        with pytest.raises(BadArgument, match="would be lost"):
-            fd.run(**again)
-        return
+    fd = filled
+    if labelled:
+        fd.run(annotations=_labels(photos, "before"), progress=False)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(annotating, place, _killed)
         patch.setattr(Database, "execute", _never_forgets(Database.execute))
@@ -199,8 +227,15 @@ def test_annotations_of_a_run_that_was_killed_are_not_those_before(tmp_path, pho
         fd.run(progress=False, run_mode=2)
     fd.run(**again)
     fd.run(progress=False, run_mode=2)
-    assert len(fd.annotations()) == len(names)
+    assert len(fd.annotations()) == len(list(photos.iterdir()))
     assert after is None or set(fd.annotations()["label"]) == {"after"}
+
+
+def test_an_update_does_not_lose_the_annotations_there_are(tmp_path, photos):
+    fd = fastdup_db.create(tmp_path / "work", photos)
+    fd.run(annotations=_labels(photos, "before"), run_mode=1, progress=False)
+    with pytest.raises(BadArgument, match="would be lost"):
+        fd.run(overwrite=False, progress=False)
 
 
 def test_run_mode_2_finishes_a_run_on_boxes_that_was_killed(tmp_path, photos, monkeypatch):
@@ -355,8 +390,7 @@ def test_overwrite_begins_anew_after_an_update_that_broke_off(filled, photos, mo
     assert filled.sql("select count(*) as runs from runs")["runs"].item() == 1
 
 
-@pytest.mark.parametrize("again", [{}, {"verify": "all"}])
-def test_verified_pairs_have_the_similarity_of_the_vectors_there_are(tmp_path, photos, again):
+def test_verified_pairs_have_the_similarity_of_the_vectors_there_are(tmp_path, photos):
     fd = fastdup_db.create(tmp_path / "work", photos)
     fd.run(progress=False, verify="all", adapt=False)
     before = fd.duplicates()["distance"].tolist()
@@ -364,11 +398,14 @@ def test_verified_pairs_have_the_similarity_of_the_vectors_there_are(tmp_path, p
         _draw(photos / f"{number}.bmp", number)
     cv2.imwrite(str(photos / "5b.jpg"), demo.scene(25), [cv2.IMWRITE_JPEG_QUALITY, 20])
     fd.run(progress=False, overwrite=False, verify="all", adapt=False)
-    adapted = fd.run(progress=False, overwrite=False, **again)
-    assert adapted == 0 and before == [1.0]
-    names = ["filename_from", "filename_to"]
-    both = fd.duplicates()[[*names, "distance"]].merge(fd.similarity(threshold=-1)[[*names, "distance"]], on=names)
-    assert len(both) == 2 and both["distance_x"].tolist() == both["distance_y"].tolist()
+    twin = fastdup_db.create(shutil.copytree(fd.work_dir, tmp_path / "twin"), photos)
+    for updated, again in ((fd, {}), (twin, {"verify": "all"})):
+        adapted = updated.run(progress=False, overwrite=False, **again)
+        assert adapted == 0 and before == [1.0]
+        names = ["filename_from", "filename_to"]
+        pairs = updated.similarity(threshold=-1)[[*names, "distance"]]
+        both = updated.duplicates()[[*names, "distance"]].merge(pairs, on=names)
+        assert len(both) == 2 and both["distance_x"].tolist() == both["distance_y"].tolist()
 
 
 def test_a_graph_alone_keeps_the_input_that_was_listed(filled, photos, tmp_path):
@@ -377,9 +414,16 @@ def test_a_graph_alone_keeps_the_input_that_was_listed(filled, photos, tmp_path)
     assert fastdup_db.create(filled.work_dir).input_dir == str(photos)
 
 
-def test_fastdups_files_are_of_the_last_run_or_not_there(photos, tmp_path):
-    work = tmp_path / "work"
-    fastdup_db.run(photos, work)
+@pytest.fixture
+def exported(kept: Path, photos: Path, tmp_path: Path) -> Path:
+    """The work_dir of fastdup's `run` on the photos, with its files, for one test alone; it is made once."""
+    if not (kept / "exported").exists():
+        fastdup_db.run(photos, kept / "exported")
+    return shutil.copytree(kept / "exported", tmp_path / "exported")
+
+
+def test_fastdups_files_are_of_the_last_run_or_not_there(photos, exported, tmp_path):
+    work = exported
     assert fastdup_db.load_config(work)["threshold"] == 0.9
     (work / "notes.txt").write_text("mine")
     fastdup_db.run(photos, work, run_mode=1)
@@ -390,12 +434,13 @@ def test_fastdups_files_are_of_the_last_run_or_not_there(photos, tmp_path):
     assert not (tmp_path / "elsewhere" / "similarity.csv").exists()
     there = {path.name for path in work.iterdir()}
     assert "similarity.csv" not in there and {"atrain_features.dat", "config.json", "notes.txt"} <= there
-    fd = fastdup_db.create(work, photos)
-    for settings in ({"overwrite": True}, {"overwrite": False}, {"run_mode": 2}):
-        fastdup_db.run(photos, work)
-        fd.run(progress=False, threshold=0.5, **settings)
-        assert fastdup_db.load_config(work)["threshold"] == 0.5
-        assert not (work / "similarity.csv").exists() and (work / "notes.txt").exists()
+    fastdup_db.run(photos, work)
+    for number, settings in enumerate(({"overwrite": True}, {"overwrite": False}, {"run_mode": 2})):
+        again = shutil.copytree(work, tmp_path / f"again{number}")
+        assert (again / "similarity.csv").exists()
+        fastdup_db.create(again, photos).run(progress=False, threshold=0.5, **settings)
+        assert fastdup_db.load_config(again)["threshold"] == 0.5
+        assert not (again / "similarity.csv").exists() and (again / "notes.txt").exists()
 
 
 def test_files_that_a_killed_export_left_go_too(photos, tmp_path, monkeypatch):
@@ -410,21 +455,20 @@ def test_files_that_a_killed_export_left_go_too(photos, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("atrain_*")) and not (tmp_path / "config.json").exists()
 
 
-def test_a_list_that_is_read_stays(photos, tmp_path):
-    fastdup_db.run(photos, tmp_path)
-    listed = tmp_path / "atrain_features.dat.csv"
-    fd = fastdup_db.create(tmp_path, listed)
+def test_a_list_that_is_read_stays(photos, exported, tmp_path):
+    listed = exported / "atrain_features.dat.csv"
+    fd = fastdup_db.create(exported, listed)
     for overwrite in (True, False):
         fd.run(progress=False, overwrite=overwrite)
     assert listed.exists() and fd.num_instances() == 9
     (tmp_path / "other").mkdir()
     _draw(tmp_path / "other" / "60.bmp", 60)
-    fastdup_db.run(tmp_path / "other", tmp_path)
+    fastdup_db.run(tmp_path / "other", exported)
     listed.write_text(f"filename\n{photos / '1.bmp'}\n")
     fd.run(input_dir=tmp_path / "other", test_dir=listed, progress=False)
     assert listed.exists()
     with pytest.raises(BadArgument, match="another folder"):
-        fastdup_db.import_work_dir(tmp_path, tmp_path)
+        fastdup_db.import_work_dir(exported, exported)
 
 
 def test_files_that_fastdup_made_stay(photos, tmp_path):
