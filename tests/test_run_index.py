@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +32,44 @@ def run(work_dir: Path, n: int = N, **arguments: object) -> fastdup_db.Fastdup:
     return fd
 
 
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def measured_by_few() -> Iterator[None]:
+    """Recall is measured on 40 vectors: the 800 searches of 200 take longer than all else that a run does here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index, "RECALL_ROWS", 40)
+        yield
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[None]:
     """An index from 500 vectors on."""
-    monkeypatch.setattr(index, "INDEX_ROWS", 500)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index, "INDEX_ROWS", 500)
+        yield
+
+
+@pytest.fixture(scope="module")
+def first(small: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The work_dir of a run that has built an index."""
+    work_dir = tmp_path_factory.mktemp("first")
+    run(work_dir)
+    return work_dir
+
+
+@pytest.fixture(scope="module")
+def labelled(small: None, tmp_path_factory: pytest.TempPathFactory) -> fastdup_db.Fastdup:
+    """A run with an index, 12 of whose 600 images are rare and 200 in the split test."""
+    rows = np.arange(N)
+    frame = pd.DataFrame(
+        {
+            "filename": [f"image_{i:05d}.jpg" for i in rows],
+            "label": np.where(rows % 50 == 7, "rare", "usual"),
+            "split": np.where(rows % 3 == 0, "test", "train"),
+        }
+    )
+    fd = fastdup_db.create(tmp_path_factory.mktemp("labelled"))
+    fd.run(annotations=frame, embeddings=vectors(), progress=False)
+    return fd
 
 
 @pytest.mark.parametrize(
@@ -79,9 +115,10 @@ def test_the_run_builds_what_nnf_mode_says(tmp_path: Path, mode: str, param: str
     assert config["index_recall"] >= 0.95
 
 
-@pytest.mark.usefixtures("small")
-def test_the_bytes_are_those_of_the_index_that_is_there(tmp_path: Path) -> None:
-    sizes = [run(tmp_path, overwrite=not k, nearest_neighbors_k=2 + k).config["index_bytes"] for k in range(3)]
+def test_the_bytes_are_those_of_the_index_that_is_there(first: Path, tmp_path: Path) -> None:
+    work_dir = shutil.copytree(first, tmp_path / "work")
+    sizes = [fastdup_db.create(work_dir).config["index_bytes"]]
+    sizes += [run(work_dir, overwrite=False, nearest_neighbors_k=k).config["index_bytes"] for k in (3, 4)]
     assert max(sizes) < 1.2 * min(sizes), "a replaced index does not count"
 
 
@@ -114,40 +151,31 @@ def test_long_vectors_are_indexed_by_one_bit_a_dimension(tmp_path: Path) -> None
     assert (found.groupby("from", sort=False)["distance"].first() > 0.999).all()
 
 
-@pytest.mark.usefixtures("small")
-def test_an_update_keeps_the_index_and_its_vectors(tmp_path: Path) -> None:
-    first = run(tmp_path).config
-    second = run(tmp_path, N + 20, overwrite=False).config
-    assert second["neighbors_method"] == "update" and second["index_kind"] == first["index_kind"] == "IVF_SQ"
+def test_an_update_keeps_the_index_and_its_vectors(first: Path, tmp_path: Path) -> None:
+    work_dir = shutil.copytree(first, tmp_path / "work")
+    before = fastdup_db.create(work_dir).config
+    second = run(work_dir, N + 20, overwrite=False).config
+    assert second["neighbors_method"] == "update" and second["index_kind"] == before["index_kind"] == "IVF_SQ"
     assert second["index_recall"] >= 0.95
-    stored = table(tmp_path, VECTORS)
+    stored = table(work_dir, VECTORS)
     assert stored.version == second["vectors_version"]
     newest = np.arange(N, N + 20)
     assert (Searcher(stored)(stored.take(newest), k=1)[0][:, 0] == newest).all()
-    third = run(tmp_path, N + 20, overwrite=False).config
+    third = run(work_dir, N + 20, overwrite=False).config
     assert index.has_index(stored)
     kept = [name for name in third if name.startswith("index_")] + ["vectors_version", "neighbors_recall"]
     assert len(kept) == 6 and all(third[name] == second[name] for name in kept), "nothing changed, nothing is done"
 
 
-@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("selective", [10, 50_000], ids=["by the index", "exactly"])
 def test_a_filtered_search_over_an_index_finds_k_where_k_exist(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, selective: int
+    labelled: fastdup_db.Fastdup, monkeypatch: pytest.MonkeyPatch, selective: int
 ) -> None:
     monkeypatch.setattr(searcher, "SELECTIVE_ROWS", selective)
     rows = np.arange(N)
     rare, test = rows % 50 == 7, rows % 3 == 0  # 12 and 200 of 600
-    frame = pd.DataFrame(
-        {
-            "filename": [f"image_{i:05d}.jpg" for i in rows],
-            "label": np.where(rare, "rare", "usual"),
-            "split": np.where(test, "test", "train"),
-        }
-    )
-    fd = fastdup_db.create(tmp_path)
-    fd.run(annotations=frame, embeddings=vectors(), progress=False)
-    assert fd.config["index_kind"] == "IVF_SQ"
+    assert labelled.config["index_kind"] == "IVF_SQ"
+    fd = fastdup_db.create(labelled.work_dir)
     fd.init_search(5, store_int=1)
     ids = fd.annotations()["fd_index"].to_numpy()
     for where, allowed in (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastdup_db.errors import BadArgument
-from fastdup_db.graph import searcher
+from fastdup_db.graph import index, searcher
 from fastdup_db.graph.index import BUILD_PARAMETERS, build, index_kind, is_needed
 from fastdup_db.graph.searcher import Searcher
 from fastdup_db.store.lance import VectorTable
@@ -33,6 +33,12 @@ def table(tmp_path: Path) -> VectorTable:
 @pytest.fixture
 def filtered_by_index(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searcher, "SELECTIVE_ROWS", 10)
+
+
+@pytest.fixture(autouse=True)
+def measured_by_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recall is measured on 40 vectors: the 800 searches of 200 take longer than all else here."""
+    monkeypatch.setattr(index, "RECALL_ROWS", 40)
 
 
 def brute_force(queries: np.ndarray, *, k: int, among: np.ndarray | None = None) -> np.ndarray:
