@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -64,6 +65,17 @@ def plain(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> fastdup_db.
     return made(photos, tmp_path_factory.mktemp("plain"))
 
 
+@pytest.fixture(scope="module")
+def verified(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> fastdup_db.Fastdup:
+    """A run that has verified all pairs, and that nothing changes."""
+    return made(photos, tmp_path_factory.mktemp("verified"), verify="all")
+
+
+def copied(fd: fastdup_db.Fastdup, work_dir: Path) -> fastdup_db.Fastdup:
+    """The same run in another work_dir, to be changed."""
+    return fastdup_db.create(work_dir=shutil.copytree(fd.work_dir, work_dir), input_dir=fd.input_dir)
+
+
 def found(frame: pd.DataFrame) -> set[tuple[str, str]]:
     """The pairs, as names."""
     names = [frame[f"filename_{side}"].map(lambda f: Path(f).stem) for side in ("from", "to")]
@@ -76,8 +88,8 @@ def planted(photos: Path) -> set[tuple[str, str]]:
     return {(a, b) for a, b in combinations(names, 2) if a[0] == b[0]}
 
 
-def test_all_pairs_of_copies_and_no_other(photos: Path, tmp_path: Path) -> None:
-    frame = made(photos, tmp_path, verify="all").duplicates()
+def test_all_pairs_of_copies_and_no_other(photos: Path, verified: fastdup_db.Fastdup) -> None:
+    frame = verified.duplicates()
     assert found(frame) == planted(photos)  # scenes 0 and 1 are neighbours, too, and no copies
     kinds = {
         tuple(Path(f).stem for f in sorted(row)): kind
@@ -89,8 +101,10 @@ def test_all_pairs_of_copies_and_no_other(photos: Path, tmp_path: Path) -> None:
     assert kinds[("0_original", "0_same")] == "exact"
 
 
-def test_without_verify_there_are_no_duplicates_until_asked_for(photos: Path, tmp_path: Path) -> None:
-    fd = made(photos, tmp_path)
+def test_without_verify_there_are_no_duplicates_until_asked_for(
+    photos: Path, plain: fastdup_db.Fastdup, tmp_path: Path
+) -> None:
+    fd = copied(plain, tmp_path / "work")
     before = fd.duplicates()
     assert before.empty
     after = fd.verify("all", progress=False)
@@ -100,8 +114,8 @@ def test_without_verify_there_are_no_duplicates_until_asked_for(photos: Path, tm
     assert fd.sql("select count(*) as n from duplicates")["n"][0] == len(after)
 
 
-def test_auto_leaves_out_what_the_vectors_are_sure_of(photos: Path, tmp_path: Path) -> None:
-    fd = made(photos, tmp_path)
+def test_auto_leaves_out_what_the_vectors_are_sure_of(plain: fastdup_db.Fastdup, tmp_path: Path) -> None:
+    fd = copied(plain, tmp_path / "work")
     sure = fd.verify("auto", upper=0.0, progress=False)
     assert set(sure["reason"]) == {"similarity"}
     assert sure["kind"].isna().all()
@@ -109,8 +123,8 @@ def test_auto_leaves_out_what_the_vectors_are_sure_of(photos: Path, tmp_path: Pa
     assert set(checked["reason"]) == {"keypoints and pixels agree", "identical"}
 
 
-def test_groups_gather_the_copies(photos: Path, tmp_path: Path) -> None:
-    groups = made(photos, tmp_path, verify="all").duplicate_groups()
+def test_groups_gather_the_copies(verified: fastdup_db.Fastdup) -> None:
+    groups = verified.duplicate_groups()
     assert groups["count"].tolist() == [5, 4, 4, 4, 4, 4]
     assert [Path(f).stem for f in groups["files"][0]] == [
         "0_cropped",
@@ -121,12 +135,11 @@ def test_groups_gather_the_copies(photos: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_one_kind(photos: Path, tmp_path: Path) -> None:
-    fd = made(photos, tmp_path, verify="all")
-    assert set(fd.duplicates(kind="mirrored")["kind"]) == {"mirrored"}
-    assert fd.duplicates(data=False).columns[:2].tolist() == ["from", "to"]
+def test_one_kind(verified: fastdup_db.Fastdup) -> None:
+    assert set(verified.duplicates(kind="mirrored")["kind"]) == {"mirrored"}
+    assert verified.duplicates(data=False).columns[:2].tolist() == ["from", "to"]
     with pytest.raises(BadArgument, match="cropped"):
-        fd.duplicates(kind="shrunk")
+        verified.duplicates(kind="shrunk")
 
 
 @pytest.mark.parametrize(
@@ -144,14 +157,18 @@ def test_what_is_not_allowed_is_named(plain: fastdup_db.Fastdup, arguments: dict
         plain.verify(**arguments)  # type: ignore[arg-type]
 
 
-def test_copies_that_are_no_neighbours_are_found_through_a_third(photos: Path, tmp_path: Path) -> None:
-    fd = made(photos, tmp_path)
+def test_copies_that_are_no_neighbours_are_found_through_a_third(
+    photos: Path, plain: fastdup_db.Fastdup, tmp_path: Path
+) -> None:
+    fd = copied(plain, tmp_path / "work")
     assert found(fd.verify("all", k=1, progress=False)) >= {p for p in planted(photos) if p[0][0] != "0"}
 
 
-def test_a_killed_check_goes_on_where_it_was(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = made(photos, tmp_path / "whole", verify="all").duplicates()
-    fd = made(photos, tmp_path / "killed")
+def test_a_killed_check_goes_on_where_it_was(
+    plain: fastdup_db.Fastdup, verified: fastdup_db.Fastdup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = verified.duplicates()
+    fd = copied(plain, tmp_path / "killed")
     extracted, judged = [], []
     real_run, real_verify = verifying.features.run, verifying.verify.verify_pairs
 
@@ -189,9 +206,9 @@ def test_a_killed_check_goes_on_where_it_was(photos: Path, tmp_path: Path, monke
 
 @pytest.mark.parametrize("place", ["verify/insert_equal", "verify/insert_verified", "verify/insert_group_candidates"])
 def test_verdicts_of_a_check_that_broke_off_are_no_answers(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    photos: Path, verified: fastdup_db.Fastdup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    fd = made(photos, tmp_path, verify="all")
+    fd = copied(verified, tmp_path / "work")
     whole, groups, plan = fd.duplicates(), fd.duplicate_groups(), fd.dedup(groups="duplicates")
     execute = Database.execute
 
