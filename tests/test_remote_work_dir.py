@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -19,7 +22,7 @@ import fastdup_db
 from fastdup_db.errors import BadArgument, BadInput, NotRun, WorkDirBusy
 from fastdup_db.pipeline import extract, lease
 from tests.drawn import draw
-from tests.s3_server import SECRET
+from tests.s3_server import SECRET, Server, reach
 from tests.test_ray_run import TABLES, assert_same
 
 URI = "s3://results/some/run"
@@ -28,9 +31,7 @@ URI = "s3://results/some/run"
 @pytest.fixture
 def machine(s3, tmp_path, monkeypatch):
     """Makes this process another machine: one with an empty cache folder."""
-    s3.fill("results", {})
-    for item in s3.client().list_objects_v2(Bucket="results").get("Contents", []):
-        s3.client().delete_object(Bucket="results", Key=item["Key"])
+    empty(s3)
 
     def become(name: str) -> Path:
         monkeypatch.setenv("FASTDUP_DB_CACHE", str(tmp_path / name))
@@ -40,9 +41,16 @@ def machine(s3, tmp_path, monkeypatch):
     return become
 
 
-@pytest.fixture
-def images(tmp_path):
-    return drawn(tmp_path / "images", count=8)
+def empty(server: Server) -> None:
+    """The bucket is there and holds nothing."""
+    server.fill("results", {})
+    for key in keys(server):
+        server.client().delete_object(Bucket="results", Key=key)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return drawn(tmp_path_factory.mktemp("drawn") / "images", count=8)
 
 
 def drawn(folder: Path, *, count: int) -> Path:
@@ -53,15 +61,47 @@ def drawn(folder: Path, *, count: int) -> Path:
     return folder
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a run has left: in the bucket, and in the cache of its machine."""
+
+    objects: dict[str, bytes]
+    cache: Path
+
+    def put_back(self, server: Server, cache: Path) -> None:
+        server.fill("results", self.objects)
+        shutil.copytree(self.cache, cache)
+
+
+def left_by(run: Callable[[], object], server: Server, folder: Path) -> Left:
+    """Makes the run, with an empty bucket and an empty cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        reach(server, patch, folder)
+        patch.setenv("FASTDUP_DB_CACHE", str(folder / "cache"))
+        empty(server)
+        run()
+    client = server.client()
+    objects = {key: client.get_object(Bucket="results", Key=key)["Body"].read() for key in keys(server)}
+    return Left(objects, folder / "cache")
+
+
+@pytest.fixture(scope="module")
+def finished(s3_server, images, tmp_path_factory) -> Left:
+    """A finished run on the images."""
+    return left_by(
+        lambda: fastdup_db.create(URI, images).run(progress=False), s3_server, tmp_path_factory.mktemp("finished")
+    )
+
+
 def keys(s3) -> set[str]:
     return {item["Key"] for item in s3.client().list_objects_v2(Bucket="results").get("Contents", [])}
 
 
-def test_the_same_answers_from_another_machine(s3, machine, images, tmp_path):
+def test_the_same_answers_from_another_machine(finished, s3, machine, images, tmp_path):
     here = fastdup_db.create(tmp_path / "local", images)
     here.run(progress=False)
+    finished.put_back(s3, machine("first"))
     there = fastdup_db.create(URI, images)
-    there.run(progress=False)
     assert_same(here, there)
     names = keys(s3)
     assert "some/run/fastdup.duckdb" in names
@@ -100,10 +140,11 @@ def test_what_another_machine_adds_is_seen_here(machine, images, tmp_path):
 DRIVER = """
 import os, signal, sys
 import fastdup_db
+from fastdup_db.engines import local
 from fastdup_db.pipeline import extract, remote
 
 uri, images, deadly = sys.argv[1:]
-extract.COMMIT_INSTANCES = 1
+extract.COMMIT_INSTANCES = local.CHUNK = 4
 remote.CHECKPOINT_SECONDS, remote.CHECKPOINT_SHARE = 0, 1e9  # after every commit
 uploads = 0
 upload = remote.upload
@@ -130,24 +171,40 @@ fastdup_db.create(uri, images).run(progress=False, num_threads=1)
 """
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> fastdup_db.Fastdup:
+    """A run on 24 images that nothing has killed."""
+    folder = tmp_path_factory.mktemp("whole")
+    fd = fastdup_db.create(folder / "local", drawn(folder / "images", count=24))
+    fd.run(progress=False)
+    return fd
+
+
+@pytest.fixture(scope="module")
+def killed(s3_server, whole, tmp_path_factory) -> Left:
+    """A run on the same images that was killed two commits after its second checkpoint."""
+
+    def killed() -> None:
+        env = {**os.environ, "PYTHONPATH": str(Path(fastdup_db.__file__).parents[1])}
+        command = [sys.executable, "-c", DRIVER, URI, str(whole.input_dir), "2"]
+        died = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert died.returncode == -signal.SIGKILL, died.stderr
+
+    return left_by(killed, s3_server, tmp_path_factory.mktemp("killed"))
+
+
 @pytest.mark.parametrize("name", ["first", "second"], ids=["the same machine", "another machine"])
-def test_a_killed_run_goes_on_from_its_last_checkpoint(machine, tmp_path, name, monkeypatch):
-    images = drawn(tmp_path / "images", count=96)
-    env = {**os.environ, "PYTHONPATH": str(Path(fastdup_db.__file__).parents[1])}
-    command = [sys.executable, "-c", DRIVER, URI, str(images), "2"]
-    died = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert died.returncode == -signal.SIGKILL, died.stderr
-    here = fastdup_db.create(tmp_path / "local", images)
-    here.run(progress=False)
+def test_a_killed_run_goes_on_from_its_last_checkpoint(killed, s3, machine, whole, name, monkeypatch):
+    killed.put_back(s3, machine("first"))
     machine(name)
     monkeypatch.setattr(lease, "SILENT_SECONDS", 2.0)
-    there = fastdup_db.create(URI, images)
+    there = fastdup_db.create(URI, whole.input_dir)
     with pytest.raises(NotRun, match="did not end"):
         there.similarity()
     there.run(progress=False)
-    assert_same(here, there)
+    assert_same(whole, there)
     by_run = there.sql("select run_id, sum(images) as n from batches group by run_id order by run_id")["n"].tolist()
-    assert by_run == ([64, 32] if name == "first" else [32, 64]), "the copy of the same machine has more"
+    assert by_run == ([16, 8] if name == "first" else [8, 16]), "the copy of the same machine has more"
 
 
 def test_a_checkpoint_stays_restorable_however_many_commits_follow(machine):
@@ -170,9 +227,9 @@ def remote_table():
     return table(Path(fastdup_db.create(URI).work_dir), EMBEDDINGS)
 
 
-def test_only_one_run_at_a_time(s3, machine, images, monkeypatch):
+def test_only_one_run_at_a_time(finished, s3, machine, images, monkeypatch):
+    finished.put_back(s3, machine("first"))
     fd = fastdup_db.create(URI, images)
-    fd.run(progress=False)
     machine("second")
     other = fastdup_db.create(URI, images)
     commit = extract.commit
@@ -225,9 +282,9 @@ def test_a_lock_that_names_nobody_grows_old(s3, machine, monkeypatch, body):
     assert keys(s3) == set()
 
 
-def test_a_copy_of_before_there_were_locks_is_written(machine, images):
+def test_a_copy_of_before_there_were_locks_is_written(finished, s3, machine, images):
+    finished.put_back(s3, machine("first"))
     fd = fastdup_db.create(URI, images)
-    fd.run(progress=False)
     marker = Path(fd.work_dir) / "remote.json"
     said = json.loads(marker.read_text())
     del said["copy"]
