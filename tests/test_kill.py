@@ -13,21 +13,23 @@ import pytest
 
 import fastdup_db
 from fastdup_db import demo
+from fastdup_db.engines import local
 from fastdup_db.pipeline import extract
 from fastdup_db.store.lance import VectorTable
 
-IMAGES = 96
+IMAGES, COMMITTED = 48, 8
 TABLES = ("listing", "images", "instances", "stats", "edges", "components")
 
 # kills itself with SIGKILL at the n-th passage of a place in the stream
 SCRIPT = """
 import os, signal, sys
 import fastdup_db
+from fastdup_db.engines import local
 from fastdup_db.pipeline import extract, neighbors, run
 from fastdup_db.store.duck import Database
 
 work_dir, images, place, passage = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-extract.COMMIT_INSTANCES = 16
+extract.COMMIT_INSTANCES = local.CHUNK = int(sys.argv[5])
 seen = 0
 
 def kill_at(name, statement):
@@ -77,16 +79,16 @@ def whole(images, tmp_path_factory) -> fastdup_db.Fastdup:
         ("before:ingest/insert_images", 1),  # while the first vectors are being written
         ("before:ingest/insert_images", 4),
         ("before:run/set_embeddings_version", 1),  # the first vectors are there, rows and marker not yet
-        ("before:run/set_embeddings_version", 3),
+        pytest.param("before:run/set_embeddings_version", 3, marks=pytest.mark.slow),  # as the fifth
         ("after:run/set_embeddings_version", 5),
         ("before:neighbors/clear_edges", 1),  # search vectors written, no edges
-        ("after:components/rebuild", 1),
+        pytest.param("after:components/rebuild", 1, marks=pytest.mark.slow),  # as before set_finished
         ("before:run/set_finished", 1),
     ],
 )
 def test_a_killed_run_ends_like_a_whole_one(images, whole, tmp_path, place, passage):
     work_dir = tmp_path / "work"
-    command = [sys.executable, "-c", SCRIPT, str(work_dir), str(images), place, str(passage)]
+    command = [sys.executable, "-c", SCRIPT, str(work_dir), str(images), place, str(passage), str(COMMITTED)]
     env = {**os.environ, "PYTHONPATH": str(Path(fastdup_db.__file__).parents[1])}
     died = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert died.returncode == -signal.SIGKILL, died.stderr
@@ -114,13 +116,14 @@ def test_rows_whose_vectors_cannot_be_written_are_not_there(images, whole, tmp_p
             raise OSError("no space left on device")
         return append(self, ids, matrix)
 
-    monkeypatch.setattr(extract, "COMMIT_INSTANCES", 16)
+    monkeypatch.setattr(extract, "COMMIT_INSTANCES", COMMITTED)
+    monkeypatch.setattr(local, "CHUNK", COMMITTED)
     monkeypatch.setattr(VectorTable, "append", fails_at_the_third)
     fd = fastdup_db.create(tmp_path / "work", images)
     with pytest.raises(OSError, match="no space left"):
         fd.run(progress=False)
-    assert fd.sql("select count(*) as n from images")["n"].iloc[0] == 32
-    assert fd.sql("select sum(images) as n from batches")["n"].iloc[0] == 32
+    assert fd.sql("select count(*) as n from images")["n"].iloc[0] == 2 * COMMITTED
+    assert fd.sql("select sum(images) as n from batches")["n"].iloc[0] == 2 * COMMITTED
     fd.run(progress=False)
     for table in TABLES:
         assert fd.sql(f"from {table} order by all").equals(whole.sql(f"from {table} order by all")), table
