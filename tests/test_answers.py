@@ -142,6 +142,7 @@ def test_columns_of_an_image_are_values_and_others_lists_whatever_they_are_calle
 
 def test_a_threshold_that_joins_everything_is_warned_of(photos, tmp_path, caplog):
     fd = fastdup_db.create(tmp_path / "results", photos)
+    fd.run(progress=False, run_mode=1)
     for settings, warned in (
         ({"cc_threshold": 0.7}, True),
         ({"cc_threshold": 0.7, "adapt": False}, False),
@@ -149,7 +150,7 @@ def test_a_threshold_that_joins_everything_is_warned_of(photos, tmp_path, caplog
         ({}, False),
     ):
         caplog.clear()
-        fd.run(progress=False, **settings)
+        fd.run(progress=False, run_mode=2, **settings)
         assert ("nothing in common" in caplog.text) is warned, settings
 
 
@@ -171,13 +172,13 @@ def test_embeddings_without_a_run_are_a_controllers_verbs_too(labelled, photos):
 
 def test_turi_param_sets_numbers_whose_default_is_none(photos, tmp_path):
     fd = fastdup_db.create(tmp_path, photos)
-    fd.run(turi_param="num_images=5,run_cc=false,ccthreshold=0.5", progress=False)
+    fd.run(turi_param="num_images=5,run_cc=false,ccthreshold=0.5", run_mode=1, progress=False)
     assert fd.num_instances() == 5 and fd.config["cc_threshold"] == 0.5 and fd.config["run_cc"] is False
 
 
 def test_numbers_may_be_texts_and_offsets_nothing(photos, tmp_path):
     fd = fastdup_db.create(tmp_path, photos)
-    fd.run(ccthreshold="0.5", nearest_neighbors_k="3", min_offset=0, max_offset=0, progress=False)
+    fd.run(ccthreshold="0.5", nearest_neighbors_k="3", min_offset=0, max_offset=0, run_mode=1, progress=False)
     assert fd.num_instances() == 3 * PICTURES
     assert (fd.config["cc_threshold"], fd.config["nearest_neighbors_k"], fd.config["max_offset"]) == (0.5, 3, None)
     for wrong in ({"ccthreshold": "high"}, {"nearest_neighbors_k": "1.5"}, {"min_offset": 5, "max_offset": 3}):
@@ -223,7 +224,7 @@ def test_a_statistic_keeps_its_name_among_the_advanced_too(photos, tmp_path):
     frame = pd.DataFrame({"filename": sorted(path.name for path in photos.iterdir())})
     frame = frame.assign(truncated="mine", mean_hue="mine")
     fd = fastdup_db.create(tmp_path, photos)
-    fd.run(annotations=frame, run_advanced_stats=True, progress=False)
+    fd.run(annotations=frame, run_advanced_stats=True, run_mode=1, progress=False)
     for stats in (fd.img_stats(), fd.sql("from img_stats_advanced")):
         assert stats.columns.is_unique
         assert not stats["truncated"].any() and (stats["mean_hue"] >= 0).all()
@@ -233,7 +234,7 @@ def test_a_statistic_keeps_its_name_among_the_advanced_too(photos, tmp_path):
 def test_numbers_of_other_libraries_are_numbers(photos, tmp_path):
     fd = fastdup_db.create(tmp_path, photos)
     fd.run(
-        run_mode=np.int64(0),
+        run_mode=np.int64(1),
         nearest_neighbors_k=np.uint8(2),
         num_images=np.int64(8),
         threshold=np.float32(0.5),
@@ -344,7 +345,7 @@ def test_outputs_in_a_bucket_are_refused_where_only_a_disk_will_do(labelled, pho
 
 def test_a_column_called_file_name_can_be_exported(photos, tmp_path):
     fd = fastdup_db.create(tmp_path / "work", photos)
-    fd.run(annotations=pd.DataFrame({"filename": ["p0_0.png"], "file_name": ["mine"]}), progress=False)
+    fd.run(annotations=pd.DataFrame({"filename": ["p0_0.png"], "file_name": ["mine"]}), run_mode=1, progress=False)
     fd.export(tmp_path / "out", "huggingface")
     (row,) = map(json.loads, (tmp_path / "out" / "metadata.jsonl").read_text().splitlines())
     assert row["file_name"].endswith("p0_0.png") and row["file_name_1"] == "mine"
