@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import fastdup_db
-from fastdup_db import demo
+from fastdup_db import cli, demo
 from fastdup_db.errors import BadArgument, ImageError, NotRun
 
 SCENES = 24
@@ -319,17 +319,24 @@ def test_two_processes_search_while_a_third_reads_sql(done: fastdup_db.Fastdup, 
     assert [process.communicate()[0] for process in running] == ["found\n"] * 2
 
 
-def test_command_line(done: fastdup_db.Fastdup, images: Path) -> None:
-    query = str(images / "scene_03.png")
-    command = [sys.executable, "-m", "fastdup_db.cli", "search", query, "--work-dir", str(done.work_dir), "-k", "2"]
-    where = Path(fastdup_db.__file__).parents[1]
-    out = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True, cwd=where).stdout
+def test_command_line(
+    done: fastdup_db.Fastdup, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["fastdup-db", "search", str(images / "scene_03.png"), "--work-dir", str(done.work_dir), "-k", "2"]
+
+    def said(*options: str, exits: int) -> tuple[str, str]:
+        monkeypatch.setattr("sys.argv", [*command, *options])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert (ended.value.code or 0) == exits
+        return capsys.readouterr()
+
+    out, _ = said("--json", exits=0)
     assert [Path(row["to"]).name for row in json.loads(out)] == ["scene_03.png", "copy_03.jpg"]
-    filtered = [*command, "--csv", "--where", "label = 'copy'"]
-    out = subprocess.run(filtered, capture_output=True, text=True, check=True, cwd=where).stdout
+    out, _ = said("--csv", "--where", "label = 'copy'", exits=0)
     assert out.splitlines()[0] == "from,to,distance" and "copy_03.jpg" in out.splitlines()[1]
-    bad = subprocess.run([*command, "--where", "x y"], capture_output=True, text=True, cwd=where)
-    assert bad.returncode == 2 and "where='x y'" in bad.stderr
+    _, err = said("--where", "x y", exits=2)
+    assert "where='x y'" in err
 
 
 def test_a_member_of_an_archive_is_searched_for_by_its_stored_name(tmp_path):
