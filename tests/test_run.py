@@ -35,6 +35,12 @@ def done(images: Path, tmp_path_factory) -> fastdup_db.Fastdup:
     return fd
 
 
+@pytest.fixture
+def copy(done: fastdup_db.Fastdup, images: Path, tmp_path: Path) -> fastdup_db.Fastdup:
+    """The finished run in another work_dir, for one test alone."""
+    return fastdup_db.create(shutil.copytree(done.work_dir, tmp_path / "copy"), images)
+
+
 def _names(frame: pd.DataFrame, *columns: str) -> list[tuple[str, ...]]:
     return [tuple(Path(v).name for v in row) for row in frame[list(columns)].to_numpy()]
 
@@ -137,8 +143,7 @@ def test_pictures_that_are_no_photographs_are_outliers_among_photographs(real_im
     found = [Path(name).stem for name in fd.outliers()["filename_outlier"]]
     assert set(found) >= set(drawn)
     (tmp_path / "copy.png").write_bytes(twin.read_bytes())
-    fd = fastdup_db.create(tmp_path / "again", [*names, twin, tmp_path / "copy.png"])
-    fd.run(progress=False)
+    fd.run([*names, twin, tmp_path / "copy.png"], overwrite=False, progress=False)
     assert not {"noise", "copy"} & {Path(name).stem for name in fd.outliers()["filename_outlier"]}
 
 
@@ -335,7 +340,7 @@ def test_a_service_has_no_streams(images, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.stderr", None)
     monkeypatch.setattr("sys.stdout", None)
     fd = fastdup_db.create(tmp_path / "service", images)
-    fd.run()
+    fd.run(num_images=8)
     fd.verify()
     assert fd.summary()
 
@@ -378,7 +383,7 @@ def test_equal_images_are_exactly_one(tmp_path):
 
 def test_update_adds_changes_and_drops_and_equals_a_fresh_run(images, tmp_path):
     folder = tmp_path / "images"
-    shutil.copytree(images, folder)
+    shutil.copytree(images, folder, ignore=shutil.ignore_patterns("scene_[123]*"))
     fd = fastdup_db.create(tmp_path / "work", folder)
     fd.run(progress=False)
     before = fd.sql("select image_id, content_hash from images order by image_id")
@@ -401,20 +406,18 @@ def test_update_adds_changes_and_drops_and_equals_a_fresh_run(images, tmp_path):
     assert "scene_05.jpg" not in {n for (n,) in _names(fd.annotations(), "filename")}
 
 
-def test_update_reads_nothing_again_when_nothing_changed(images, tmp_path):
-    fd = fastdup_db.create(tmp_path / "work", images)
-    fd.run(progress=False)
-    first = fd.similarity()
-    fd.run(progress=False, overwrite=False, threshold=0.8)
+def test_update_reads_nothing_again_when_nothing_changed(copy):
+    fd, first = copy, copy.similarity()
+    fd.run(progress=False, overwrite=False, threshold=0.8, run_advanced_stats=True)
     assert fd.sql("select count(*) as n from batches")["n"].iloc[0] == 1
     assert len(fd.similarity()) >= len(first)
     with pytest.raises(BadArgument, match="overwrite=True"):
-        fd.run(progress=False, overwrite=False, high_accuracy=True)
+        fd.run(progress=False, overwrite=False, high_accuracy=True, run_advanced_stats=True)
 
 
-def test_overwrite_leaves_nothing_stale(images, tmp_path):
-    fd = fastdup_db.create(tmp_path / "work", images)
-    fd.run(progress=False)
+def test_overwrite_leaves_nothing_stale(copy):
+    fd = copy
+    assert len(fd.img_stats()) and len(fd.connected_components()[0])
     fd.run(progress=False, run_stats=False, run_cc=False)
     assert fd.img_stats().empty and "blur" in fd.img_stats().columns
     assert fd.connected_components()[0].empty
@@ -516,15 +519,13 @@ def test_extract_then_neighbors_is_a_whole_run(images, done, tmp_path):
 
 
 @pytest.mark.parametrize("mode", [0, 3])
-def test_test_dir_finds_neighbours_among_the_input_only(images, tmp_path, mode):
+def test_test_dir_finds_neighbours_among_the_input_only(images, copy, tmp_path, mode):
     tested = tmp_path / "tested"
     tested.mkdir()
     for number in (5, 9, 700):
         cv2.imwrite(str(tested / f"t{number}.jpg"), demo.scene(number))
-    fd = fastdup_db.create(tmp_path / "work", images)
-    if mode == 3:
-        fd.run(progress=False)
-    fd.run(progress=False, test_dir=tested, run_mode=mode, cc_threshold=0.9)
+    fd = copy if mode == 3 else fastdup_db.create(tmp_path / "work", images)
+    fd.run(progress=False, test_dir=tested, run_mode=mode, cc_threshold=0.9, run_advanced_stats=True)
     pairs = fd.similarity()
     assert set(_names(pairs, "filename_from", "filename_to")) >= {
         ("t5.jpg", "scene_05.jpg"),

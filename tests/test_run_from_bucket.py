@@ -17,7 +17,7 @@ from fastdup_db.errors import RemoteError
 from fastdup_db.sources import bucket, direct
 from tests.s3_server import Server
 
-COUNT = 120
+COUNT = 60
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +43,13 @@ def answers(fd: fastdup_db.Fastdup) -> tuple[pd.DataFrame, pd.DataFrame]:
     return tuple(f.sort_values(list(f.columns)).reset_index(drop=True) for f in (pairs, stats))
 
 
-@pytest.fixture
-def wanted(tmp_path: Path, content: dict[str, bytes]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    folder = tmp_path / "folder"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def wanted(content: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What a run on the same pictures in a folder answers."""
+    folder = tmp_path_factory.mktemp("folder")
     for name, data in content.items():
         (folder / name).write_bytes(data)
-    fd = fastdup_db.create(tmp_path / "from-folder", folder)
+    fd = fastdup_db.create(tmp_path_factory.mktemp("from-folder"), folder)
     fd.run(progress=False)
     return answers(fd)
 
