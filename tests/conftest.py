@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # before NumPy is loaded: this process is one of as many as there are cores, and threads of its linear algebra that
+    # wait for a core would spin
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from tests.s3_server import s3, s3_server
 
 __all__ = ["s3", "s3_server"]  # fixtures, here so that all modules share one server

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -18,33 +17,29 @@ from fastdup_db import demo
 from fastdup_db.errors import BadArgument, NotRun, NotStored
 from fastdup_db.pipeline import annotating, extract, neighbors
 from fastdup_db.store.duck import Database
+from tests.finished import Finished
 
 ASKED = ("similarity", "outliers", "connected_components", "label_quality", "verify", "dedup")
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of photos, its copy `before`, and the work_dir `filled` of a run on it."""
-    folder = tmp_path_factory.mktemp("kept")
-    draw_scenes(folder / "photos", count=8)
-    shutil.copy(folder / "photos" / "3.bmp", folder / "photos" / "z.bmp")
-    shutil.copytree(folder / "photos", folder / "before")
-    fastdup_db.create(folder / "filled", folder / "photos").run(progress=False)
-    return folder
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Scenes 0 to 7, and scene 3 again as z.bmp, with a run on them: files of one size, whatever they show."""
+    home = tmp_path_factory.mktemp("stale")
+    draw_scenes(home / "photos", count=8)
+    shutil.copy(home / "photos" / "3.bmp", home / "photos" / "z.bmp")
+    fastdup_db.create(home / "work", home / "photos").run(progress=False)
+    return Finished(home)
 
 
 @pytest.fixture
-def photos(kept: Path) -> Iterator[Path]:
-    """Scenes 0 to 7, and scene 3 again as z.bmp: files of one size, whatever they show. Put back after each test."""
-    yield kept / "photos"
-    shutil.rmtree(kept / "photos")
-    shutil.copytree(kept / "before", kept / "photos")
+def photos(finished: Finished) -> Path:
+    return finished.photos()
 
 
 @pytest.fixture
-def filled(tmp_path: Path, kept: Path, photos: Path) -> fastdup_db.Fastdup:
-    """A finished run on the photos, for one test alone."""
-    return fastdup_db.create(shutil.copytree(kept / "filled", tmp_path / "work"), photos)
+def filled(finished: Finished, photos: Path, tmp_path: Path) -> fastdup_db.Fastdup:
+    return fastdup_db.create(finished.work_dir(tmp_path / "work"), photos)
 
 
 def _draw(path: Path, scene: int) -> None:
@@ -414,12 +409,18 @@ def test_a_graph_alone_keeps_the_input_that_was_listed(filled, photos, tmp_path)
     assert fastdup_db.create(filled.work_dir).input_dir == str(photos)
 
 
+@pytest.fixture(scope="module")
+def made_by_v0(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The work_dir of fastdup's `run` on the photos, with its files."""
+    work_dir = tmp_path_factory.mktemp("v0") / "work"
+    fastdup_db.run(finished.photos(), work_dir)
+    return work_dir
+
+
 @pytest.fixture
-def exported(kept: Path, photos: Path, tmp_path: Path) -> Path:
-    """The work_dir of fastdup's `run` on the photos, with its files, for one test alone; it is made once."""
-    if not (kept / "exported").exists():
-        fastdup_db.run(photos, kept / "exported")
-    return shutil.copytree(kept / "exported", tmp_path / "exported")
+def exported(made_by_v0: Path, tmp_path: Path) -> Path:
+    """A copy of that which the test may change."""
+    return shutil.copytree(made_by_v0, tmp_path / "exported")
 
 
 def test_fastdups_files_are_of_the_last_run_or_not_there(photos, exported, tmp_path):
