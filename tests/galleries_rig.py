@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import cv2
@@ -38,7 +41,10 @@ EDGES = [
 
 
 class Rig:
-    """The surface galleries ask of a controller, over a real database and images drawn on demand."""
+    """The surface galleries ask of a controller, over a real database and images drawn on demand.
+
+    Its facts never change, so that what was asked before is not asked of the database again.
+    """
 
     lines: ClassVar[list[str]] = ["Dataset contains 8 images", "Valid images are 87.50% (7) of the data"]
 
@@ -52,11 +58,15 @@ class Rig:
         # kept open: opening takes longer than these queries do
         self._open = ExitStack()
         self._db = self._open.enter_context(duck.connect(work_dir))
-
-    def gallery_frame(self, name: str, *, needs: Collection[str] = (), **parameters: Any) -> pd.DataFrame:
         self._db.execute("galleries/measured")
         self._db.execute("components/choose_stored")
-        return self._db.frame(f"galleries/{name}", **parameters)
+        self._answers: dict[tuple[str, bytes], pd.DataFrame] = {}
+
+    def gallery_frame(self, name: str, *, needs: Collection[str] = (), **parameters: Any) -> pd.DataFrame:
+        question = (name, pickle.dumps(parameters))
+        if question not in self._answers:
+            self._answers[question] = self._db.frame(f"galleries/{name}", **parameters)
+        return self._answers[question].copy()
 
     def open_images(self, ids: list[int], *, crops: bool = True) -> Iterator[np.ndarray | None]:
         for i in ids:
@@ -71,8 +81,7 @@ class Rig:
 def store(work_dir: Path, facts: dict[str, pd.DataFrame]) -> None:
     """Write facts into the tables of a new work_dir and make its views. Columns left out are null or empty."""
     work_dir.mkdir(parents=True, exist_ok=True)
-    with duck.connect(work_dir, read_only=False):
-        pass
+    (work_dir / duck.FILE_NAME).write_bytes(_empty_database())
     with duckdb.connect(str(work_dir / duck.FILE_NAME)) as raw:
         for table, frame in facts.items():
             raw.register("incoming", frame)
@@ -81,9 +90,16 @@ def store(work_dir: Path, facts: dict[str, pd.DataFrame]) -> None:
             else:
                 raw.execute(f"insert into {table} by name select * from incoming")
             raw.unregister("incoming")
-    with duck.connect(work_dir, read_only=False) as db:
-        db.script("views/macros")
-        publish_views(db)
+        publish_views(duck.Database(raw))
+
+
+@cache
+def _empty_database() -> bytes:
+    """The file of a database with the schema, whose tables are empty."""
+    with TemporaryDirectory() as folder:
+        with duck.connect(Path(folder), read_only=False) as db:
+            db.script("views/macros")
+        return (Path(folder) / duck.FILE_NAME).read_bytes()
 
 
 def facts(folder: Path, *, labelled: bool = True) -> dict[str, pd.DataFrame]:
@@ -202,12 +218,12 @@ def parsed(path: Path) -> BeautifulSoup:
 
 def cards(path: Path) -> list[Tag]:
     """The cards of a page, in order."""
-    return parsed(path).select("article.card")
+    return parsed(path).find_all("article", class_="card")
 
 
 def ids(path: Path) -> list[list[int]]:
     """The image ids of every card, in order."""
-    return [[int(shot["data-id"]) for shot in card.select(".shot")] for card in cards(path)]
+    return [[int(shot["data-id"]) for shot in card.find_all(class_="shot")] for card in cards(path)]
 
 
 def fields(card: Tag) -> dict[str, str]:

@@ -35,6 +35,18 @@ def visualizer(folder: Path, **options: object) -> FastdupVisualizer:
     return FastdupVisualizer(rig.Rig(folder / "work", rig.facts(folder / "photos"), **options))
 
 
+@pytest.fixture(scope="module")
+def vis(tmp_path_factory: pytest.TempPathFactory) -> FastdupVisualizer:
+    """The eight known images, all there, for pages that are saved elsewhere."""
+    return visualizer(tmp_path_factory.mktemp("page"))
+
+
+@pytest.fixture(scope="module")
+def report(vis: FastdupVisualizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the known images, two of each kind."""
+    return vis.report(save_path=tmp_path_factory.mktemp("report"), num_images=2)
+
+
 def pixels(src: str) -> np.ndarray:
     """The image of a data URL, BGR."""
     assert src.startswith("data:image/webp;base64,")
@@ -53,9 +65,9 @@ def test_a_page_is_one_file_with_its_pictures(tmp_path: Path) -> None:
         assert np.allclose((r, g, b), rig.COLOURS[i % len(rig.COLOURS)], atol=12)
 
 
-def test_nothing_on_a_page_is_remote(tmp_path: Path) -> None:
-    vis = visualizer(tmp_path)
-    for page in (vis.duplicates_gallery(), vis.component_gallery(lazy_load=True), vis.report()):
+def test_nothing_on_a_page_is_remote(vis: FastdupVisualizer, report: Path, tmp_path: Path) -> None:
+    lazy = vis.component_gallery(save_path=tmp_path, lazy_load=True)
+    for page in (vis.duplicates_gallery(save_path=tmp_path), lazy, report):
         soup = rig.parsed(page)
         for tag in soup.find_all(src=True):
             assert tag["src"].startswith("data:") or not re.match(r"[a-z]+:|//|/", tag["src"])
@@ -103,16 +115,15 @@ def test_a_missing_original_is_a_placeholder(tmp_path: Path) -> None:
     assert second.select_one(".placeholder").get_text() == "image not available"
 
 
-def test_an_image_shown_twice_is_inlined_once(tmp_path: Path) -> None:
-    soup = rig.parsed(visualizer(tmp_path).duplicates_gallery())
+def test_an_image_shown_twice_is_inlined_once(vis: FastdupVisualizer, tmp_path: Path) -> None:
+    soup = rig.parsed(vis.duplicates_gallery(save_path=tmp_path))
     shots = soup.select(".shot img")
     inlined = [img.parent["data-id"] for img in shots if img.get("src")]
     assert len(inlined) == len(set(inlined)) == 6
     assert all(img["data-same"] in inlined for img in shots if not img.get("src"))
 
 
-def test_lazy_pages_keep_their_pictures_beside_them(tmp_path: Path) -> None:
-    vis = visualizer(tmp_path)
+def test_lazy_pages_keep_their_pictures_beside_them(vis: FastdupVisualizer, tmp_path: Path) -> None:
     page = vis.duplicates_gallery(save_path=tmp_path / "out" / "näme #1.html", lazy_load=True)
     sources = {img["src"] for img in rig.parsed(page).select(".shot img[src]")}
     files = {p.name for p in (page.parent / "näme #1_images").iterdir()}
@@ -123,8 +134,7 @@ def test_lazy_pages_keep_their_pictures_beside_them(tmp_path: Path) -> None:
     assert len(list((page.parent / "näme #1_images").iterdir())) == 2  # what the new page shows, no more
 
 
-def test_save_path_is_a_page_or_a_folder(tmp_path: Path) -> None:
-    vis = visualizer(tmp_path)
+def test_save_path_is_a_page_or_a_folder(vis: FastdupVisualizer, tmp_path: Path) -> None:
     assert vis.outliers_gallery(save_path=str(tmp_path / "a")) == tmp_path / "a" / "outliers.html"
     assert vis.outliers_gallery(save_path=tmp_path / "b" / "mine.htm") == tmp_path / "b" / "mine.htm"
     taken = tmp_path / "taken.txt"
@@ -159,8 +169,7 @@ def test_boxes_are_drawn_on_the_whole_image_or_cut_out(tmp_path: Path) -> None:
         assert pixels(first.img["src"]).shape == (90, 120, 3)
 
 
-def test_extra_columns_and_renamed_files(tmp_path: Path) -> None:
-    vis = visualizer(tmp_path)
+def test_extra_columns_and_renamed_files(vis: FastdupVisualizer) -> None:
     own = {"get_extra_col_func": lambda name: Path(name).stem * 2, "get_reformat_filename_func": lambda name: name[-5:]}
     card = rig.cards(vis.duplicates_gallery(**own))[0]
     assert (rig.fields(card)["extra_from"], rig.fields(card)["extra_to"]) == ("00", "11")
@@ -172,12 +181,12 @@ def test_extra_columns_and_renamed_files(tmp_path: Path) -> None:
     assert table["columns"][-1] == "extra"
 
 
-def test_names_are_short_and_the_row_is_whole(tmp_path: Path) -> None:
-    page = visualizer(tmp_path).outliers_gallery()
+def test_names_are_short_and_the_row_is_whole(vis: FastdupVisualizer, tmp_path: Path) -> None:
+    page = vis.outliers_gallery(save_path=tmp_path)
     assert [c.select_one(".name").get_text() for c in rig.cards(page)] == ["c/7.jpg", "b/4.jpg"]
     table = json.loads(rig.parsed(page).find(id="rows").string)
     row = dict(zip(table["columns"], table["data"][0], strict=True))
-    assert row["filename"] == str(tmp_path / "photos" / "b" / "4.jpg")
+    assert row["filename"] == str(Path(vis._controller.work_dir).with_name("photos") / "b" / "4.jpg")
     assert (row["index"], row["label"], row["weight"], row["blur"]) == (4, "bird", 5.0, 700.0)
 
 
@@ -234,8 +243,9 @@ def test_names_as_long_as_a_disk_allows(tmp_path: Path) -> None:
             vis.duplicates_gallery(save_path=tmp_path / wrong)
 
 
-def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    vis = visualizer(tmp_path)
+def test_a_page_is_written_whole_or_not_at_all(
+    vis: FastdupVisualizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = vis.duplicates_gallery(save_path=tmp_path / "out", get_reformat_filename_func=lambda _: "\udcff")
     before = page.read_text()
     link = tmp_path / "link.html"
@@ -248,8 +258,8 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     assert page.read_text() == before and [p.name for p in page.parent.iterdir()] == ["duplicates.html"]
 
 
-def test_artifacts_without_labels_have_no_columns_of_labels(tmp_path: Path) -> None:
-    page = visualizer(tmp_path).outliers_gallery(label_col=None, save_artifacts=True, save_path=tmp_path / "out")
+def test_artifacts_without_labels_have_no_columns_of_labels(vis: FastdupVisualizer, tmp_path: Path) -> None:
+    page = vis.outliers_gallery(label_col=None, save_artifacts=True, save_path=tmp_path)
     assert list(pd.read_csv(page.with_suffix(".csv"))) == ["outlier", "nearest", "distance"]
 
 
@@ -272,12 +282,12 @@ def test_a_blank_label_has_a_name(tmp_path: Path) -> None:
     assert rig.fields(rig.cards(vis.duplicates_gallery())[0])["From_Label"] == "(blank)"
 
 
-def test_show_does_nothing_outside_a_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    visualizer(tmp_path).outliers_gallery(show=True)
+def test_show_does_nothing_outside_a_notebook(vis: FastdupVisualizer, capsys: pytest.CaptureFixture[str]) -> None:
+    vis.outliers_gallery(show=True)
     assert capsys.readouterr() == ("", "")
 
 
-def test_show_displays_the_page_in_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_show_displays_the_page_in_a_notebook(vis: FastdupVisualizer, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[object] = []
     ipython = types.ModuleType("IPython")
     ipython.get_ipython = lambda: types.SimpleNamespace(kernel=object())  # type: ignore[attr-defined]
@@ -287,7 +297,6 @@ def test_show_displays_the_page_in_a_notebook(tmp_path: Path, monkeypatch: pytes
     display.display = shown.append  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", display)
-    vis = visualizer(tmp_path)
     vis.outliers_gallery(show=False)
     assert shown == []
     vis.outliers_gallery(show=True)
@@ -297,16 +306,15 @@ def test_show_displays_the_page_in_a_notebook(tmp_path: Path, monkeypatch: pytes
     assert Path(str(shown[1])) == page
 
 
-def test_the_same_answer_makes_the_same_page(tmp_path: Path) -> None:
-    vis = visualizer(tmp_path)
-    first = vis.report().read_bytes()
-    assert vis.report().read_bytes() == first
+def test_the_same_answer_makes_the_same_page(vis: FastdupVisualizer, report: Path, tmp_path: Path) -> None:
+    photos = Path(vis._controller.work_dir).with_name("photos")
+    again = FastdupVisualizer(rig.Rig(tmp_path / "work", rig.facts(photos)))  # of another database with the same facts
+    assert again.report(num_images=2).read_bytes() == report.read_bytes()
 
 
-def test_report_has_summary_charts_and_every_gallery(tmp_path: Path) -> None:
-    page = visualizer(tmp_path).report(num_images=2)
-    soup = rig.parsed(page)
-    assert page.name == "report.html"
+def test_report_has_summary_charts_and_every_gallery(report: Path) -> None:
+    soup = rig.parsed(report)
+    assert report.name == "report.html"
     assert [li.get_text() for li in soup.select(".summary li")] == rig.Rig.lines
     captions = [c.get_text() for c in soup.select(".chart figcaption")]
     assert captions[0] == "Brightness (mean of the pixels)"
@@ -329,9 +337,9 @@ def test_report_has_summary_charts_and_every_gallery(tmp_path: Path) -> None:
     assert "Showing all 2 outliers" in soup.select_one("#section-outliers").get_text()  # as outliers() has it
     everything = [element["id"] for element in soup.select("[id]")]
     assert len(everything) == len(set(everything))
-    used = re.findall(r'(?:href="|url\()#(chart-[^")]+)', page.read_text())
+    used = re.findall(r'(?:href="|url\()#(chart-[^")]+)', report.read_text())
     assert used and set(used) <= set(everything)
-    assert "#010203" not in page.read_text()  # every colour of a chart is the theme's
+    assert "#010203" not in report.read_text()  # every colour of a chart is the theme's
 
 
 def test_report_without_labels(tmp_path: Path) -> None:
