@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,7 @@ from galleries_rig import cards, ids
 import fastdup_db as fastdup
 from fastdup_db import demo
 from fastdup_db.errors import BadArgument, BadInput, NotRun
+from fastdup_db.store import duck
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +44,22 @@ def work(images, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def own(images, tmp_path) -> tuple[Path, Path]:
-    """A copy of the images and a run on it, for what takes files away."""
-    shutil.copytree(images, tmp_path / "images")
-    fastdup.run(tmp_path / "images", tmp_path / "work", nearest_neighbors_k=3, turi_param="ccthreshold=0.95")
-    return tmp_path / "images", tmp_path / "work"
+def opened(work) -> Iterator[Path]:
+    """The same, its database open all the while: galleries open it many times, which costs most of their time."""
+    with duck.connect(work):
+        yield work
+
+
+@pytest.fixture
+def own(images, work, tmp_path_factory) -> Iterator[tuple[Path, Path]]:
+    """The images and the run on them for what takes files away: afterwards they are put back."""
+    kept = tmp_path_factory.mktemp("kept")
+    for folder in (images, work):
+        shutil.copytree(folder, kept / folder.name)
+    yield images, work
+    for folder in (images, work):
+        shutil.rmtree(folder)
+        shutil.copytree(kept / folder.name, folder)
 
 
 def _letter(path: str) -> str:
@@ -60,7 +73,7 @@ def _names(paths) -> list[str]:
 # ---- names -----------------------------------------------------------------------------------------------------------
 
 
-def test_modules_have_fastdups_names(work):
+def test_modules_have_fastdups_names(opened):
     """As `import fastdup_db as fastdup` finds them, and as a script imports them."""
     code = (
         "import fastdup_db as fastdup\n"
@@ -71,7 +84,7 @@ def test_modules_have_fastdups_names(work):
         "assert {'engine', 'fastdup_controller', 'fastdup_galleries'} <= set(dir(fastdup))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    shown = fastdup.fastdup_galleries.FastdupVisualizer(fastdup.fastdup_controller.FastdupController(work))
+    shown = fastdup.fastdup_galleries.FastdupVisualizer(fastdup.fastdup_controller.FastdupController(opened))
     assert len(cards(shown.duplicates_gallery(show=False))) > 0
 
 
@@ -112,19 +125,18 @@ def test_features_of_ones_own_become_the_run(images, tmp_path):
     assert np.array_equal(fastdup.create(tmp_path).embeddings()[1], matrix), "the stored ones, which the file repeats"
 
 
-def test_features_that_were_worked_on_take_the_place_of_the_runs(images, tmp_path):
-    fastdup.run(images, tmp_path, run_mode=1)
-    names, matrix = fastdup.load_binary_feature(tmp_path / "atrain_features.dat")
-    fastdup.save_binary_feature(tmp_path, names[::-1], np.ascontiguousarray(matrix[::-1, :100]))
-    fastdup.run(images, tmp_path, run_mode=2)
-    files, stored = fastdup.create(tmp_path).embeddings()
+def test_features_that_were_worked_on_take_the_place_of_the_runs(work, images, tmp_path):
+    worked_on, late = (shutil.copytree(work, tmp_path / name) for name in ("worked_on", "late"))
+    names, matrix = fastdup.load_binary_feature(worked_on / "atrain_features.dat")
+    fastdup.save_binary_feature(worked_on, names[::-1], np.ascontiguousarray(matrix[::-1, :100]))
+    fastdup.run(images, worked_on, run_mode=2)
+    files, stored = fastdup.create(worked_on).embeddings()
     assert files == names[::-1] and np.array_equal(stored, matrix[::-1, :100])
-    old = (tmp_path / "atrain_features.dat").read_bytes()[:-4] + bytes(4)
-    fastdup.run(images, tmp_path)
-    (tmp_path / "atrain_features.dat").write_bytes(old)
-    os.utime(tmp_path / "atrain_features.dat", (0, 0))
-    fastdup.run(images, tmp_path, run_mode=2)
-    assert fastdup.create(tmp_path).embeddings()[1].shape == matrix.shape, "a file from before the run is not its"
+    old = (worked_on / "atrain_features.dat").read_bytes()[:-4] + bytes(4)
+    (late / "atrain_features.dat").write_bytes(old)
+    os.utime(late / "atrain_features.dat", (0, 0))
+    fastdup.run(images, late, run_mode=2)
+    assert fastdup.create(late).embeddings()[1].shape == matrix.shape, "a file from before the run is not its"
 
 
 def test_features_of_ones_own_need_no_images_and_are_checked(tmp_path):
@@ -149,9 +161,10 @@ def test_extract_first_then_neighbours(images, tmp_path):
 
 
 def test_the_width_of_an_embedding_need_not_be_said(images, tmp_path):
-    fastdup.run(images, tmp_path, model_path="high_accuracy")
-    assert fastdup.load_binary_feature(tmp_path / "atrain_features.dat")[1].shape == (21, 960)
-    fastdup.run_kmeans(images, tmp_path / "clusters", model_path="high_accuracy", num_clusters=5)
+    few = sorted(str(p) for p in images.iterdir())[:5]
+    fastdup.run(few, tmp_path, model_path="high_accuracy")
+    assert fastdup.load_binary_feature(tmp_path / "atrain_features.dat")[1].shape == (5, 960)
+    fastdup.run_kmeans(few, tmp_path / "clusters", model_path="high_accuracy", num_clusters=2)
     assert len(pd.read_csv(tmp_path / "clusters" / "kmeans_centroids.csv", header=None).columns) == 960
 
 
@@ -350,10 +363,10 @@ def test_kmeans_from_images(images, tmp_path):
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_kmeans_of_features_of_ones_own(images, tmp_path, again):
+def test_kmeans_of_features_of_ones_own(work, images, tmp_path, again):
     """Three groups that the pictures know nothing of, in a bare folder or over those of a run."""
     if again:
-        fastdup.run(images, tmp_path, run_mode=1)
+        shutil.copytree(work, tmp_path, dirs_exist_ok=True)
     names = sorted(str(p) for p in images.iterdir())
     matrix = np.repeat(np.eye(3, 16, dtype=np.float32), 7, axis=0)
     fastdup.save_binary_feature(tmp_path, names[::-1], matrix)
@@ -364,7 +377,8 @@ def test_kmeans_of_features_of_ones_own(images, tmp_path, again):
     found = pd.read_csv(tmp_path / "kmeans_assignments.csv")
     assert found["filename"].tolist() == names[::-1]
     assert found.groupby(found.index // 7)["cluster"].nunique().eq(1).all() and found["cluster"].nunique() == 3
-    fastdup.create_kmeans_clusters_gallery(tmp_path, tmp_path / "page")
+    with duck.connect(tmp_path):
+        fastdup.create_kmeans_clusters_gallery(tmp_path, tmp_path / "page")
     shown = cards(tmp_path / "page" / "components.html")
     assert len(shown) == 3 and all(len(card.select("img")) == 7 for card in shown)
     with pytest.raises(BadArgument, match="d=16 would fit"):
@@ -412,8 +426,8 @@ def test_a_run_that_clusters_takes_all_arguments(images, tmp_path):
 # ---- components and what goes ----------------------------------------------------------------------------------------
 
 
-def test_top_components(work, images, tmp_path):
-    frame = fastdup.find_top_components(work, get_label_func=_letter, metric="blur", save_path=tmp_path)
+def test_top_components(opened, tmp_path):
+    frame = fastdup.find_top_components(opened, get_label_func=_letter, metric="blur", save_path=tmp_path)
     assert len(frame) == 5 and frame["len"].eq(4).all() and frame["distance"].ge(0.95).all()
     assert all(len({_letter(f) for f in files}) == 1 for files in frame["files"])
     assert (
@@ -421,14 +435,14 @@ def test_top_components(work, images, tmp_path):
     )
     assert frame["avg_metric"].equals(frame["avg_blur"])
     assert list(frame.columns[-5:]) == ["distance", "blur", "len", "avg_metric", "avg_blur"]
-    by_label = fastdup.find_top_components(work, get_label_func=_letter, group_by="label")
+    by_label = fastdup.find_top_components(opened, get_label_func=_letter, group_by="label")
     assert by_label.columns[0] == "label" and by_label["label"].tolist() == list("abcde")
-    assert len(fastdup.find_top_components(work, _letter, slice="c")) == 1
-    assert fastdup.find_top_components(work, _letter, slice="diff").empty
-    assert fastdup.find_top_components(work, _letter, keyword="d")["label"].tolist() == [["d"] * 4]
-    assert fastdup.find_top_components(work, max_items=3).empty
+    assert len(fastdup.find_top_components(opened, _letter, slice="c")) == 1
+    assert fastdup.find_top_components(opened, _letter, slice="diff").empty
+    assert fastdup.find_top_components(opened, _letter, keyword="d")["label"].tolist() == [["d"] * 4]
+    assert fastdup.find_top_components(opened, max_items=3).empty
     with pytest.raises(BadArgument, match="get_label_func"):
-        fastdup.find_top_components(work, keyword="d")
+        fastdup.find_top_components(opened, keyword="d")
     assert len(pd.read_parquet(tmp_path / "top_components.parquet")) == 5
 
 
@@ -484,15 +498,15 @@ def test_components_whose_first_file_is_gone_stay(own):
     assert fastdup.delete_components_by_label(nothing, 4, 0.9, work_dir=work) == [], "nothing disagrees with no label"
 
 
-def test_pages_number_components_as_delete_components_does(work, tmp_path):
-    top = fastdup.find_top_components(work)
-    fastdup.create_components_gallery(work, tmp_path)
+def test_pages_number_components_as_delete_components_does(opened, tmp_path):
+    top = fastdup.find_top_components(opened)
+    fastdup.create_components_gallery(opened, tmp_path)
     page = tmp_path / "components.html"
     titles = [card.select_one("h2, h3, .title").get_text() for card in cards(page)]
     assert [title.split()[-1] for title in titles] == top["component_id"].astype(str).tolist()
     assert ids(page) == top["files_ids"].tolist()
-    fastdup.create_components_gallery(work, tmp_path, get_label_func=_letter, group_by="label")
-    by_label = fastdup.find_top_components(work, _letter, "label")
+    fastdup.create_components_gallery(opened, tmp_path, get_label_func=_letter, group_by="label")
+    by_label = fastdup.find_top_components(opened, _letter, "label")
     assert ids(page) == by_label["files_ids"].tolist()
     assert all(label in card.get_text() for card, label in zip(cards(page), by_label["label"], strict=True))
 
@@ -585,51 +599,51 @@ def test_duplicates_of_a_folder(images, tmp_path):
 # ---- galleries, pictures ---------------------------------------------------------------------------------------------
 
 
-def test_galleries_of_a_work_dir_and_of_its_files(work, tmp_path):
-    for source in (work, work / "similarity.csv", pd.read_csv(work / "similarity.csv")):
-        assert fastdup.create_duplicates_gallery(source, tmp_path, num_images=5, work_dir=work) == 0
+def test_galleries_of_a_work_dir_and_of_its_files(opened, tmp_path):
+    for source in (opened, opened / "similarity.csv", pd.read_csv(opened / "similarity.csv")):
+        assert fastdup.create_duplicates_gallery(source, tmp_path, num_images=5, work_dir=opened) == 0
         assert len(cards(tmp_path / "duplicates.html")) == 5
-    assert fastdup.create_outliers_gallery(work / "outliers.csv", tmp_path) == 0
+    assert fastdup.create_outliers_gallery(opened / "outliers.csv", tmp_path) == 0
     assert cards(tmp_path / "outliers.html")
-    assert fastdup.create_stats_gallery(work / "atrain_stats.csv", tmp_path, metric="mean", num_images=3) == 0
+    assert fastdup.create_stats_gallery(opened / "atrain_stats.csv", tmp_path, metric="mean", num_images=3) == 0
     assert ids(tmp_path / "mean.html")[0] == [20]
-    assert fastdup.create_components_gallery(work, tmp_path, get_label_func=_letter) == 0
+    assert fastdup.create_components_gallery(opened, tmp_path, get_label_func=_letter) == 0
     page = next(p for p in tmp_path.glob("component*.html"))
     assert sorted(len(group) for group in ids(page)) == [4] * 5
-    fastdup.run_kmeans_on_extracted(work_dir=work, num_clusters=6)
-    assert fastdup.create_kmeans_clusters_gallery(work, tmp_path / "k") == 0
+    fastdup.run_kmeans_on_extracted(work_dir=opened, num_clusters=6)
+    assert fastdup.create_kmeans_clusters_gallery(opened, tmp_path / "k") == 0
     assert len(cards(next((tmp_path / "k").glob("component*.html")))) == 5, "the dark image is a cluster of one"
 
 
-def test_rows_that_are_none_and_counts_that_are_none(work, images, tmp_path):
-    fastdup.init_search(3, work)
+def test_rows_that_are_none_and_counts_that_are_none(opened, images, tmp_path):
+    fastdup.init_search(3, opened)
     nothing = fastdup.search(str(images / "a_0.jpg"), where="blur < 0")
     assert nothing.empty and fastdup.create_duplicates_gallery(nothing, tmp_path) == 0
     with pytest.raises(BadArgument, match="no row to show"):
         fastdup.create_duplicates_gallery(pd.DataFrame({"from": [], "to": [], "distance": []}), tmp_path)
-    assert fastdup.create_similarity_gallery(work, tmp_path, min_items=4).empty  # k is 3
+    assert fastdup.create_similarity_gallery(opened, tmp_path, min_items=4).empty  # k is 3
     for wrong in ({"min_items": "a"}, {"max_items": "a"}):
         with pytest.raises(BadArgument, match="whole number"):
-            fastdup.create_similarity_gallery(work, tmp_path, **wrong)
+            fastdup.create_similarity_gallery(opened, tmp_path, **wrong)
     with pytest.raises(BadArgument, match="a work_dir, a csv file, a DataFrame"):
         fastdup.create_duplicates_gallery(5, tmp_path)
 
 
-def test_outliers_of_a_work_dir_are_as_many_as_those_of_its_file(work, tmp_path):
+def test_outliers_of_a_work_dir_are_as_many_as_those_of_its_file(opened, tmp_path):
     pages = []
-    for source in (work, work / "outliers.csv"):
+    for source in (opened, opened / "outliers.csv"):
         fastdup.create_outliers_gallery(source, tmp_path)
         pages.append((tmp_path / "outliers.html").read_text().count('class="card"'))
     assert pages[0] == pages[1] > 0
 
 
-def test_labels_and_slices_of_ones_own(work, tmp_path):
-    frame = fastdup.create_similarity_gallery(work / "similarity.csv", tmp_path, get_label_func=_letter)
+def test_labels_and_slices_of_ones_own(opened, tmp_path):
+    frame = fastdup.create_similarity_gallery(opened / "similarity.csv", tmp_path, get_label_func=_letter)
     scores = frame.set_index(frame["from"].map(lambda n: Path(n).name))["score"]
     assert scores["a_0.jpg"] == 100 and set(frame.columns) == {
         "from", "to", "label", "label2", "score", "distance", "length",
     }  # fmt: skip
-    fastdup.create_duplicates_gallery(work, tmp_path, get_label_func=_letter, slice="c", num_images=50)
+    fastdup.create_duplicates_gallery(opened, tmp_path, get_label_func=_letter, slice="c", num_images=50)
     assert len(cards(tmp_path / "duplicates.html")) == 6 and "c" in cards(tmp_path / "duplicates.html")[0].get_text()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -12,13 +13,17 @@ import pytest
 
 import fastdup_db as fastdup
 from fastdup_db.errors import BadArgument
+from fastdup_db.store import duck
 
 LABELS = {0: "cat", 1: "cat", 2: "dog", 3: "dog", 4: "bird", 5: "cat", 6: "cat", 7: "cat"}
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The eight known images as files, without labels: those are the caller's."""
+def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The eight known images as files, without labels: those are the caller's.
+
+    The database is open all the while: galleries open it many times, which costs most of their time.
+    """
     folder = tmp_path_factory.mktemp("v0")
     facts = rig.facts(folder / "photos", labelled=False)
     for i, name in enumerate(facts["listing"]["filename"]):
@@ -26,7 +31,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cv2.imwrite(name, rig.drawn(i))
     settings = facts["runs"].assign(config='{"run_advanced_stats": false}', finished_at=pd.Timestamp("2026-01-01"))
     rig.store(folder / "work", facts | {"runs": settings})
-    return folder / "work"
+    with duck.connect(folder / "work"):
+        yield folder / "work"
 
 
 def label(path: str) -> str:
@@ -169,9 +175,9 @@ def test_words_about_the_layout_of_fastdups_pages_are_taken(work, tmp_path, capl
     page = {"stats": "blur"}.get(create, create)
     function(work, tmp_path / "plain")
     assert not caplog.records
-    function(work, tmp_path / "boxed", get_bounding_box_func=lambda name: [[0, 0, 9, 9]])
+    words = {"keep_aspect_ratio": True, "nrows": 3, "selection_strategy": 2, "force_width": 90}
+    function(work, tmp_path / "told", **words, get_bounding_box_func=lambda name: [[0, 0, 9, 9]])
     assert len(caplog.records) == 1 and "get_bounding_box_func has no effect" in caplog.text
-    function(work, tmp_path / "told", keep_aspect_ratio=True, nrows=3, selection_strategy=2, force_width=90)
     assert rig.ids(tmp_path / "told" / f"{page}.html") == rig.ids(tmp_path / "plain" / f"{page}.html")
     with pytest.raises(BadArgument, match=r"keyword argument='num_image' is unknown; allowed: .*nrows, num_images"):
         function(work, tmp_path / "wrong", num_image=5)
@@ -197,10 +203,11 @@ def test_fastdups_files_stand_for_their_work_dir(work, tmp_path):
     for path in (bare, bare / "atrain_features.dat", f"{bare}/atrain_features.dat"):
         names, matrix = fastdup.load_binary_feature(path)
         assert names == fd.embeddings()[0] and (matrix == fd.embeddings()[1]).all()
-    fastdup.create_duplicates_gallery(f"{bare}/similarity.csv", tmp_path)
-    fastdup.create_outliers_gallery(f"{bare}/outliers.csv", tmp_path)
-    fastdup.create_components_gallery(f"{bare}/connected_components.csv", tmp_path)
-    assert rig.ids(tmp_path / "duplicates.html") == rig.ids(fd.vis.duplicates_gallery(tmp_path / "own", show=False))
+    with duck.connect(bare):
+        fastdup.create_duplicates_gallery(f"{bare}/similarity.csv", tmp_path)
+        fastdup.create_outliers_gallery(f"{bare}/outliers.csv", tmp_path)
+        fastdup.create_components_gallery(f"{bare}/connected_components.csv", tmp_path)
+        assert rig.ids(tmp_path / "duplicates.html") == rig.ids(fd.vis.duplicates_gallery(tmp_path / "own", show=False))
     with pytest.raises(BadArgument, match=r"fd\.export"):
         fastdup.create_duplicates_gallery(tmp_path / "none" / "similarity.csv", tmp_path)
 
