@@ -12,9 +12,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # wait for a core would spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from tests.ray_rig import cluster
 from tests.s3_server import s3, s3_server
 
-__all__ = ["s3", "s3_server"]  # fixtures, here so that all modules share one server
+__all__ = ["cluster", "s3", "s3_server"]  # fixtures, here so that all modules share one server and one cluster
 
 
 def data_folder() -> Path | None:

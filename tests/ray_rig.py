@@ -5,13 +5,28 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+import pytest
 
 import fastdup_db
 from fastdup_db.threads import cores
+from tests.s3_server import reach
 
 STORE_BYTES = 150 << 20
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of `two_nodes`, started with the keys of the S3 server, if there is one, in their environment."""
+    pytest.importorskip("ray", reason="the extra [ray] is not installed")
+    with ExitStack() as started:
+        with pytest.MonkeyPatch.context() as environment:
+            with suppress(pytest.skip.Exception):
+                reach(request.getfixturevalue("s3_server"), environment, tmp_path_factory.mktemp("environment"))
+            address = started.enter_context(two_nodes())
+        yield address
 
 
 @contextmanager

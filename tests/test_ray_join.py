@@ -34,8 +34,8 @@ def test_bins_hold_whole_lists_and_large_lists_are_cut(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def engine():
-    with ray_rig.two_nodes() as address, session.connected(RunConfig(engine="ray", ray_address=address)) as found:
+def engine(cluster):
+    with session.connected(RunConfig(engine="ray", ray_address=cluster)) as found:
         yield found
 
 
@@ -48,8 +48,11 @@ def by_lists(monkeypatch):
 
 
 @pytest.mark.usefixtures("by_lists")
-@pytest.mark.parametrize("name", ["cosine", "euclidean"])
-@pytest.mark.parametrize("most", [1 << 30, 100], ids=["whole lists", "every list in pieces"])
+@pytest.mark.parametrize("name", ["cosine", pytest.param("euclidean", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "most",
+    [pytest.param(1 << 30, id="whole lists"), pytest.param(100, marks=pytest.mark.slow, id="every list in pieces")],
+)
 def test_the_same_neighbours_as_on_one_machine(engine, tmp_path, monkeypatch, name, most):
     monkeypatch.setattr(bins, "LEAST_BIN_ROWS", most)
     monkeypatch.setattr(bins, "BIN_BYTES", most * 4 * 32)
@@ -63,6 +66,7 @@ def test_the_same_neighbours_as_on_one_machine(engine, tmp_path, monkeypatch, na
     assert not (tmp_path / join.SCRATCH).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by_lists")
 def test_most_vectors_in_one_small_ball(engine, tmp_path, monkeypatch):
     monkeypatch.setattr(bins, "LEAST_BIN_ROWS", 200)
@@ -93,6 +97,7 @@ def test_a_list_that_most_vectors_lie_in_is_joined_in_pieces(engine, tmp_path, m
     assert same(here, there)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by_lists")
 def test_a_worker_killed_in_the_join_changes_nothing(engine, tmp_path, monkeypatch):
     monkeypatch.setattr(bins, "LEAST_BIN_ROWS", 500)

@@ -23,7 +23,7 @@ from fastdup_db.engines import check_engine, local, stored
 from fastdup_db.engines.stored import Writer
 from fastdup_db.engines.task import BatchResult, Task, WorkSpec
 from fastdup_db.errors import BadArgument, FastdupError, MissingExtra
-from fastdup_db.pipeline import neighbors
+from fastdup_db.pipeline import extract, neighbors
 from fastdup_db.pipeline import run as pipeline_run
 from fastdup_db.places import Place
 from tests import ray_rig
@@ -32,10 +32,18 @@ TABLES = ("listing", "images", "instances", "stats", "advanced_stats", "edges", 
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    pytest.importorskip("ray", reason="the extra [ray] is not installed")
-    with ray_rig.two_nodes() as address:
-        yield address
+def images(tmp_path_factory):
+    """The planted problems."""
+    demo.draw(folder := tmp_path_factory.mktemp("planted") / "images")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def here(images, tmp_path_factory):
+    """A run with all statistics on this machine."""
+    fd = fastdup_db.create(tmp_path_factory.mktemp("here"), images)
+    fd.run(progress=False, run_advanced_stats=True)
+    return fd
 
 
 def assert_same(one: fastdup_db.Fastdup, other: fastdup_db.Fastdup) -> None:
@@ -68,12 +76,9 @@ def test_resources_that_are_none_are_the_defaults():
         check_engine(RunConfig.from_arguments({"engine": "ray", "resources": {"workers": 1.5}}))
 
 
-def test_planted_problems_come_out_as_on_one_machine(cluster, tmp_path, monkeypatch):
+def test_planted_problems_come_out_as_on_one_machine(cluster, images, here, tmp_path, monkeypatch):
     real = stored.read
-    images = tmp_path / "images"
-    demo.draw(images)
-    here, there = (fastdup_db.create(tmp_path / engine, images) for engine in ("local", "ray"))
-    here.run(progress=False, run_advanced_stats=True)
+    there = fastdup_db.create(tmp_path, images)
     read: list[str] = []
     monkeypatch.setattr(stored, "read", lambda parts, place: read.extend(tables := real(parts, place)) or tables)
     there.run(progress=False, run_advanced_stats=True, engine="ray", ray_address=cluster)
@@ -87,9 +92,8 @@ def test_planted_problems_come_out_as_on_one_machine(cluster, tmp_path, monkeypa
     assert 0 < cost["cpu_hours"] * 3600 < 4 * cost["seconds"]
 
 
-def test_the_command_shows_one_bar_and_what_the_run_cost(cluster, tmp_path):
-    images = tmp_path / "images"
-    demo.draw(images)
+@pytest.mark.slow
+def test_the_command_shows_one_bar_and_what_the_run_cost(cluster, images, tmp_path):
     command = [sys.executable, "-c", "from fastdup_db.cli import main; main()", "run", str(images)]
     command += ["-w", str(tmp_path / "results"), "--engine", "ray", "--ray-address", cluster]
     screen, stderr = os.openpty()  # the bar is for people: not shown in a file
@@ -112,9 +116,7 @@ def test_the_command_shows_one_bar_and_what_the_run_cost(cluster, tmp_path):
 
 
 @pytest.mark.slow
-def test_components_of_very_many_edges_are_grouped_by_the_cluster(cluster, tmp_path, monkeypatch, caplog):
-    images = tmp_path / "images"
-    demo.draw(images)
+def test_components_of_very_many_edges_are_grouped_by_the_cluster(cluster, images, tmp_path, monkeypatch, caplog):
     here, there = (fastdup_db.create(tmp_path / engine, images) for engine in ("local", "ray"))
     here.run(progress=False, cc_threshold=0.7, nearest_neighbors_k=5)
     monkeypatch.setattr(neighbors, "SQL_EDGES", 0)
@@ -125,10 +127,11 @@ def test_components_of_very_many_edges_are_grouped_by_the_cluster(cluster, tmp_p
     assert_same(here, there)
 
 
-def test_a_worker_killed_in_the_middle_changes_nothing(cluster, real_images, tmp_path):
+def test_a_worker_killed_in_the_middle_changes_nothing(cluster, real_images, tmp_path, monkeypatch):
     source = real_images / "imagenet-sample"
     here, there = (fastdup_db.create(tmp_path / engine, source) for engine in ("local", "ray"))
-    here.run(progress=False, num_images=400)
+    here.run(progress=False, num_images=200)
+    monkeypatch.setattr(extract, "COMMIT_INSTANCES", 1)  # so that the first vectors are seen at once
     killed: list[int] = []
     done = threading.Event()
 
@@ -141,7 +144,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(cluster, real_images, tmp
 
     thread = threading.Thread(target=killer)
     thread.start()
-    there.run(progress=False, num_images=400, engine="ray", ray_address=cluster)
+    there.run(progress=False, num_images=200, engine="ray", ray_address=cluster)
     done.set()
     thread.join()
     assert killed, "the run ended before a worker could be killed"
@@ -189,13 +192,12 @@ def test_a_killed_driver_goes_on_at_its_last_checkpoint(cluster, real_images, tm
     assert len(by_run) == 2 and by_run[0] >= 200 and sum(by_run) == 400, "nothing is read twice into the tables"
 
 
-def test_a_work_dir_that_workers_do_not_see_gets_its_vectors_all_the_same(cluster, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_a_work_dir_that_workers_do_not_see_gets_its_vectors_all_the_same(cluster, images, tmp_path, monkeypatch):
     from fastdup_db.engines.ray import seen
 
     monkeypatch.setattr(seen, "probe", lambda folder: contextlib.nullcontext(folder / "of another machine"))
     monkeypatch.setattr(stored, "read", lambda parts, place: pytest.fail("files") if list(parts) else {})
-    images = tmp_path / "images"
-    demo.draw(images)
     here, there = (fastdup_db.create(tmp_path / engine, images) for engine in ("local", "ray"))
     here.run(progress=False)
     there.run(progress=False, engine="ray", ray_address=cluster)
@@ -205,9 +207,8 @@ def test_a_work_dir_that_workers_do_not_see_gets_its_vectors_all_the_same(cluste
 BOX = "row_y=10,col_x=10,height=40,width=40"
 
 
-def test_crops_are_the_same_files_where_workers_see_the_work_dir(cluster, tmp_path):
-    images = tmp_path / "images"
-    demo.draw(images)
+@pytest.mark.slow
+def test_crops_are_the_same_files_where_workers_see_the_work_dir(cluster, images, tmp_path):
     here, there = (fastdup_db.create(tmp_path / engine, images) for engine in ("local", "ray"))
     here.run(progress=False, bounding_box=BOX, save_crops=True, run_mode=1)
     there.run(progress=False, bounding_box=BOX, save_crops=True, run_mode=1, engine="ray", ray_address=cluster)
@@ -215,11 +216,9 @@ def test_crops_are_the_same_files_where_workers_see_the_work_dir(cluster, tmp_pa
     assert crops[0] == crops[1] and len(crops[0]) == here.sql("from instances where crop_filename is not null").shape[0]
 
 
-def test_crops_are_refused_where_workers_do_not_see_the_work_dir(cluster, tmp_path, monkeypatch):
+def test_crops_are_refused_where_workers_do_not_see_the_work_dir(cluster, images, tmp_path, monkeypatch):
     from fastdup_db.engines.ray import RayEngine
 
-    images = tmp_path / "images"
-    demo.draw(images)
     fd = fastdup_db.create(tmp_path / "results", images)
     fd.run(progress=False, run_mode=1)
     before = fd.sql("from runs")
@@ -230,7 +229,7 @@ def test_crops_are_refused_where_workers_do_not_see_the_work_dir(cluster, tmp_pa
     assert not (tmp_path / "results" / "crops").exists()
 
 
-def test_workers_that_see_the_work_dir_and_others_make_one_table(tmp_path, monkeypatch):
+def test_workers_that_see_the_work_dir_and_others_make_one_table(images, here, tmp_path, monkeypatch):
     @contextlib.contextmanager
     def every_other_stores(config):
         def run(tasks, spec, *, total, write, embedder):
@@ -240,21 +239,16 @@ def test_workers_that_see_the_work_dir_and_others_make_one_table(tmp_path, monke
         engine = local.Local()
         yield SimpleNamespace(name="mixed", cpu_seconds=0.0, run=run, check=engine.check, list_join=engine.list_join)
 
-    images = tmp_path / "images"
-    demo.draw(images)
-    here, there = (fastdup_db.create(tmp_path / name, images) for name in ("local", "mixed"))
-    here.run(progress=False, run_advanced_stats=True)
+    there = fastdup_db.create(tmp_path, images)
     monkeypatch.setattr(pipeline_run, "open_engine", every_other_stores)
     there.run(progress=False, run_advanced_stats=True)
     assert_same(here, there)
 
 
-def test_a_worker_looks_whether_it_sees_the_work_dir(tmp_path, monkeypatch):
+def test_a_worker_looks_whether_it_sees_the_work_dir(images, tmp_path, monkeypatch):
     pytest.importorskip("ray", reason="the extra [ray] is not installed")
     from fastdup_db.engines.ray import ingest, seen
 
-    images = tmp_path / "images"
-    demo.draw(images)
     references = sources.listing(str(images), options=sources.ListingOptions())
     tasks = [Task(n, r) for n, r in enumerate(references)]
     place = Place.of(tmp_path)
@@ -294,12 +288,11 @@ def test_two_threads_share_a_worker_where_no_processor_is_lost(nodes, resources,
     assert (session.room(nodes, wanted), wanted.threads) == (workers, threads)
 
 
-def test_gpus_are_used_by_those_who_got_them(cluster, monkeypatch):
-    import onnxruntime
+@pytest.mark.slow
+def test_gpus_are_used_by_those_who_got_them(cluster):
     import ray
 
     from fastdup_db.engines.ray import ingest, session
-    from fastdup_db.models.runtime import execution_providers
 
     def given() -> str | None:
         ingest.UnitWorker(WorkSpec(embed=False), None, None, 1)
@@ -315,6 +308,13 @@ def test_gpus_are_used_by_those_who_got_them(cluster, monkeypatch):
         session.connected(RunConfig(**settings, resources={"num_gpus": 2})),
     ):
         pass
+
+
+def test_a_model_runs_on_gpus_where_some_are_visible(monkeypatch):
+    import onnxruntime
+
+    from fastdup_db.models.runtime import execution_providers
+
     monkeypatch.setattr(
         onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider", "CUDAExecutionProvider"]
     )
@@ -324,9 +324,7 @@ def test_gpus_are_used_by_those_who_got_them(cluster, monkeypatch):
 
 
 @pytest.mark.slow
-def test_workers_with_a_gpu_give_the_same_tables(cluster, tmp_path):
-    images = tmp_path / "images"
-    demo.draw(images)
+def test_workers_with_a_gpu_give_the_same_tables(cluster, images, tmp_path):
     here, there = (fastdup_db.create(tmp_path / engine, images) for engine in ("local", "ray"))
     here.run(progress=False)
     there.run(progress=False, engine="ray", ray_address=cluster, resources={"num_gpus": 0.5, "workers": 1})
@@ -334,7 +332,7 @@ def test_workers_with_a_gpu_give_the_same_tables(cluster, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_unit_that_kills_every_worker_ends_the_run(cluster, tmp_path, monkeypatch):
+def test_a_unit_that_kills_every_worker_ends_the_run(cluster, images, tmp_path, monkeypatch):
     from fastdup_db.engines.ray import ingest
 
     class Dying(ingest.UnitWorker):
@@ -345,8 +343,6 @@ def test_a_unit_that_kills_every_worker_ends_the_run(cluster, tmp_path, monkeypa
             os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(ingest, "UnitWorker", Dying)
-    images = tmp_path / "images"
-    demo.draw(images)
     fd = fastdup_db.create(tmp_path / "results", images)
     with pytest.raises(FastdupError, match="the Ray cluster gave up"):
         fd.run(progress=False, engine="ray", ray_address=cluster)

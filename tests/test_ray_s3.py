@@ -22,20 +22,9 @@ from fastdup_db.graph import knn
 from fastdup_db.graph.knn import neighbors
 from fastdup_db.pipeline import remote
 from fastdup_db.store.lance import VECTORS, VectorTable
-from tests import ray_rig
-from tests.s3_server import SECRET, reach
+from tests.s3_server import SECRET
 from tests.test_knn import clustered, same
 from tests.test_ray_run import assert_same
-
-
-@pytest.fixture(scope="module")
-def cluster(s3_server, tmp_path_factory):
-    """Two nodes that were started with the keys in their environment."""
-    folder = tmp_path_factory.mktemp("environment")
-    with pytest.MonkeyPatch.context() as patch:
-        reach(s3_server, patch, folder)
-        with ray_rig.two_nodes() as address:
-            yield address
 
 
 @pytest.fixture
