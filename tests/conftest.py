@@ -15,7 +15,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 from tests.ray_rig import cluster
 from tests.s3_server import s3, s3_server
 
-__all__ = ["cluster", "s3", "s3_server"]  # fixtures, here so that all modules share one server and one cluster
+__all__ = ["cluster", "s3", "s3_server"]  # fixtures, here so that all modules share one server
 
 
 def data_folder() -> Path | None:

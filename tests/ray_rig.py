@@ -17,9 +17,12 @@ from tests.s3_server import reach
 STORE_BYTES = 150 << 20
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of `two_nodes`, started with the keys of the S3 server, if there is one, in their environment."""
+    """The address of `two_nodes`, started with the keys of the S3 server, if there is one, in their environment.
+
+    Of one module alone: where workers were killed, later jobs of the same cluster lost their objects.
+    """
     pytest.importorskip("ray", reason="the extra [ray] is not installed")
     with ExitStack() as started:
         with pytest.MonkeyPatch.context() as environment:
