@@ -21,7 +21,7 @@ STORE_BYTES = 150 << 20
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `two_nodes`, started with the keys of the S3 server, if there is one, in their environment.
 
-    Of one module alone: where workers were killed, later jobs of the same cluster lost their objects.
+    Of one module alone: after the tests of `test_ray_run`, jobs of other modules failed on the same cluster.
     """
     pytest.importorskip("ray", reason="the extra [ray] is not installed")
     with ExitStack() as started:

@@ -50,7 +50,6 @@ INSTANCES = pa.schema(
     ]
 )
 
-
 NO_FACTS = (None,) * (len(IMAGES) - IMAGES.get_field_index("orientation"))
 """The end of a row of `IMAGES`, from the orientation on, where no file was read."""
 NO_BOX = (None,) * (len(INSTANCES) - INSTANCES.get_field_index("col_x"))

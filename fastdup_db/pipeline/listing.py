@@ -97,9 +97,9 @@ def stage(db: Database, references: Iterable[Reference]) -> int:
     return start
 
 
-def stage_vectors(db: Database, names: Sequence[str], *, versions: Sequence[str]) -> None:
-    """Append a reference for each vector of the user's: its name, its version, and its row as the `frame_number`."""
-    start = int(db.value("ingest/next_staged_position"))
+def stage_vectors(db: Database, names: Sequence[str], *, versions: Sequence[str], start: int) -> None:
+    """Append a reference for each vector of the user's: its name, its version, and its row, from `start` on, which is
+    its position and its `frame_number`."""
     rows = _numbers(range(start, start + len(names)))
     known = {"position": rows, "frame_number": rows, "filename": _strings(names), "version": _strings(versions)}
     blank = dict(zip(_COLUMNS, _values(Reference("")), strict=True))

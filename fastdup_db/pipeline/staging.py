@@ -74,7 +74,7 @@ def _stage_vectors(db: Database, request: RunRequest) -> pd.DataFrame:
         annotating.check_one_row_each(frame, given=request.annotations)
     for start in range(0, len(names), listing.CHUNK):
         part = slice(start, start + listing.CHUNK)
-        listing.stage_vectors(db, names[part], versions=given.versions(request.embeddings[part]))
+        listing.stage_vectors(db, names[part], versions=given.versions(request.embeddings[part]), start=start)
     repeated = db.value("ingest/first_repeated_name")
     if repeated is not None:
         raise BadArgument(
