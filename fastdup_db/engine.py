@@ -180,7 +180,6 @@ class Fastdup(FastdupController):
 
         checks.on_disk("path", path)
         checks.folder("path", Path(path).absolute())
-        config = self.config
         with self._database() as db:
             return export(
                 db,
@@ -188,7 +187,7 @@ class Fastdup(FastdupController):
                 format=format,
                 work_dir=self._work_dir,
                 annotations=self.annotations,
-                config=config,
+                config=self.config,
                 names=names,
             )
 

@@ -11,7 +11,9 @@ import pytest
 
 import fastdup_db
 from fastdup_db.errors import BadArgument, BadInput, NotRun
+from fastdup_db.galleries import writer
 from fastdup_db.sources import kinds
+from fastdup_db.store import duck
 from tests import drawn
 
 PICTURES = 4
@@ -370,3 +372,30 @@ def test_relative_names_below_a_prefix(base, name, means):
 def test_a_work_dir_in_a_bucket_has_a_plain_prefix(work_dir):
     with pytest.raises(BadArgument, match="prefix without"):
         fastdup_db.create(work_dir)
+
+
+@pytest.mark.parametrize("page", ["outliers", "duplicates", "component", "similarity", "stats"])
+def test_a_gallery_opens_the_database_once_and_closes_it_before_it_reads_pictures(
+    labelled, tmp_path, monkeypatch, page
+):
+    opened, opening = [], duck._open
+
+    def watched(path, *, read_only):
+        opened.append(read_only)
+        return opening(path, read_only=read_only)
+
+    def made(*args, **options):
+        with duck.connect(Path(labelled.work_dir), read_only=False):  # refused where it is open for reading
+            return {}
+
+    monkeypatch.setattr(duck, "_open", watched)
+    monkeypatch.setattr(writer.thumbnails, "make", made)
+    getattr(labelled.vis, f"{page}_gallery")(tmp_path, show=False)
+    assert opened == [True, False]
+
+
+def test_an_export_opens_the_database_once(labelled, tmp_path, monkeypatch):
+    opened, opening = [], duck._open
+    monkeypatch.setattr(duck, "_open", lambda path, **how: opened.append(path) or opening(path, **how))
+    labelled.export(tmp_path, "coco")
+    assert len(opened) == 1

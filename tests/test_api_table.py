@@ -44,5 +44,5 @@ def test_every_line_names_something_that_is_there(rows):
         assert hasattr(owner, last), f"the API table names {name}, which does not exist"
 
 
-INTERNAL = {"fd.gallery_frame", "fd.open_images"}
+INTERNAL = {"fd.gallery_frame", "fd.open_images", "fd.reading"}
 """What galleries ask of a controller; not for users."""

@@ -22,7 +22,7 @@ LABELS = {0: "cat", 1: "cat", 2: "dog", 3: "dog", 4: "bird", 5: "cat", 6: "cat",
 def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The eight known images as files, without labels: those are the caller's.
 
-    The database is open all the while: galleries open it many times, which costs most of their time.
+    The database is open all the while: opening it is most of the time of galleries this small.
     """
     folder = tmp_path_factory.mktemp("v0")
     facts = rig.facts(folder / "photos", labelled=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,9 @@ class Controller(Protocol):
     @property
     def work_dir(self) -> str:
         """Where pages and thumbnails go unless the user says otherwise."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Keeps the database that is asked open for a block: for questions, not while pictures or pages are made."""
 
     def gallery_frame(self, name: str, *, needs: Collection[str] = (), **parameters: Any) -> pd.DataFrame:
         """Run `sql/galleries/<name>.sql`; values are bound, a DataFrame is registered under its parameter's name.

@@ -13,6 +13,7 @@ from fastdup_db import checks
 from fastdup_db.errors import BadArgument
 from fastdup_db.galleries.cards import Field, Page, readable
 from fastdup_db.galleries.controller import Controller
+from fastdup_db.galleries.pictures import Picture, from_frame
 from fastdup_db.galleries.selection import NO_LABEL, Columns, Slice, as_text, columns_of, label_column, slice_of
 
 MOST = 2**31 - 1
@@ -27,6 +28,14 @@ class Picked:
 
     page: Page
     frame: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What is known of the images of a page: where each lies, by id, and all columns, a row each, id in `index`."""
+
+    pictures: dict[int, Picture]
+    rows: pd.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,17 @@ class Query:
         """The rows of a gallery; without columns of labels where there are none."""
         found = self._controller.gallery_frame(name, needs=needs, **scope.parameters, **parameters)
         return found if scope.labelled else found.drop(columns=_LABEL_COLUMNS, errors="ignore")
+
+    def images(self, ids: list[int]) -> Images:
+        """Where these images lie, and every column of the annotations and of the statistics."""
+        pictures = from_frame(self._controller.gallery_frame("pictures", ids=ids))
+        annotations, stats = (self._controller.gallery_frame(name, ids=ids) for name in ("rows", "statistics"))
+        own = list(self.columns.stats)
+        # a page's filter cannot tell `Blur` from `blur`
+        taken = {name: f"{name}_1" for name in annotations.columns if name.lower() in own}
+        # fd_index repeats index for the sake of fastdup's frames
+        said = annotations.rename(columns=taken).drop(columns="fd_index", errors="ignore")
+        return Images(pictures, said.merge(stats[["index", *own]], on="index", how="left"))
 
     def find_ids(self, filenames: list[str]) -> dict[str, int]:
         """The ids of files, by name."""

@@ -48,26 +48,20 @@ def write(
     """Write `report.html`, self-contained, and return its absolute path."""
     target = target_of(save_path, work_dir=controller.work_dir, name="report").absolute()
     shown = count("num_images", num_images) or _SHOWN
-    query = Query(controller)
-    drawings = list(_charts(controller, query))
-    sections = [_unique(page) for page in _sections(query, shown) if page.cards]
-    everything = Page(
-        name="report",
-        title="Dataset Report",
-        subtitle="What is in this collection, and what may be wrong with it",
-        words="",
-        layout="single",
-        cards=tuple(card for page in sections for card in page.cards),
-        total=0,
-        noun=("image", "images"),
-    )
-    gathered = gather(everything, controller=controller, output=Output(gray=gray), side=_SIDE)
+    with controller.reading():
+        query = Query(controller)
+        drawings = list(_charts(controller, query))
+        sections = [_unique(page) for page in _sections(query, shown) if page.cards]
+        everything = _everything(sections)
+        images = query.images(everything.ids)
+        facts, summary = _facts(query), controller.summary(verbose=False)
+    gathered = gather(everything, images, controller=controller, output=Output(gray=gray), side=_SIDE)
     drawn = pages.draw(gathered.page.ids, gathered.pictures, gathered.names, gathered.thumbnails, boxes=True)
     html = pages.render(
         "report",
         page=everything,
-        facts=_facts(query),
-        summary=[line.strip() for line in controller.summary(verbose=False) if line.strip()],
+        facts=facts,
+        summary=[line.strip() for line in summary if line.strip()],
         charts=drawings,
         sections=sections,
         drawn=drawn,
@@ -78,6 +72,19 @@ def write(
     if show:
         notebook.show(target)
     return target
+
+
+def _everything(sections: list[Page]) -> Page:
+    return Page(
+        name="report",
+        title="Dataset Report",
+        subtitle="What is in this collection, and what may be wrong with it",
+        words="",
+        layout="single",
+        cards=tuple(card for page in sections for card in page.cards),
+        total=0,
+        noun=("image", "images"),
+    )
 
 
 def _sections(query: Query, shown: int) -> Iterator[Page]:

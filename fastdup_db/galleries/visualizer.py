@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from fastdup_db import checks
 from fastdup_db.errors import BadArgument, one_of
 from fastdup_db.galleries import components, duplicates, outliers, report, similarity, stats
 from fastdup_db.galleries.controller import Controller
-from fastdup_db.galleries.query import Picked, Query, count
+from fastdup_db.galleries.query import Images, Picked, Query, count
 from fastdup_db.galleries.selection import WITHOUT_EFFECT
 from fastdup_db.galleries.writer import Output, write
 
@@ -77,18 +77,18 @@ class FastdupVisualizer:
         slice: labels of the outlier; 'diff' / 'same': its label against that of the neighbour it is measured by.
         sort_by: 'distance', or a column of the annotations or statistics.
         """
-        picked = outliers.pick(
-            self._query(kwargs),
+        picked, images = self._picked(
+            outliers.pick,
+            kwargs,
             label_col=label_col,
             slice=slice,
             how=how,
             sort_by=sort_by,
             ascending=ascending,
             num_images=num_images,
-            external_df=kwargs.get("external_df"),
         )
         return self._write(
-            picked, kwargs, save_path=save_path, draw_bbox=draw_bbox, max_width=max_width, lazy_load=lazy_load,
+            picked, images, kwargs, save_path=save_path, draw_bbox=draw_bbox, max_width=max_width, lazy_load=lazy_load,
             save_artifacts=save_artifacts, show=show,
         )  # fmt: skip
 
@@ -117,18 +117,18 @@ class FastdupVisualizer:
         num_images: how many pairs. slice: labels, one of the two has to have one; 'diff' / 'same': labels of the two.
         threshold: lowest similarity shown, by default that of the run (0.9); of verified pairs, all are shown.
         """
-        picked = duplicates.pick(
-            self._query(kwargs),
+        picked, images = self._picked(
+            duplicates.pick,
+            kwargs,
             label_col=label_col,
             slice=slice,
             ascending=ascending,
             threshold=threshold,
             num_images=num_images,
-            external_df=kwargs.get("external_df"),
             verified=verified,
         )
         return self._write(
-            picked, kwargs, save_path=save_path, draw_bbox=draw_bbox, max_width=max_width, lazy_load=lazy_load,
+            picked, images, kwargs, save_path=save_path, draw_bbox=draw_bbox, max_width=max_width, lazy_load=lazy_load,
             save_artifacts=save_artifacts, show=show,
         )  # fmt: skip
 
@@ -156,18 +156,18 @@ class FastdupVisualizer:
         (0.9): only near-duplicates. With -1 all neighbours count, as in `label_quality()`.
         """
         save_artifacts, max_items = kwargs.pop("save_artifacts", False), kwargs.pop("max_items", None)
-        picked = similarity.pick(
-            self._query(kwargs),
+        picked, images = self._picked(
+            similarity.pick,
+            kwargs,
             label_col=label_col,
             slice=slice,
             ascending=ascending,
             threshold=threshold,
             num_images=num_images,
             max_items=max_items,
-            external_df=kwargs.get("external_df"),
         )
         return self._write(
-            picked, kwargs, save_path=save_path, draw_bbox=draw_bbox, max_width=max_width, lazy_load=lazy_load,
+            picked, images, kwargs, save_path=save_path, draw_bbox=draw_bbox, max_width=max_width, lazy_load=lazy_load,
             save_artifacts=save_artifacts, show=show,
         )  # fmt: skip
 
@@ -189,17 +189,17 @@ class FastdupVisualizer:
         num_images, ascending = kwargs.pop("num_images", 20), kwargs.pop("ascending", None)
         draw_bbox, max_width = kwargs.pop("draw_bbox", True), kwargs.pop("max_width", None)
         save_artifacts = kwargs.pop("save_artifacts", False)
-        picked = stats.pick(
-            self._query(kwargs),
+        picked, images = self._picked(
+            stats.pick,
+            kwargs,
             metric=metric,
             label_col=label_col,
             slice=slice,
             ascending=ascending,
             num_images=num_images,
-            external_df=kwargs.get("external_df"),
         )
         return self._write(
-            picked, kwargs, save_path=save_path, draw_bbox=draw_bbox, max_width=max_width, lazy_load=lazy_load,
+            picked, images, kwargs, save_path=save_path, draw_bbox=draw_bbox, max_width=max_width, lazy_load=lazy_load,
             save_artifacts=save_artifacts, show=show,
         )  # fmt: skip
 
@@ -235,8 +235,9 @@ class FastdupVisualizer:
         pixels), 'component_id', or a column of the annotations or statistics; sort_by_reduction: its 'mean' or 'sum'
         over the group (texts: the first of the alphabet).
         """
-        picked = components.pick(
-            self._query(kwargs),
+        picked, images = self._picked(
+            components.pick,
+            kwargs,
             label_col=label_col,
             slice=slice,
             group_by=group_by,
@@ -248,10 +249,9 @@ class FastdupVisualizer:
             sort_by_reduction=sort_by_reduction,
             ascending=ascending,
             num_images=num_images,
-            external_df=kwargs.get("external_df"),
         )
         return self._write(
-            picked, kwargs, save_path=save_path, draw_bbox=draw_bbox, max_width=max_width, lazy_load=lazy_load,
+            picked, images, kwargs, save_path=save_path, draw_bbox=draw_bbox, max_width=max_width, lazy_load=lazy_load,
             save_artifacts=save_artifacts, show=show,
         )  # fmt: skip
 
@@ -261,6 +261,13 @@ class FastdupVisualizer:
         num_images: entries of each gallery. Needs the extra `report`; raises `MissingExtra` without it.
         """
         return report.write(self._controller, save_path=save_path, num_images=num_images, show=show, gray=self._gray)
+
+    def _picked(self, pick: Callable[..., Picked], kwargs: Mapping[str, Any], **asked: Any) -> tuple[Picked, Images]:
+        """What a gallery shows, and what is known of its images."""
+        with self._controller.reading():
+            query = self._query(kwargs)
+            picked = pick(query, external_df=kwargs.get("external_df"), **asked)
+            return picked, query.images(picked.page.ids)
 
     def _query(self, kwargs: Mapping[str, Any]) -> Query:
         for name in kwargs:
@@ -276,6 +283,7 @@ class FastdupVisualizer:
     def _write(
         self,
         picked: Picked,
+        images: Images,
         kwargs: Mapping[str, Any],
         *,
         save_path: str | Path | None,
@@ -296,4 +304,4 @@ class FastdupVisualizer:
             get_extra_col_func=kwargs.get("get_extra_col_func"),
             get_reformat_filename_func=kwargs.get("get_reformat_filename_func"),
         )
-        return write(picked.page, frame=picked.frame, controller=self._controller, output=output)
+        return write(picked.page, images, frame=picked.frame, controller=self._controller, output=output)

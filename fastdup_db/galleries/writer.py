@@ -17,6 +17,7 @@ from fastdup_db.galleries import page as pages
 from fastdup_db.galleries import pictures as pics
 from fastdup_db.galleries.cards import Page, Value, with_extra
 from fastdup_db.galleries.controller import Controller
+from fastdup_db.galleries.query import Images
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,10 @@ def target_of(save_path: str | Path | None, *, work_dir: str, name: str) -> Path
     return path / f"{name}.html"
 
 
-def write(page: Page, *, frame: pd.DataFrame, controller: Controller, output: Output) -> Path:
+def write(page: Page, images: Images, *, frame: pd.DataFrame, controller: Controller, output: Output) -> Path:
     """Write a gallery with all that goes with it; returns the absolute path of the page."""
     target = target_of(output.save_path, work_dir=controller.work_dir, name=page.name).absolute()
-    gathered = gather(page, controller=controller, output=output)
+    gathered = gather(page, images, controller=controller, output=output)
     page = gathered.page
     pages.write(
         page,
@@ -97,19 +98,6 @@ def _thumbnails(work_dir: str) -> Path:
     return cached if os.access(cached, os.W_OK) else temporary_folder() / folder.name
 
 
-def _rows(controller: Controller, ids: list[int]) -> pd.DataFrame:
-    """Every column of the annotations and of the statistics, one row per image."""
-    view = controller.gallery_frame("stats_view")["name"].iloc[0]
-    annotations, stats = (controller.gallery_frame(name, ids=ids) for name in ("rows", "statistics"))
-    columns = controller.gallery_frame("columns", stats=view)
-    own = columns.loc[columns["table_name"] == "statistics", "column_name"].tolist()
-    # a page's filter cannot tell `Blur` from `blur`
-    taken = {name: f"{name}_1" for name in annotations.columns if name.lower() in own}
-    # fd_index repeats index for the sake of fastdup's frames
-    said = annotations.rename(columns=taken).drop(columns="fd_index", errors="ignore")
-    return said.merge(stats[["index", *own]], on="index", how="left")
-
-
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """A page with everything it needs to be drawn, by id; `rows` has one row per image with its id in `index`."""
@@ -121,11 +109,9 @@ class Gathered:
     rows: pd.DataFrame
 
 
-def gather(page: Page, *, controller: Controller, output: Output, side: int | None = None) -> Gathered:
-    """Find the images of a page, their names, rows and thumbnails. side: of the thumbnails, by their number if None."""
-    ids = page.ids
-    found = pics.from_frame(controller.gallery_frame("pictures", ids=ids))
-    rows = _rows(controller, ids)
+def gather(page: Page, images: Images, *, controller: Controller, output: Output, side: int | None = None) -> Gathered:
+    """Find the names and thumbnails of the images of a page. side: of the thumbnails, by their number if None."""
+    found, rows = images.pictures, images.rows
     if output.get_extra_col_func is not None:
         extra = {i: output.get_extra_col_func(p.filename) for i, p in found.items()}
         page = with_extra(page, name="extra", values=extra)
@@ -134,7 +120,7 @@ def gather(page: Page, *, controller: Controller, output: Output, side: int | No
         list(found.values()),
         folder=_thumbnails(controller.work_dir),
         open_images=controller.open_images,
-        side=side or thumbnails.side_for(len(ids)),
+        side=side or thumbnails.side_for(len(page.ids)),
         crops=not output.draw_bbox,
         gray=output.gray,
     )
