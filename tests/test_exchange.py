@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -158,6 +160,16 @@ def test_parquet_by_the_names_of_the_views(done, tmp_path):
     assert {p.stem for p in files} >= {"annotations", "similarity", "img_stats", "edges", "embeddings"}
     assert pd.read_parquet(folder / "similarity.parquet")["distance"].tolist() == done.similarity()["distance"].tolist()
     assert len(pd.read_parquet(folder / "embeddings.parquet")) == done.num_instances()
+    for view in ("summary", "label_quality"):
+        pd.testing.assert_frame_equal(pd.read_parquet(folder / f"{view}.parquet"), done.sql(f"from {view}"))
+
+
+def test_parquet_of_a_work_dir_without_the_views_of_later_versions(done, tmp_path):
+    fd = fastdup_db.create(shutil.copytree(done.work_dir, tmp_path / "work"))
+    with duckdb.connect(str(tmp_path / "work" / duck.FILE_NAME)) as raw:
+        raw.sql("drop view summary; drop view label_quality")
+    files = fd.export(tmp_path / "files", "parquet")
+    assert {p.stem for p in files} == {*export.VIEWS, "embeddings"} - {"summary", "label_quality"}
 
 
 def test_vectors_go_to_parquet_in_small_row_groups_and_the_order_of_ids(tmp_path):

@@ -56,6 +56,7 @@ VALUES = {
     "slice": "all",
     "labels": ["a"],
     "filenames": ["a"],
+    "names": ["edges"],
     "ids": [0],
     "sort_by_reduction": "mean",
     "group_by": "visual",

@@ -28,10 +28,12 @@ VIEWS = (
     "img_stats",
     "img_stats_advanced",
     "invalid_instances",
+    "label_quality",
     "outliers",
     "similarity",
+    "summary",
 )
-"""What `parquet` writes, a file each, beside the embeddings."""
+"""What `parquet` writes, a file each, beside the embeddings; `label_quality` only where there are labels."""
 
 
 def export(
@@ -65,8 +67,8 @@ def export(
 
 
 def write_parquet(db: Database, folder: Path, *, work_dir: Path) -> None:
-    """`VIEWS` and the embeddings, a Parquet file each."""
-    for view in VIEWS:
+    """Those of `VIEWS` that there are and the embeddings, a Parquet file each."""
+    for view in db.arrow("exchange/present", names=list(VIEWS)).column("name").to_pylist():
         db.write_parquet("exchange/view", folder / f"{view}.parquet", view=view)
     vectors = _embeddings(db, work_dir)
     if vectors.exists():
