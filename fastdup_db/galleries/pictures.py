@@ -37,7 +37,7 @@ class Picture:
 
 
 def from_frame(frame: pd.DataFrame) -> dict[int, Picture]:
-    """Pictures by id, from a frame as `galleries/pictures.sql` returns it."""
+    """Pictures by id, from a frame as `galleries/places.sql` returns it."""
     return {row["id"]: _picture(row) for row in frame.to_dict("records")}
 
 
@@ -61,7 +61,7 @@ def _picture(row: dict[str, Any]) -> Picture:
         id=int(row["id"]),
         image_id=int(row["image_id"]),
         filename=row["filename"],
-        is_file=bool(row["is_file"]),
+        is_file=not row["container"],
         version=str(row["version"]),
         file_size=-1 if pd.isna(row["file_size"]) else int(row["file_size"]),
         corners=_corners(row),

@@ -137,7 +137,7 @@ class Query:
 
     def images(self, ids: list[int]) -> Images:
         """Where these images lie, and every column of the annotations and of the statistics."""
-        pictures = from_frame(self._controller.gallery_frame("pictures", ids=ids))
+        pictures = from_frame(self._controller.gallery_frame("places", ids=ids))
         annotations, stats = (self._controller.gallery_frame(name, ids=ids) for name in ("rows", "statistics"))
         own = list(self.columns.stats)
         # a page's filter cannot tell `Blur` from `blur`
