@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fastdup_db.controller import FastdupController
     from fastdup_db.engine import Fastdup, create, import_work_dir
     from fastdup_db.legacy.clusters import run_kmeans, run_kmeans_on_extracted
+    from fastdup_db.legacy.component_galleries import create_components_gallery, create_kmeans_clusters_gallery
     from fastdup_db.legacy.components import find_top_components
     from fastdup_db.legacy.deleting import (
         delete_components,
@@ -41,9 +42,7 @@ if TYPE_CHECKING:
     )
     from fastdup_db.legacy.features import load_binary_feature, read_coco_labels, save_binary_feature
     from fastdup_db.legacy.galleries import (
-        create_components_gallery,
         create_duplicates_gallery,
-        create_kmeans_clusters_gallery,
         create_outliers_gallery,
         create_similarity_gallery,
         create_stats_gallery,
@@ -66,10 +65,10 @@ _LAZY = {
     "Fastdup": "engine",
     "FastdupController": "controller",
     "create": "engine",
-    "create_components_gallery": "legacy.galleries",
+    "create_components_gallery": "legacy.component_galleries",
     "create_duplicates_gallery": "legacy.galleries",
     "create_kmeans_classifier": "legacy.labels",
-    "create_kmeans_clusters_gallery": "legacy.galleries",
+    "create_kmeans_clusters_gallery": "legacy.component_galleries",
     "create_knn_classifier": "legacy.labels",
     "create_outliers_gallery": "legacy.galleries",
     "create_similarity_gallery": "legacy.galleries",

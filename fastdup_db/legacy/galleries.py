@@ -1,4 +1,5 @@
-"""v0's galleries over `fd.vis`: of a work_dir, a csv in it, or a frame of anybody's.
+"""v0's galleries over `fd.vis`: of a work_dir, a csv in it, or a frame of anybody's. Those of groups of images are in
+`legacy.component_galleries`.
 
 get_bounding_box_func has no effect in any of them, which the log says: what is drawn are the boxes of the run. Nor have
 the words of `galleries.selection.WITHOUT_EFFECT`, such as keep_aspect_ratio, which are taken as keywords.
@@ -17,10 +18,8 @@ from fastdup_db.engine import Fastdup
 from fastdup_db.galleries import similarity
 from fastdup_db.galleries.query import Query
 from fastdup_db.galleries.stats import METRICS
-from fastdup_db.legacy.clusters import assignments
-from fastdup_db.legacy.components import find_top_components
-from fastdup_db.legacy.labels import LabelFunc, labels_of
-from fastdup_db.legacy.shown import Func, Slice, Source, check_words, folder_of, shown
+from fastdup_db.legacy.labels import LabelFunc
+from fastdup_db.legacy.shown import Func, Slice, Source, check_words, shown
 from fastdup_db.store import duck
 
 _PAIR = ("from", "to")
@@ -200,92 +199,6 @@ def create_stats_gallery(
             **rows.arguments(slice, get_extra_col_func, get_reformat_filename_func),
         )
     return 0
-
-
-def create_components_gallery(
-    work_dir: str | Path,
-    save_path: str | Path,
-    num_images: int = 20,
-    lazy_load: bool = False,
-    get_label_func: LabelFunc = None,
-    group_by: str = "visual",
-    slice: Slice = None,
-    max_width: int | None = None,
-    max_items: int | None = None,
-    get_bounding_box_func: Any = None,
-    get_reformat_filename_func: Func = None,
-    get_extra_col_func: Func = None,
-    threshold: float | None = None,
-    metric: str | None = None,
-    descending: bool = True,
-    min_items: int | None = None,
-    keyword: str | None = None,
-    input_dir: str | Path | None = None,
-    *,
-    comp_type: str = "component",
-    **kwargs: Any,
-) -> int:
-    """Components, as `components.html`; returns 0. Arguments as in `find_top_components`.
-
-    max_items: images shown of each. work_dir: also one of fastdup's files in it.
-    """
-    check_words(kwargs, of=create_components_gallery, boxes=get_bounding_box_func)
-    work_dir = folder_of(work_dir)
-    fd = Fastdup(work_dir)
-    top = find_top_components(
-        work_dir, get_label_func, group_by, slice, threshold, metric, descending, min_items, None, keyword,
-        comp_type=comp_type,
-    )  # fmt: skip
-    number = top["component_id"] if group_by == "visual" else 0  # a label is a group whatever components it is in
-    rows = top[["files_ids"]].assign(component_id=number).explode("files_ids", ignore_index=True)
-    labels = None if get_label_func is None else labels_of(fd, get_label_func)
-    fd.vis.component_gallery(
-        save_path,
-        num_images=num_images,
-        max_width=max_width,
-        lazy_load=lazy_load,
-        group_by=group_by,
-        min_items=1 if group_by == "label" else min_items,
-        max_items=max_items,
-        metric=metric,
-        ascending=not descending,
-        show=False,
-        external_df=rows.rename(columns={"files_ids": "index"}).astype("int64"),
-        external_labels=labels,
-        get_extra_col_func=get_extra_col_func,
-        get_reformat_filename_func=get_reformat_filename_func,
-    )
-    return 0
-
-
-def create_kmeans_clusters_gallery(
-    work_dir: str | Path,
-    save_path: str | Path,
-    num_images: int = 20,
-    lazy_load: bool = False,
-    get_label_func: LabelFunc = None,
-    slice: Slice = None,
-    max_width: int | None = None,
-    max_items: int | None = None,
-    get_bounding_box_func: Any = None,
-    get_reformat_filename_func: Func = None,
-    get_extra_col_func: Func = None,
-    threshold: float | None = None,
-    metric: str | None = None,
-    descending: bool = True,
-    min_items: int | None = None,
-    keyword: str | None = None,
-    input_dir: str | Path | None = None,
-    **kwargs: Any,
-) -> int:
-    """The clusters of `run_kmeans`, the largest first, as `components.html`; returns 0."""
-    check_words(kwargs, of=create_kmeans_clusters_gallery, boxes=get_bounding_box_func)
-    assignments(work_dir)  # says what is missing where there is none
-    return create_components_gallery(
-        work_dir, save_path, num_images, lazy_load, get_label_func, "visual", slice, max_width, max_items, None,
-        get_reformat_filename_func, get_extra_col_func, threshold, metric, descending, min_items, keyword, input_dir,
-        comp_type="cluster",
-    )  # fmt: skip
 
 
 def _least(min_items: int, sizes: pd.Series, *, is_scored: bool) -> int:
