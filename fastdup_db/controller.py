@@ -44,7 +44,7 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         self._work_dir = remote.opened(work_dir)  # absolute: answers do not depend on the current directory
         if self._work_dir.exists() and not self._work_dir.is_dir():
             raise BadArgument(f"work_dir {str(work_dir)!r} is a file; give a folder that exists or may be created")
-        self._input_dir = input_dir
+        self._input_dir = _named(input_dir)
 
     # ---- state ---------------------------------------------------------------------------------------------------
 
@@ -55,7 +55,7 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
 
     @property
     def input_dir(self) -> Any:
-        """The input given to `create` or `run`; else that of the last run in the work_dir."""
+        """The input given to `create` or `run`, a path as text; else that of the last run in the work_dir."""
         if self._input_dir is not None or not duck.exists(self._work_dir):
             return self._input_dir
         with self._database() as db:
@@ -127,7 +127,7 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
                 subset=subset,
             )
             pipeline.run(request)
-        self._input_dir = request.input_dir if input_dir is None else input_dir
+        self._input_dir = request.input_dir if input_dir is None else _named(input_dir)
         if config.print_summary:
             self.summary()
         return 0
@@ -200,3 +200,8 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         from fastdup_db.pipeline.originals import open_images
 
         return open_images(self._work_dir, ids, crops=crops)
+
+
+def _named(input_dir: Any) -> Any:
+    """A path as text, as a work_dir keeps it; anything else as it is."""
+    return os.fspath(input_dir) if isinstance(input_dir, os.PathLike) else input_dir

@@ -356,9 +356,19 @@ def test_annotations_are_not_lost_by_an_update_without_any(tmp_path, photos):
     assert set(fd.annotations()["label"]) == {"w"}
 
 
+def test_the_input_is_a_text_given_and_stored(tmp_path, filled, photos):
+    given, again = fastdup_db.create(tmp_path / "new", photos), fastdup_db.create(filled.work_dir)
+    assert given.input_dir == filled.input_dir == again.input_dir == str(photos)
+    filled.run(photos, progress=False, overwrite=False)
+    assert filled.input_dir == str(photos)
+    filled.run(again.input_dir, progress=False, overwrite=False)
+    for other in ([photos, "more"], ["photos"], "s3://bucket/photos", "photos", None):
+        assert fastdup_db.create(tmp_path / "new", other).input_dir == other
+
+
 def test_looking_at_the_input_does_not_choose_it(tmp_path, filled):
     again = fastdup_db.create(filled.work_dir)
-    assert again.input_dir == str(filled.input_dir)
+    assert again.input_dir == filled.input_dir
     with pytest.raises(BadInput, match="input_dir is missing"):
         again.run(progress=False)
 

@@ -260,7 +260,7 @@ def test_captions_outlive_an_update_and_go_with_a_changed_image(
 ) -> None:
     collection.caption(str(classifier), progress=False)
     sizes = counted(monkeypatch)
-    changed = Path(str(collection.input_dir)) / "1.png"
+    changed = Path(collection.input_dir) / "1.png"
     cv2.imwrite(str(changed), np.zeros((60, 70, 3), np.uint8))
     cv2.imwrite(str(changed.with_name("new.png")), np.full((60, 70, 3), 99, np.uint8))
     collection.run(overwrite=False, progress=False)
@@ -291,7 +291,7 @@ def test_a_killed_caption_keeps_what_it_had_and_goes_on(
 
 
 def test_an_image_that_is_gone_has_no_caption(collection: fastdup_db.Fastdup, classifier: Path) -> None:
-    (Path(str(collection.input_dir)) / "2.png").unlink()
+    (Path(collection.input_dir) / "2.png").unlink()
     frame = collection.caption(str(classifier), progress=False)
     assert frame["caption"].isna().tolist() == [False, False, True, False, False]
 

@@ -186,7 +186,7 @@ def killed(s3_server, whole, tmp_path_factory) -> Left:
 
     def killed() -> None:
         env = {**os.environ, "PYTHONPATH": str(Path(fastdup_db.__file__).parents[1])}
-        command = [sys.executable, "-c", DRIVER, URI, str(whole.input_dir), "2"]
+        command = [sys.executable, "-c", DRIVER, URI, whole.input_dir, "2"]
         died = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         assert died.returncode == -signal.SIGKILL, died.stderr
 

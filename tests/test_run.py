@@ -316,7 +316,7 @@ def test_a_work_dir_can_be_moved_and_read_without_the_images(done, tmp_path, mon
     opened = fastdup_db.create("moved results")
     assert opened.similarity().equals(done.similarity())
     assert opened.embeddings()[1].shape == done.embeddings()[1].shape
-    assert opened.input_dir == str(done.input_dir)
+    assert opened.input_dir == done.input_dir
 
 
 def test_one_thread_and_four_give_the_same(done, images, tmp_path):
