@@ -317,8 +317,9 @@ def test_caption_refuses_before_it_loads_a_model(collection: fastdup_db.Fastdup,
         collection.caption("no such model")
     with pytest.raises(BadArgument, match="batch_size"):
         collection.caption(batch_size=0)
-    with pytest.raises(BadArgument, match=r"'absent\.png'"):
-        collection.caption("blip", subset=["0.png", "absent.png"])
+    opened = fastdup_db.create(collection.work_dir, Path(collection.input_dir))
+    with pytest.raises(BadArgument, match=r"names 1 files .*'absent\.png'"):
+        opened.caption("blip", subset=["0.png", "absent.png"])
     with pytest.raises(NotRun):
         fastdup_db.create(tmp_path / "never").caption("blip")
 
