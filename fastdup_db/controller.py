@@ -66,7 +66,8 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
     def config(self) -> dict[str, Any]:
         """The settings of the last run and what it found out: versions, dimension, index, timings.
 
-        Values are those of JSON; times are ISO 8601 texts.
+        Values are those of JSON; times are ISO 8601 texts. `d` is the width of an embedding, whether it was given or
+        not.
         """
         with self._database() as db:
             last = self._last_run(db)
@@ -76,7 +77,8 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         settings = json.loads(last.pop("config"))
         last.pop("transform", None)
         last |= {name: value.isoformat() for name, value in last.items() if isinstance(value, datetime)}
-        return {**settings, **last, "work_dir": str(self._work_dir), "embeddings_dim": last["dimension"]}
+        width = last["dimension"]
+        return {**settings, **last, "work_dir": str(self._work_dir), "d": width, "embeddings_dim": width}
 
     # ---- run -----------------------------------------------------------------------------------------------------
 

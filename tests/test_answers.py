@@ -56,6 +56,18 @@ def test_summary_of_partly_annotated_images_counts_what_the_answers_have(photos,
     assert f"({len(fd.outliers())}) of images are possible" in said
 
 
+def test_a_row_of_pairs_names_images_by_floats(labelled):
+    """As the API's first example does: a row of ids and a similarity is one of floats."""
+    pairs = labelled.similarity(data=False)
+    first, second, similarity = pairs.iloc[0]
+    assert isinstance(first, float) and similarity == 1
+    found = [labelled[first]["filename"], labelled[np.float32(second)]["filename"]]
+    assert found == labelled.similarity().loc[0, ["filename_from", "filename_to"]].tolist()
+    for wrong in (0.5, np.nan, np.inf, -1.0, "0", True, None):
+        with pytest.raises(IndexError, match="is invalid"):
+            labelled[wrong]
+
+
 def test_labels_are_grouped_with_the_metric_and_the_order_asked_for(labelled):
     stats = labelled.img_stats().set_index("index")
     found = labelled.connected_components_grouped(group_by="label", metric="mean", sort_by="mean", ascending=True)

@@ -271,10 +271,12 @@ def test_feature_vectors_are_what_a_run_stores(done: fastdup_db.Fastdup, images:
 def test_fastdups_places_of_arguments(done: fastdup_db.Fastdup) -> None:
     fd = fastdup_db.create(done.work_dir)
     assert fd.init_search(3, False, "") == fd.init_search(3, True) == 0
+    assert fd.config["d"] == fd.embeddings()[1].shape[1], "as scripts hand it to load_binary_feature"
     with pytest.raises(BadArgument, match="d='576'"):
         fd.init_search(3, done.work_dir, "576")
     members, _ = fd.connected_components(True, None, False, False, True)
     assert members.equals(fd.connected_components(fast_mode=False)[0])
+    assert fd.outliers(True, None, False, False, True).equals(fd.outliers(fast_mode=False))
     grouped = fd.connected_components_grouped("comp_size", False, None, None, "visual", {})
     assert grouped.equals(fd.connected_components_grouped(kwargs={}))
     assert fd.summary(False, 150.0, 253.0, 4.0, False) == fd.summary(verbose=False, show_comp=True)

@@ -27,8 +27,11 @@ class RowVerbs(WorkDir):
     """`annotations`, `similarity`, `outliers`, `img_stats`, `label_quality`, `embeddings` and the like."""
 
     def __getitem__(self, instance_id: int) -> dict[str, Any]:
-        """All that is known of one image or box. Raises IndexError where there is no such id."""
-        if isinstance(instance_id, bool) or not isinstance(instance_id, int | np.integer):
+        """All that is known of one image or box. Raises IndexError where there is no such id.
+
+        A whole number as a float counts, too: that is what a row of `similarity(data=False)` makes of its ids.
+        """
+        if isinstance(instance_id, bool) or not _is_whole(instance_id):
             raise IndexError(f"instance_id: {instance_id!r} is invalid; it is a whole number")
         with self._database() as db:
             row = db.row("annotations/one", id=int(instance_id))
@@ -96,7 +99,12 @@ class RowVerbs(WorkDir):
             return self._crops(db.frame(f"similarity/{name}", threshold=lowest), load_crops)
 
     def outliers(
-        self, data: bool = True, split: Split = None, include_unannotated: bool = False, load_crops: bool = False
+        self,
+        data: bool = True,
+        split: Split = None,
+        include_unannotated: bool = False,
+        load_crops: bool = False,
+        fast_mode: bool = False,
     ) -> pd.DataFrame:
         """The images least similar to anything else, most extreme first, one row each.
 
@@ -104,6 +112,7 @@ class RowVerbs(WorkDir):
         bundled models it is lowered for noise, drawings, pages of text and whatever else is far from the collection's
         mean (the view `outlier_edges` says how; a picture with a copy stays similar to it). With a split,
         only outliers whose nearest neighbour is in the split too; by default, only where both are annotated.
+        fast_mode: no effect.
 
         Returns:
             `outlier, nearest` (int64 ids), `distance` (that similarity) and, with `data`, the columns of both.
@@ -190,6 +199,12 @@ class RowVerbs(WorkDir):
         ids, matrix = vectors.matrix()
         names = dict(zip(files.column("id").to_pylist(), files.column("filename").to_pylist(), strict=True))
         return [names[i] for i in ids.tolist()], matrix
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int | np.integer) or (
+        isinstance(number, float | np.floating) and float(number).is_integer()
+    )
 
 
 def _check_two(between: object, *, split: Split) -> None:
