@@ -144,6 +144,8 @@ def test_outliers_of_an_external_frame(vis: FastdupVisualizer) -> None:
     own = pd.DataFrame({"outlier": [3, 3, 1], "nearest": [0, 1, 2], "distance": [0.2, 0.6, 0.4]})
     one = vis.outliers_gallery(external_df=own)
     assert (rig.ids(one), column(one, "Distance")) == ([[3], [1]], ["0.2", "0.4"])
+    pairs = own.rename(columns={"outlier": "from", "nearest": "to"})  # as in fastdup's outliers.csv
+    assert rig.ids(vis.outliers_gallery(external_df=pairs)) == [[3], [1]]
     every = vis.outliers_gallery(external_df=own, how="all")
     assert (rig.ids(every), column(every, "Distance")) == ([[1], [3]], ["0.4", "0.6"])
 

@@ -27,7 +27,12 @@ def pairs_or_stored(frame: pd.DataFrame | None, query: Query) -> dict[str, Any]:
 
 
 def outliers(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
-    """As `outliers()` returns it: outlier, nearest (ids or file names), distance. Also names them as edges."""
+    """As `outliers()` returns it: outlier, nearest (ids or file names), distance. Also names them as edges.
+
+    A frame of pairs has from and to instead, as fastdup's outliers.csv.
+    """
+    if isinstance(frame, pd.DataFrame) and not {"outlier", "nearest"} & set(frame.columns):
+        frame = frame.rename(columns={"from": "outlier", "to": "nearest"})
     found = _checked(frame, query, ids=("outlier", "nearest"), numbers=("distance",))
     return found.assign(from_id=found["outlier"], to_id=found["nearest"], similarity=found["distance"])
 
