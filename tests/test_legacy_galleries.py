@@ -196,6 +196,34 @@ def test_frames_of_accessors_know_their_run(work, tmp_path):
     assert fd.connected_components()[0].attrs["work_dir"] == str(work)
 
 
+def test_frames_of_components_are_shown(work, tmp_path):
+    """Those that a script has filtered: of the members, of whole components, without what pandas says of their run."""
+    fd = fastdup.create(work)
+    members, grouped = fd.connected_components()[0], fd.connected_components_grouped()
+    assert grouped["files_ids"].tolist() == [[0, 1, 2, 3], [4, 6]]
+    top = fastdup.find_top_components(work, label, group_by="label")
+    lost = pd.DataFrame(grouped.to_dict("list"))
+    csv = members[["index", "component_id"]].rename(columns={"index": "__id"})  # as connected_components.csv has them
+    for frame in (members, grouped, fastdup.find_top_components(work), csv):
+        assert fastdup.create_components_gallery(frame, save_path=tmp_path, input_dir=work) == 0
+        assert rig.ids(tmp_path / "components.html") == [[0, 1, 2, 3], [4, 6]]
+    assert fastdup.create_components_gallery(lost, tmp_path) == 0
+    assert rig.ids(tmp_path / "components.html") == [[0, 1, 2, 3], [4, 5]], "by their names, with ids of their own"
+    some = members[members["index"] != 2]
+    fastdup.create_components_gallery(some, tmp_path, get_label_func=label, slice="cat", max_items=5)
+    assert rig.ids(tmp_path / "components.html") == [[0, 1]]
+    fastdup.create_components_gallery(top, tmp_path, get_label_func=label, group_by="label")
+    assert sorted(map(sorted, rig.ids(tmp_path / "components.html"))) == [[0, 1, 6], [2, 3], [4]]
+    assert fastdup.create_components_gallery(grouped.iloc[:0], tmp_path) == 0
+    assert rig.ids(tmp_path / "components.html") == []
+    with pytest.raises(BadArgument, match="lacks the columns component_id"):
+        fastdup.create_components_gallery(members[["index"]], tmp_path)
+    with pytest.raises(BadArgument, match="keyword"):
+        fastdup.create_components_gallery(members, tmp_path, keyword="cat")
+    with pytest.raises(BadArgument, match="give its work_dir"):
+        fastdup.create_components_gallery(pd.DataFrame(csv.to_dict("list")), tmp_path)
+
+
 def test_fastdups_files_stand_for_their_work_dir(work, tmp_path):
     bare = tmp_path / "bare"
     fd = fastdup.create(bare, sorted(set(fastdup.create(work).annotations()["filename"])))

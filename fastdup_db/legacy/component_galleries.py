@@ -5,18 +5,22 @@ Arguments without effect are as in `legacy.galleries`.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from fastdup_db.engine import Fastdup
+from fastdup_db.errors import BadArgument
 from fastdup_db.legacy.clusters import assignments
-from fastdup_db.legacy.components import find_top_components
+from fastdup_db.legacy.components import find_top_components, members_of
 from fastdup_db.legacy.labels import LabelFunc, labels_of
-from fastdup_db.legacy.shown import Func, Slice, check_words, folder_of
+from fastdup_db.legacy.shown import Func, Shown, Slice, Source, check_words, folder_of, shown
 
 
 def create_components_gallery(
-    work_dir: str | Path,
+    work_dir: Source,
     save_path: str | Path,
     num_images: int = 20,
     lazy_load: bool = False,
@@ -40,34 +44,45 @@ def create_components_gallery(
 ) -> int:
     """Components, as `components.html`; returns 0. Arguments as in `find_top_components`.
 
-    max_items: images shown of each. work_dir: also one of fastdup's files in it.
+    max_items: images shown of each. work_dir: also one of fastdup's files in it, or a frame with the components to
+    show, of `connected_components`, `connected_components_grouped` or `find_top_components`; keyword then is None.
     """
     check_words(kwargs, of=create_components_gallery, boxes=get_bounding_box_func)
-    work_dir = folder_of(work_dir)
-    fd = Fastdup(work_dir)
-    top = find_top_components(
-        work_dir, get_label_func, group_by, slice, threshold, metric, descending, min_items, None, keyword,
-        comp_type=comp_type,
-    )  # fmt: skip
-    number = top["component_id"] if group_by == "visual" else 0  # a label is a group whatever components it is in
-    rows = top[["files_ids"]].assign(component_id=number).explode("files_ids", ignore_index=True)
-    labels = None if get_label_func is None else labels_of(fd, get_label_func)
-    fd.vis.component_gallery(
-        save_path,
-        num_images=num_images,
-        max_width=max_width,
-        lazy_load=lazy_load,
-        group_by=group_by,
-        min_items=1 if group_by == "label" else min_items,
-        max_items=max_items,
-        metric=metric,
-        ascending=not descending,
-        show=False,
-        external_df=rows.rename(columns={"files_ids": "index"}).astype("int64"),
-        external_labels=labels,
-        get_extra_col_func=get_extra_col_func,
-        get_reformat_filename_func=get_reformat_filename_func,
-    )
+    is_frame = isinstance(work_dir, pd.DataFrame)
+    chosen: AbstractContextManager[Shown]
+    if isinstance(work_dir, pd.DataFrame):
+        if keyword is not None:
+            raise BadArgument("keyword chooses among the components of a work_dir, and a frame was given")
+        members = members_of(work_dir)
+        chosen = shown(members, ("index",), get_label_func=get_label_func, work_dir=None, input_dir=input_dir)
+    else:
+        work_dir = folder_of(work_dir)
+        fd = Fastdup(work_dir)
+        top = find_top_components(
+            work_dir, get_label_func, group_by, slice, threshold, metric, descending, min_items, None, keyword,
+            comp_type=comp_type,
+        )  # fmt: skip
+        number = top["component_id"] if group_by == "visual" else 0  # a label is a group whatever components it is in
+        rows = top[["files_ids"]].assign(component_id=number).explode("files_ids", ignore_index=True)
+        rows = rows.rename(columns={"files_ids": "index"}).astype("int64")
+        labels = None if get_label_func is None else labels_of(fd, get_label_func)
+        chosen, threshold = nullcontext(Shown(fd, rows, labels)), None
+    if group_by == "label" and (min_items is None or not is_frame):
+        min_items = 1
+    with chosen as given:
+        given.fd.vis.component_gallery(
+            save_path,
+            num_images=num_images,
+            max_width=max_width,
+            lazy_load=lazy_load,
+            group_by=group_by,
+            min_items=min_items,
+            max_items=max_items,
+            threshold=threshold,
+            metric=metric,
+            ascending=not descending,
+            **given.arguments(slice, get_extra_col_func, get_reformat_filename_func),
+        )
     return 0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from fastdup_db import checks
+from fastdup_db import checks, frames
 from fastdup_db.cleaning import plans
 from fastdup_db.engine import Fastdup
 from fastdup_db.errors import BadArgument, one_of
@@ -84,6 +84,19 @@ def find_top_components(
     if save_path is not None:
         Path(save_path).mkdir(parents=True, exist_ok=True)
         frame.to_parquet(Path(save_path) / FILE)
+    return frame
+
+
+def members_of(components: pd.DataFrame) -> pd.DataFrame:
+    """A frame of components with a row per member: `index, component_id` and, where the frame has it, `filename`."""
+    frame = components.rename(columns={"files_ids": "index", "files": "filename", "__id": "index"})
+    frames.check(frame, argument="the frame", columns=("index", "component_id"))
+    frame = frame[[name for name in ("index", "filename", "component_id") if name in frame]]
+    if "files_ids" in components:
+        is_list = [name for name in frame if len(frame) and pd.api.types.is_list_like(frame[name].iloc[0])]
+        frame = frame.explode(is_list, ignore_index=True) if is_list else frame
+        frame = frame.astype({"index": "int64", "component_id": "int64"})
+    frame.attrs = components.attrs
     return frame
 
 
