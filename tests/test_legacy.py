@@ -149,6 +149,12 @@ def test_features_of_ones_own_need_no_images_and_are_checked(tmp_path):
         fastdup.run("", work_dir=tmp_path, num_images=3, run_mode=2)
     fastdup.run("", work_dir=tmp_path, run_mode=2, turi_param="ccthreshold=0.99")
     assert sorted(fastdup.find_top_components(tmp_path)["files"].iloc[0]) == ["page 0", "page 3"]
+    assert set(pd.read_csv(tmp_path / "similarity.csv").loc[0, ["from", "to"]]) == {"page 0", "page 3"}
+    fastdup.run("", work_dir=tmp_path, run_mode=2, turi_param="nnmodel=0, store_int=1")
+    ids = pd.read_csv(tmp_path / "similarity.csv")
+    assert set(ids.loc[0, ["from", "to"]]) == {0, 3} and "filename" not in pd.read_csv(tmp_path / "atrain_stats.csv")
+    joined = ids.merge(pd.read_csv(tmp_path / "atrain_features.dat.csv"), left_on="from", right_on="index")
+    assert set(joined["filename"]) == {"page 0", "page 3"}
     with pytest.raises(NotRun, match="run_mode=2"):
         fastdup.run("", work_dir=tmp_path / "empty", run_mode=2)
 

@@ -59,7 +59,9 @@ def run(
     high_accuracy: bool = False,
     logger: Any = None,
 ) -> int:
-    """v0's run: as `Fastdup.run`, and fastdup's own files (with file names in them) beside the database. Returns 0.
+    """v0's run: as `Fastdup.run`, and fastdup's own files beside the database. Returns 0.
+
+    turi_param: 'store_int=1' writes ids into these files, as fastdup's class does; else they hold file names.
 
     run_mode=2 works on the features of the last run, or on those of yours that `save_binary_feature` has put into the
     work_dir since: they become the run's, their images are not read, and relative names count from input_dir. So do
@@ -108,8 +110,14 @@ def run(
         )
     if run_mode == KMEANS:
         return clusters.run_kmeans_on_extracted(input_dir, work_dir)
-    fd.export(work_dir, "fastdup", names=True)
+    fd.export(work_dir, "fastdup", names=not _stores_ids(turi_param))
     return 0
+
+
+def _stores_ids(turi_param: str) -> bool:
+    """Whether fastdup's files are to hold ids, those of atrain_features.dat.csv, instead of file names."""
+    settings = dict(pair.partition("=")[::2] for pair in turi_param.replace(" ", "").split(","))
+    return settings.get("store_int", "0") == "1"
 
 
 def load_config(work_dir: str | Path) -> dict[str, Any]:
