@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fastdup_db import checks
@@ -117,15 +118,21 @@ def results(frame: pd.DataFrame, *, scored: bool, labelled: bool) -> pd.DataFram
 
     The shape and order of columns that `similarity_gallery` of fastdup hands out, saved as its csv.
     """
-    columns: dict[str, tuple[str, Any]] = {"from": ("from_id", "first"), "to": ("to_id", list)}
+    frame = frame.sort_values("position", kind="stable", ignore_index=True)
+    starts = np.flatnonzero(frame["position"].ne(frame["position"].shift()))
+    firsts, ends = frame.iloc[starts].reset_index(drop=True), [*starts[1:], len(frame)]
+
+    def listed(column: str) -> pd.Series:
+        values = frame[column].tolist()  # by groupby 300,000 pairs took 20 s, so 1 s
+        return pd.Series([values[a:b] for a, b in zip(starts, ends, strict=False)], dtype=object)
+
+    columns = {"from": firsts["from_id"], "to": listed("to_id")}
     if labelled:
-        columns |= {"label": ("label_from", list), "label2": ("label_to", list)}
-    columns |= {"distance": ("distance", list)}
+        columns |= {"label": listed("label_from"), "label2": listed("label_to")}
+    columns |= {"distance": listed("distance")}
     if scored:
-        columns |= {"score": ("score", "first"), "length": ("neighbors", "first")}
-    grouped = frame.groupby("position", sort=True, dropna=False)
-    found = grouped.agg(**columns).reset_index(drop=True)
-    return found.astype({name: object for name, (_, how) in columns.items() if how is list})  # of no rows, too
+        columns |= {"score": firsts["score"], "length": firsts["neighbors"]}
+    return pd.DataFrame(columns)
 
 
 def _card(rows: list[dict[str, Any]], *, labelled: bool, scored: bool) -> Card:
