@@ -168,8 +168,10 @@ def test_parquet_of_a_work_dir_without_the_views_of_later_versions(done, tmp_pat
     fd = fastdup_db.create(shutil.copytree(done.work_dir, tmp_path / "work"))
     with duckdb.connect(str(tmp_path / "work" / duck.FILE_NAME)) as raw:
         raw.sql("drop view summary; drop view label_quality")
+    done.export(tmp_path / "files", "parquet")
     files = fd.export(tmp_path / "files", "parquet")
     assert {p.stem for p in files} == {*export.VIEWS, "embeddings"} - {"summary", "label_quality"}
+    assert set(files) == set((tmp_path / "files").iterdir()), "what the export before left is gone"
 
 
 def test_vectors_go_to_parquet_in_small_row_groups_and_the_order_of_ids(tmp_path):

@@ -67,12 +67,14 @@ def export(
 
 
 def write_parquet(db: Database, folder: Path, *, work_dir: Path) -> None:
-    """Those of `VIEWS` that there are and the embeddings, a Parquet file each."""
+    """Those of `VIEWS` that there are and the embeddings, a Parquet file each; none of an export before is left."""
+    for name in (*VIEWS, EMBEDDINGS[0]):
+        (folder / f"{name}.parquet").unlink(missing_ok=True)
     for view in db.arrow("exchange/present", names=list(VIEWS)).column("name").to_pylist():
         db.write_parquet("exchange/view", folder / f"{view}.parquet", view=view)
     vectors = _embeddings(db, work_dir)
     if vectors.exists():
-        write_vectors(vectors, folder / "embeddings.parquet")
+        write_vectors(vectors, folder / f"{EMBEDDINGS[0]}.parquet")
 
 
 def write_vectors(vectors: VectorTable, path: Path) -> None:
