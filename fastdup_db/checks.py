@@ -99,6 +99,14 @@ def on_disk(name: str, value: str | os.PathLike[str]) -> None:
         raise BadArgument(f"{name}={os.fspath(value)!r}; allowed: names of at most {_LONGEST} bytes, without NUL")
 
 
+def in_utf8(name: str, value: str | os.PathLike[str]) -> None:
+    """A path that DuckDB can open: not one with bytes that are no UTF-8."""
+    try:
+        os.fspath(value).encode()
+    except UnicodeEncodeError as exc:
+        raise BadArgument(f"{name}={os.fspath(value)!r}; allowed: a path in UTF-8, as DuckDB needs it") from exc
+
+
 def _can_be(part: str) -> bool:
     """Whether it is a legal file name."""
     try:

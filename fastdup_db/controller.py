@@ -18,6 +18,7 @@ from fastdup_db.answers.rows import RowVerbs
 from fastdup_db.config import RunConfig
 from fastdup_db.errors import BadArgument
 from fastdup_db.pipeline import remote, requesting
+from fastdup_db.pipeline.request import input_of
 from fastdup_db.searching.verbs import SearchVerbs
 from fastdup_db.store import duck
 
@@ -42,6 +43,7 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         if not isinstance(work_dir, str | os.PathLike):
             raise BadArgument(f"work_dir={work_dir!r}; allowed: a folder, or s3://bucket/prefix")
         self._work_dir = remote.opened(work_dir)  # absolute: answers do not depend on the current directory
+        checks.in_utf8("work_dir", self._work_dir)
         if self._work_dir.exists() and not self._work_dir.is_dir():
             raise BadArgument(f"work_dir {str(work_dir)!r} is a file; give a folder that exists or may be created")
         self._input_dir = _named(input_dir)
@@ -59,8 +61,7 @@ class FastdupController(RowVerbs, GroupVerbs, SearchVerbs):
         if self._input_dir is not None or not duck.exists(self._work_dir):
             return self._input_dir
         with self._database() as db:
-            names = str(self._last_run(db)["input_dir"] or "")
-        return names.split("\n") if "\n" in names else names or None
+            return input_of(str(self._last_run(db)["input_dir"] or ""))
 
     @property
     def config(self) -> dict[str, Any]:

@@ -179,6 +179,7 @@ class Fastdup(FastdupController):
         from fastdup_db.exchange.export import export
 
         checks.on_disk("path", path)
+        checks.in_utf8("path", path)
         checks.folder("path", Path(path).absolute())
         with self._database() as db:
             return export(

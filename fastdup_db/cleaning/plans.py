@@ -14,7 +14,7 @@ from fastdup_db import checks
 from fastdup_db.cleaning import cleaner, manifest
 from fastdup_db.cleaning.cleaner import Known, Step
 from fastdup_db.errors import BadArgument
-from fastdup_db.sources.files import opened_by, shown
+from fastdup_db.sources.files import escaped, opened_by, shown
 from fastdup_db.store import duck
 from fastdup_db.store.duck import Database
 
@@ -112,7 +112,7 @@ def _names(plan: object) -> list[str]:
         raise BadArgument(f"{allowed}; it is {type(plan).__name__}: {exc}") from exc
     if not all(isinstance(name, str) for name in names):
         raise BadArgument(f"{allowed}, as text")
-    return names
+    return list(map(escaped, names))
 
 
 def clean(work_dir: Path, plan: pd.DataFrame | Sequence[str], *, how: str, folder: Any, dry_run: bool) -> pd.DataFrame:

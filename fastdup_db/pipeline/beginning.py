@@ -60,7 +60,7 @@ def starts_afresh(request: RunRequest, *, dimension: int) -> bool:
     wide = {int(last["dimension"] or 0), dimension if request.config.lists else 0} - {0}
     embeddings, version = table(request.work_dir, EMBEDDINGS), int(last["embeddings_version"] or 0)
     if request.config.overwrite:
-        unfinished = same and len(wide) < 2 and not last["ever_finished"] and last["input_dir"] == _input_name(request)
+        unfinished = same and len(wide) < 2 and not last["ever_finished"] and last["input_dir"] == request.input_text
         return not (unfinished and embeddings.has(version)) or _repeats_names(request)
     if not embeddings.has(version):
         raise WorkDirDamaged(
@@ -249,10 +249,6 @@ def _current(db: Database) -> int:
     return int(last["run_id"])
 
 
-def _input_name(request: RunRequest) -> str:
-    return request.input_dir if isinstance(request.input_dir, str) else "\n".join(request.input_dir or ())
-
-
 def _mode(request: RunRequest, last: Mapping[str, Any]) -> str:
     """What an instance is; for a run that lists nothing, what it was in the `last` one."""
     if not request.config.lists and request.mode == "image":
@@ -308,7 +304,7 @@ def _begin(db: Database, request: RunRequest) -> int:
         package_version=fastdup_db.__version__,
         config=config.to_json(),
         fingerprint=_fingerprint(request),
-        input_dir=_input_name(request) if config.lists else last.get("input_dir"),
+        input_dir=request.input_text if config.lists else last.get("input_dir"),
         data_type=_mode(request, last),
         distance=config.distance,
         threshold=float(config.threshold),

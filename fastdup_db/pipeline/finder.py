@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from fastdup_db.sources import kinds, naming
+from fastdup_db.sources import files, kinds, naming
 from fastdup_db.spelling import Spelling, folded
 
 
@@ -30,13 +30,19 @@ class Finder:
 
         A folder keeps the name's ending: `sub` is not `sub/`.
         """
-        place, there, mode = self._found(name)
+        place, there, mode = self._meant(name)
         return place if "://" in place or stat.S_ISDIR(mode) else self._spelled(place, there=there)
 
     def file(self, name: str) -> str | None:
         """The absolute path of a name that is a file."""
-        place, _, mode = self._found(name)
+        place, _, mode = self._meant(name)
         return self._spelled(place) if stat.S_ISREG(mode) else None
+
+    def _meant(self, name: str) -> tuple[str, bool, int]:
+        """`_found` of a name as it stands; where nothing is there, of the path that is shown so."""
+        found = self._found(name)
+        path = name if found[1] or "\\x" not in name else files.shown_path(name)
+        return meant if path != name and (meant := self._found(path))[1] else found
 
     def _found(self, name: str) -> tuple[str, bool, int]:
         """The place of a name, whether anything lies there, and the mode of that; nobody is asked for a URL."""

@@ -101,7 +101,10 @@ def stage_vectors(db: Database, names: Sequence[str], *, versions: Sequence[str]
     """Append a reference for each vector of the user's: its name, its version, and its row, from `start` on, which is
     its position and its `frame_number`."""
     rows = _numbers(range(start, start + len(names)))
+    paths = ((name, files.shown_path(name)) for name in names)
+    members = ["" if path == name else files.stored(path) for name, path in paths]
     known = {"position": rows, "frame_number": rows, "filename": _strings(names), "version": _strings(versions)}
+    known["member"] = _strings(members)
     blank = dict(zip(_COLUMNS, _values(Reference("")), strict=True))
     columns = {f.name: pa.repeat(pa.scalar(blank[f.name], f.type), len(names)) for f in _SCHEMA if f.name not in known}
     db.execute("ingest/insert_staged", incoming=pa.table(known | columns))
@@ -161,15 +164,16 @@ def stage_named(
 
 
 def places(names: Sequence[str], *, bases: Sequence[str]) -> list[str]:
-    """The absolute path of each name that is a file under a base or the current directory; other names as they are."""
+    """The absolute path of each name that is a file under a base or the current directory, as listings show it; other
+    names as they are."""
     finder = Finder(bases)
-    return [finder.file(name) or name for name in names]
+    return [files.shown(path) if (path := finder.file(name)) else name for name in names]
 
 
 def keep_subset(db: Database, subset: Sequence[str], *, bases: Sequence[str]) -> None:
     """Keep only the staged references that the subset names. Raises BadInput for a name that is not there."""
     resolved = resolve(db, [files.shown(name) for name in subset], bases=bases)
-    resolved = resolved.where(resolved.notna(), resolve(db, subset, bases=bases))  # as `annotations()` has it
+    resolved = resolved.where(resolved.notna(), resolve(db, list(map(files.escaped, subset)), bases=bases))
     if resolved.isna().any():
         missing = [subset[row] for row in resolved.index[resolved.isna()]]
         raise BadInput(f"subset names {len(missing)} files that are not in the input, first {missing[0]!r}")
@@ -225,7 +229,7 @@ def _candidates(names: Sequence[str], *, bases: Sequence[str]) -> pa.Table:
     normal = list(map(_normal, given))
     other = np.fromiter(map(operator.ne, given, normal), bool, len(given))
     parts: list[tuple[np.ndarray, int, list[str]]] = [(rows, 0, given), (rows[other], 1, list(compress(normal, other)))]
-    for priority, base in enumerate([*bases, os.getcwd()]):
+    for priority, base in enumerate(map(_shown_base, [*bases, os.getcwd()])):
         parts.append((relative_rows, priority, list(map(joining(base), relative))))
     parts.append((relative_rows, len(bases) + 1, relative))  # of a vector without a file
     return pa.concat_tables(_candidate(*part) for part in parts)
@@ -237,6 +241,11 @@ def _candidate(rows: np.ndarray, priority: int, filenames: list[str]) -> pa.Tabl
         rows, filenames = np.repeat(rows, list(map(len, spellings))), list(chain.from_iterable(spellings))
     priorities = np.full(len(rows), priority, np.int64)
     return pa.table({"name_row": rows, "priority": priorities, "filename": pa.array(filenames, pa.string())})
+
+
+def _shown_base(base: str) -> str:
+    """A base as the names of a listing begin with it."""
+    return base if "://" in base else files.shown(base)
 
 
 def _themselves(paths: Sequence[str]) -> Iterator[Reference]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastdup_db.config import RunConfig
+from fastdup_db.sources import files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,3 +52,15 @@ class RunRequest:
         if not box or box == "xywh_bbox":
             return "image"
         return "global" if "=" in box else "detect"
+
+    @property
+    def input_text(self) -> str:
+        """The input as the table `runs` keeps it; `input_of` reads it."""
+        names = [self.input_dir] if isinstance(self.input_dir, str) else self.input_dir or ()
+        return "\n".join(map(files.stored_line, names))
+
+
+def input_of(text: str) -> str | list[str] | None:
+    """The input that `input_text` is of; None where there was none."""
+    names = list(map(files.opened_by, text.split("\n")))
+    return names if len(names) > 1 else names[0] or None

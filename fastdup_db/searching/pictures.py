@@ -16,6 +16,7 @@ from fastdup_db.engines import local, rows
 from fastdup_db.engines.task import BatchResult, Task, WorkSpec
 from fastdup_db.engines.worker import Worker
 from fastdup_db.errors import VALID, BadArgument, ImageError
+from fastdup_db.sources import files
 from fastdup_db.sources.reference import Load, Reference
 
 log = logging.getLogger(__name__)
@@ -80,10 +81,11 @@ def _paired(filename: Any, image: Any) -> tuple[list[str], list[Any]]:
         image = list(image)
     if image is None:
         given = filename if _is_list(filename) else [filename]
-        names = [os.fspath(g) if _is_path(g) else f"{UNNAMED}_{i}" for i, g in enumerate(given)]
+        names = [files.escaped(os.fspath(g)) if _is_path(g) else f"{UNNAMED}_{i}" for i, g in enumerate(given)]
         return (names if len(names) != 1 or _is_path(given[0]) else [UNNAMED]), list(given)
     images = list(image) if _is_list(image) else [image]
-    names = [os.fspath(f) for f in filename] if _is_list(filename) else [os.fspath(filename or UNNAMED)]
+    named = filename if _is_list(filename) else [filename or UNNAMED]
+    names = [files.escaped(os.fspath(name)) for name in named]
     if len(names) == 1 < len(images):
         names = [f"{names[0]}_{i}" for i in range(len(images))]
     if len(names) != len(images):

@@ -31,11 +31,16 @@ def shown(path: str) -> str:
     """
     if "\\x" in path and not _WINDOWS:
         path = _LITERAL.sub(r"\\x5c", path)
+    return escaped(path)
+
+
+def escaped(name: str) -> str:
+    """A name as a user has it, typed or copied from where it was `shown`: bytes that are no UTF-8 as `\\xNN`."""
     try:
-        path.encode()
+        name.encode()
     except UnicodeEncodeError:
-        return os.fsencode(path).decode("utf-8", "backslashreplace")
-    return path
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name
 
 
 def shown_path(name: str) -> str:
@@ -47,11 +52,20 @@ def shown_path(name: str) -> str:
 
 def stored(path: str) -> str:
     """A path as text that leads back to it: itself when it is shown as it is, else a percent-encoded `file://` URL."""
-    return path if shown(path) == path else _URL + quote_from_bytes(os.fsencode(path))
+    return path if shown(path) == path else _url(path)
+
+
+def stored_line(path: str) -> str:
+    """`stored`, always in one line."""
+    return _url(path) if "\n" in path else stored(path)
+
+
+def _url(path: str) -> str:
+    return _URL + quote_from_bytes(os.fsencode(path))
 
 
 def opened_by(text: str) -> str:
-    """The path that `stored` was given."""
+    """The path that `stored` or `stored_line` was given."""
     return os.fsdecode(unquote_to_bytes(text[len(_URL) :])) if text.startswith(_URL) else text
 
 
