@@ -377,3 +377,23 @@ def test_vectors_of_several_batches_are_those_of_one(tmp_path, monkeypatch):
 def test_bad_embeddings_are_refused(tmp_path, matrix, said):
     with pytest.raises(BadArgument, match=said):
         fastdup_db.create(tmp_path / "work").run(annotations=["a", "b"], embeddings=matrix, d=5, progress=False)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("factor", "said"), [(1e-60, "row 0"), (1e-40, "multiply all"), (1e60, "beyond")])
+def test_embeddings_that_float32_does_not_hold_are_refused(tmp_path, factor, said):
+    """Of the small ones all would be zero, and so one and the same."""
+    matrix = np.array([[3.0, 1.0], [1.0, 3.0]])
+    fd = fastdup_db.create(tmp_path / "work")
+    with pytest.raises(BadArgument, match=said):
+        fd.run(annotations=["a", "b"], embeddings=matrix * factor, progress=False)
+    fd.run(annotations=["a", "b"], embeddings=matrix * 1e-30, progress=False)
+    assert fd.similarity(threshold=0)["distance"].round(5).tolist() == [0.6, 0.6]
+    with pytest.raises(BadArgument, match="beyond"):
+        fd.vector_search(vec=np.full(2, factor if factor > 1 else 1e60))
+
+
+def test_masked_values_of_embeddings_are_none(tmp_path):
+    masked = np.ma.masked_array(np.ones((2, 2)), [[False, False], [True, False]])
+    with pytest.raises(BadArgument, match="first row 1"):
+        fastdup_db.create(tmp_path / "work").run(annotations=["a", "b"], embeddings=masked, progress=False)

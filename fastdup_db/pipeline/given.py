@@ -17,25 +17,46 @@ from fastdup_db.store.lance_rows import READ_ROWS
 if TYPE_CHECKING:
     import pandas as pd
 
+_FLOAT32 = np.finfo(np.float32)
+_MOST, _LEAST = float(_FLOAT32.max), float(_FLOAT32.tiny)
+_TOO_SMALL = f"no value of at least {_LEAST:.2g}, as float32 needs it; multiply all by one number"
 _BATCH_BYTES = 64 << 20
 _BATCH_ROWS = 65_536
 
 
 def checked(embeddings: object, *, names: int) -> np.ndarray:
-    """float32 (n, d), finite, one row per name. float64 and float16 are converted. Raises `BadArgument`."""
+    """float32 (n, d), finite, one row per name. float64 and float16 are converted; what is masked counts as NaN.
+
+    Raises `BadArgument`, also for rows that float32 cannot tell from zero.
+    """
     matrix = np.asarray(embeddings)
+    if isinstance(embeddings, np.ma.MaskedArray) and matrix.dtype.kind == "f":
+        matrix = embeddings.filled(np.nan)
     if matrix.ndim != 2 or matrix.dtype.kind != "f" or not matrix.shape[1]:
         raise BadArgument(
             f"embeddings have shape {matrix.shape} and dtype {matrix.dtype}; allowed: a float array (n images, d)"
         )
     if len(matrix) != names:
         raise BadArgument(f"embeddings have {len(matrix)} rows but annotations name {names} images; one row per image")
-    matrix = np.ascontiguousarray(matrix, dtype=np.float32)
-    finite = [np.isfinite(matrix[at : at + READ_ROWS]).all(axis=1) for at in range(0, len(matrix), READ_ROWS)]
-    bad = np.flatnonzero(~np.concatenate([np.empty(0, bool), *finite]))
-    if len(bad):
-        raise BadArgument(f"{len(bad)} rows of embeddings hold NaN or infinite values, first row {bad[0]}")
-    return matrix
+    for is_wrong, said in ((_is_beyond, f"NaN, infinite values or such beyond ±{_MOST:.2g}"), (_vanishes, _TOO_SMALL)):
+        parts = (is_wrong(matrix[at : at + READ_ROWS]) for at in range(0, len(matrix), READ_ROWS))
+        bad = np.flatnonzero(np.concatenate([np.empty(0, bool), *parts]))
+        if len(bad):
+            raise BadArgument(f"{len(bad)} rows of embeddings hold {said}, first row {bad[0]}")
+    return np.ascontiguousarray(matrix, dtype=np.float32)
+
+
+def _is_beyond(rows: np.ndarray) -> np.ndarray:
+    """Whether a row holds what is not finite in float32."""
+    return ~(np.abs(rows) <= _MOST).all(axis=1)
+
+
+def _vanishes(rows: np.ndarray) -> np.ndarray:
+    """Whether a row that is not zero would become so in float32, or be left with a few of its digits."""
+    if rows.dtype.itemsize <= _FLOAT32.dtype.itemsize:
+        return np.zeros(len(rows), bool)
+    largest = np.abs(rows).max(axis=1)
+    return (largest > 0) & (largest < _LEAST)
 
 
 def versions(embeddings: np.ndarray) -> list[str]:

@@ -78,7 +78,8 @@ class Search:
     def prepared(self, vectors: Any) -> np.ndarray:
         """Search vectors float32 (n, d) of embeddings (d,) or (n, d). Raises BadArgument for another shape."""
         try:
-            given = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
+            with np.errstate(over="ignore"):  # said below
+                given = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
         except (TypeError, ValueError) as exc:
             raise BadArgument(f"vec is no array of numbers: {exc}") from exc
         if given.ndim != 2 or given.shape[1] != self.dimension:
@@ -87,7 +88,7 @@ class Search:
                 f"give ({self.dimension},) or (n, {self.dimension})"
             )
         if not np.isfinite(given).all():
-            raise BadArgument("vec holds NaN or infinity")
+            raise BadArgument("vec holds NaN, infinity or numbers beyond those of float32")
         return given if self.transform is None else self.transform.apply(given)
 
     def worker_spec(self) -> WorkSpec:
