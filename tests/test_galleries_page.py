@@ -346,3 +346,13 @@ def test_report_without_labels(tmp_path: Path) -> None:
     vis = FastdupVisualizer(rig.Rig(tmp_path / "work", rig.facts(tmp_path, labelled=False)))
     titles = [h.get_text() for h in rig.parsed(vis.report()).select("section > h2")]
     assert "Similarity Report, label_score" not in titles
+
+
+def test_lengths_of_time_and_the_largest_numbers_reach_the_page(tmp_path: Path) -> None:
+    """pandas counts lengths of time among the whole numbers, and the least of these has no absolute value."""
+    facts = rig.facts(tmp_path / "photos")
+    least = np.iinfo(np.int64).min
+    columns = {"label": pd.to_timedelta(range(8), unit="h"), "photo_id": least + np.arange(8)}
+    facts["user_annotations"] = facts["user_annotations"].assign(**columns)
+    page = FastdupVisualizer(rig.Rig(tmp_path / "work", facts)).stats_gallery(save_path=tmp_path)
+    assert "P0DT3H0M0S" in page.read_text() and f'"{least + 3}"' in page.read_text()

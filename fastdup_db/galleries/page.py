@@ -126,7 +126,8 @@ def safe_json(text: str) -> Markup:
 def data(drawn: Mapping[int, Drawn], rows: pd.DataFrame) -> dict[str, Markup]:
     """What the page's script reads: `rows` (table with the column index), `images` (id -> path, URL, size, box)."""
     # pandas writes the table: NaN becomes null, dates ISO text, and 10,000 rows take milliseconds
-    large = [name for name in rows.select_dtypes("integer") if (rows[name].abs() > _SAFE).any()]
+    whole = rows.select_dtypes("integer", exclude="timedelta")  # which pandas counts among them
+    large = [name for name, values in whole.items() if ((values > _SAFE) | (values < -_SAFE)).any()]
     table = rows.astype(dict.fromkeys(large, str)).to_json(
         orient="split", index=False, date_format="iso", default_handler=str
     )
