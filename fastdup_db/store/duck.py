@@ -45,9 +45,11 @@ _IN_USE = (
     *("being used by another process", "file is already open in"),  # Windows says the first in the user's language
 )
 """Parts of DuckDB's message for a file that another process has open."""
+_HELD_HERE = "different configuration"
+"""A part of its message for a file that this process has open to read where it is to be written, or the reverse."""
 _NOT_THE_FILE = (
     *("cannot open file", "permission denied", "access is denied"),
-    *("too many open files", "no space left", "configuration"),
+    *("too many open files", "no space left"),
 )
 """Parts of DuckDB's message when it cannot open a file that may be intact."""
 
@@ -309,6 +311,9 @@ def _open(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(str(path), read_only=read_only)
     except duckdb.Error as exc:
         said = str(exc).lower()
+        if _HELD_HERE in said:
+            doing = "being written" if read_only else "open for reading"
+            raise WorkDirBusy(f"{path} is {doing} in this process; try again when that has ended") from exc
         if any(words in said for words in _IN_USE):
             raise WorkDirBusy(f"{path} is being written by another process; try again when its run has ended") from exc
         kind = FastdupError if any(words in said for words in _NOT_THE_FILE) else WorkDirDamaged
