@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import duckdb
@@ -276,6 +278,50 @@ def test_a_run_waits_for_those_who_read(filled):
         assert reader.poll() is None, "it read all the time"
         reader.kill()
     assert filled.num_instances() == 6
+
+
+def test_a_run_waits_for_threads_that_read(filled):
+    """DuckDB has one file open in one way in a process."""
+    ended, found = threading.Event(), []
+
+    def read() -> None:
+        while not ended.is_set():
+            try:
+                found.append(filled.num_instances())
+            except WorkDirBusy as exc:
+                assert "in this process" in str(exc)
+            time.sleep(0.01)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for _ in range(2):
+            filled.run(progress=False, run_mode=1, overwrite=False)
+    finally:
+        ended.set()
+        reader.join()
+    assert set(found) == {6}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_of_a_process_that_made_a_run_answers_and_makes_none(tmp_path, photos):
+    """Without the refusal it waits for Lance's threads, which it does not have, or crashes."""
+    code = (
+        "import os, sys, warnings, fastdup_db\n"
+        "warnings.simplefilter('ignore')\n"
+        "fd = fastdup_db.create(sys.argv[1], sys.argv[2])\n"
+        "fd.run(progress=False)\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    print(fd.num_instances(), flush=True)\n"
+        "    try: fastdup_db.create(sys.argv[3], sys.argv[2]).run(progress=False)\n"
+        "    except fastdup_db.FastdupError as exc: print(exc, flush=True)\n"
+        "    os._exit(0)\n"
+        "os.waitpid(child, 0)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "one"), str(photos), str(tmp_path / "two")]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.splitlines()
+    assert said[0] == "6" and "spawn" in said[1] and not (tmp_path / "two").exists()
 
 
 def test_asking_without_a_run_makes_nothing_that_a_run_would_clear(tmp_path, photos):

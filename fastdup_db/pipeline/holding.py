@@ -9,6 +9,7 @@ from pathlib import Path
 from fastdup_db.errors import BadArgument, WorkDirBusy
 from fastdup_db.pipeline import remote
 from fastdup_db.pipeline.files import LOCK
+from fastdup_db.store.forked import check_not_forked
 
 
 @contextmanager
@@ -16,8 +17,10 @@ def writing(work_dir: Path) -> Iterator[None]:
     """Hold the work_dir's write lock during a block; one process at a time can. Creates the folder if it is missing.
 
     For a work_dir in a bucket, the block starts from the bucket's database, and the result is uploaded at its end.
-    Raises `WorkDirBusy`, or `BadArgument` if nothing can be written. If the block fails, a folder made here is removed.
+    Raises `WorkDirBusy`, `BadArgument` if nothing can be written, and `FastdupError` in a process forked from one that
+    had worked with vectors. If the block fails, a folder made here is removed.
     """
+    check_not_forked()
     uri = remote.uri_of(work_dir)
     if uri is not None:
         from fastdup_db.sources import objects
