@@ -232,6 +232,19 @@ def test_truncated_jpeg_is_valid_and_flagged(capfd: pytest.CaptureFixture[str]) 
     assert capfd.readouterr().err == ""
 
 
+def test_a_jpeg_that_ends_in_the_header_of_a_scan_is_not_what_lay_in_memory(capfd: pytest.CaptureFixture[str]) -> None:
+    """The codec gives up there, and no pixel is written; the scans before it are whole."""
+    data = encoded(Image.fromarray(np.full((100, 120, 3), 90, np.uint8)), "JPEG", progressive=True)
+    scan = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)
+    for cut in range(scan, scan + 10):
+        used = np.full((100, 120, 3), 200, np.uint8)  # memory of this size that is free again
+        del used
+        found = decode(data[:cut])
+        assert found.truncated
+        np.testing.assert_allclose(found.image, 90, atol=4)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "1"])
 def test_truncated_png_is_valid_and_flagged(mode: str, capfd: pytest.CaptureFixture[str]) -> None:
     pixels = np.random.default_rng(2).integers(0, 255, (120, 90, 3), dtype=np.uint8)

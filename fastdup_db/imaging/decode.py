@@ -34,6 +34,7 @@ if "OPENCV_LOG_LEVEL" not in os.environ:  # a broken file is a row here, not a l
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is checked below
 
+_SCAN = b"\xff\xda"  # the marker before each scan of a JPEG; never within one
 _WIDEST = 8  # bytes a pixel within the limit, of 16-bit RGBA; OpenCV reads TIFF of up to 32
 
 
@@ -163,14 +164,33 @@ def _jpeg(data: bytes | memoryview, limits: _Limits) -> Decoded | None:
         image = simplejpeg.decode_jpeg(data, space)
     except ValueError as problem:
         # strict mode raises on any warning of the codec; not every warning is a loss
-        truncated = "remature end" in str(problem) or "orrupt" in str(problem)
-        try:
-            image = simplejpeg.decode_jpeg(data, space, strict=False)
-        except ValueError:
+        image, some_is_missing = _damaged_jpeg(data, space, height, width)
+        if image is None:
             return None
+        truncated = some_is_missing or "remature end" in str(problem) or "orrupt" in str(problem)
     if space == "GRAY":
         image = image[:, :, 0]
     return _decoded(upright(image, orientation=orientation), orientation, truncated)
+
+
+def _damaged_jpeg(data: bytes | memoryview, space: str, height: int, width: int) -> tuple[np.ndarray | None, bool]:
+    """What can be read of a damaged JPEG, the rest black, and whether there is a rest; None where that is all of it.
+
+    Where a progressive one ends within the header of a scan, the codec gives up and simplejpeg returns what lay in
+    memory before: so it decodes twice, over black and over white, and then what comes before the last scan.
+    """
+    for part in (data, bytes(data)[: bytes(data).rfind(_SCAN)]):
+        shape = (height, width, 1 if space == "GRAY" else 3)
+        black, white = np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)
+        try:
+            for canvas in (black, white):
+                simplejpeg.decode_jpeg(part, space, buffer=canvas, strict=False)
+        except ValueError:
+            break
+        missing = black != white
+        if not missing.all():
+            return black, part is not data or bool(missing.any())
+    return None, True
 
 
 @functools.cache
