@@ -402,3 +402,11 @@ def test_a_link_beside_its_file_does_not_keep_the_other_copies(tmp_path):
         "b.png": "planned",
         "c.png": "planned",
     }
+
+
+def test_a_quarantine_that_cannot_be_made_is_told_before_anything_moves(own, tmp_path):
+    fd, images = own
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BadArgument, match="is a file"):
+        fd.clean(fd.dedup("first"), folder=tmp_path / "file" / "quarantine", dry_run=False)
+    assert len(list(images.iterdir())) == 15

@@ -121,6 +121,8 @@ def clean(work_dir: Path, plan: pd.DataFrame | Sequence[str], *, how: str, folde
     names = going(plan)
     target = Path(folder) if folder is not None else next_folder(work_dir)
     manifest.check_new(target)
+    if not dry_run:
+        checks.folder("folder", target.absolute())
     with duck.connect(work_dir) as db:
         if getattr(plan, "attrs", {}).get(_RUN, _run(db)) != _run(db):
             raise BadArgument("the plan was made before the last run; call dedup() again; nothing was touched")
