@@ -198,6 +198,8 @@ def _init(config: RunConfig, wanted: Resources) -> None:
     # One bar on stderr: Ray's own lines, also those of its C++ core, stay in its session folder; but for one, at the
     # start, in which the core says that it was told so.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # Ray 2.53 shows three lines about this unless it is set; `UnitWorker` hides the GPUs of others itself
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     address = config.ray_address or os.environ.get("RAY_ADDRESS")
     if address:
