@@ -210,6 +210,28 @@ def test_content_decides_not_the_name(tmp_path: Path) -> None:
         assert list(read_all(tmp_path / name).values()) == list(CONTENT.values())
 
 
+@pytest.mark.parametrize("folder", ["PKLot", "BZhang"])
+def test_a_tar_whose_first_name_begins_as_another_archive_does(tmp_path: Path, folder: str) -> None:
+    content = {f"{folder}/{i}.jpg": jpeg(i) for i in range(3)}
+    assert list(read_all(pack(tmp_path / "x.tar", content)).values()) == list(content.values())
+
+
+@pytest.mark.parametrize("packing", ["x.zip", "stored.zip"])
+def test_a_zip_behind_something_else(tmp_path: Path, packing: str) -> None:
+    archive = pack(tmp_path / packing, CONTENT)
+    archive.write_bytes(b"#!/bin/sh\nexec unzip $0\n" * 40 + archive.read_bytes())
+    assert list(read_all(archive).values()) == list(CONTENT.values())
+
+
+def test_a_wrong_checksum_at_the_end_of_a_gzip_is_an_error(tmp_path: Path) -> None:
+    data = bytearray(gzip.compress(pack(tmp_path / "x.tar", CONTENT).read_bytes()))
+    (tmp_path / "whole.tgz").write_bytes(bytes(data) + b"what gzip passes over")
+    data[-8] ^= 0xFF
+    (tmp_path / "wrong.tgz").write_bytes(data)
+    assert list(read_all(tmp_path / "whole.tgz").values()) == list(CONTENT.values())
+    assert list(read_all(tmp_path / "wrong.tgz").values()) == [*CONTENT.values(), errors.CORRUPT_CONTAINER]
+
+
 def test_absent_archives_are_rows(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.tar")
     assert read_all([tmp_path / "gone.tar", tmp_path / "pipe.tar"]) == {

@@ -30,6 +30,8 @@ LOCAL_HEADER = struct.Struct("<4sHHHHHLLLHH")
 compressed size, size, name length, extra length."""
 LOCAL_SIGNATURE = b"PK\3\4"
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+_CHUNK = 1 << 20
+_STARTS = {b"PK": "zip", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
 _ENCRYPTED, _SIZES_FOLLOW = 0x1, 0x8
 
 
@@ -47,12 +49,9 @@ def references(container: str) -> Iterator[Reference]:
     seen: dict[int, int] = {}
     try:
         with containers.open_container(container) as (file, version):
-            head = file.read(512)
-            file.seek(0)
-            if not head:
+            if not file.read(1):
                 raise tarfile.ReadError("empty file")
-            listed = _zip_members(file) if head[:2] == b"PK" else _tar_members(_decompressed(file, head), version)
-            for reference in listed:
+            for reference in _zip_members(file) if packing(file) == "zip" else _tar_members(file, version):
                 yield _named(reference, container=container, name=name, seen=seen)
     except FastdupError:
         raise
@@ -83,22 +82,42 @@ def _wanted(name: str) -> bool:
     return kind_of(base) == IMAGE and not is_junk(base) and JUNK_FOLDER not in folder.split("/")
 
 
-def _decompressed(file: BinaryIO, head: bytes) -> BinaryIO:
-    """The tar stream behind a compression, told by its first bytes rather than by the name."""
-    if head[:2] == b"\x1f\x8b":
-        return cast(BinaryIO, gzip.GzipFile(fileobj=file))
-    if head[:3] == b"BZh":
-        return cast(BinaryIO, bz2.BZ2File(file))
-    if head[:6] == b"\xfd7zXZ\0":
-        return cast(BinaryIO, lzma.LZMAFile(file))
-    return file
+def packing(file: BinaryIO) -> str:
+    """How an open archive is packed: `zip`, `tar`, or a tar in `gzip`, `bzip2` or `xz`: by content, not by name.
+
+    A tar begins with the name of its first member, which may look like anything else: of `PKLot/1.jpg`, like a zip. A
+    zip may follow upon something else, such as the program that unpacks it.
+    """
+    file.seek(0)
+    head = file.read(tarfile.BLOCKSIZE)
+    file.seek(0)
+    if _is_tar_header(head):
+        return "tar"
+    found = next((kind for start, kind in _STARTS.items() if head.startswith(start)), "")
+    if not found:
+        found = "zip" if zipfile.is_zipfile(file) else "tar"
+        file.seek(0)
+    return found
+
+
+def _is_tar_header(head: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except (tarfile.HeaderError, ValueError):
+        return False
+    return True
 
 
 def tar_stream(file: BinaryIO) -> BinaryIO:
     """An open tar's uncompressed bytes: the file itself, or a decompressing reader on it."""
-    head = file.read(512)
-    file.seek(0)
-    return _decompressed(file, head)
+    kind = packing(file)
+    if kind == "gzip":
+        return cast(BinaryIO, gzip.GzipFile(fileobj=file))
+    if kind == "bzip2":
+        return cast(BinaryIO, bz2.BZ2File(file))
+    if kind == "xz":
+        return cast(BinaryIO, lzma.LZMAFile(file))
+    return file
 
 
 class _StrictHeader(tarfile.TarInfo):
@@ -115,7 +134,8 @@ class _StrictHeader(tarfile.TarInfo):
 
 
 def _tar_members(file: BinaryIO, version: str) -> Iterator[Reference]:
-    with tarfile.open(fileobj=file, mode="r:", tarinfo=_StrictHeader, errors="surrogateescape") as tar:
+    stream = tar_stream(file)
+    with tarfile.open(fileobj=stream, mode="r:", tarinfo=_StrictHeader, errors="surrogateescape") as tar:
         while (info := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # tarfile keeps every header it has read: a gigabyte on a million members
             if info.isreg() and _wanted(info.name):
@@ -123,6 +143,21 @@ def _tar_members(file: BinaryIO, version: str) -> Iterator[Reference]:
                 yield Reference(
                     "", member=info.name, offset=info.offset_data, file_size=info.size, version=version, error_code=code
                 )
+    if stream is not file:
+        _check_rest(stream)
+
+
+def _check_rest(stream: BinaryIO) -> None:
+    """Reads a compressed tar to its end: only there its checksum tells whether what came before is what was packed.
+
+    What follows a gzip's end without being one is passed over, as gzip does. Raises as the stream.
+    """
+    try:
+        while stream.read(_CHUNK):
+            pass
+    except gzip.BadGzipFile as exc:
+        if not str(exc).startswith("Not a gzipped file"):
+            raise
 
 
 def _zip_members(file: BinaryIO) -> Iterator[Reference]:

@@ -50,10 +50,8 @@ def packing_of(container: str) -> str:
     """By content: `zip`, `tar`, `stream` (a compressed tar). When it cannot be opened, `tar`: reading says why."""
     try:
         with containers.open_container(container) as (file, _):
-            if file.read(2) == b"PK":
-                return "zip"
-            file.seek(0)
-            return "tar" if archives.tar_stream(file) is file else "stream"
+            packing = archives.packing(file)
+            return packing if packing in ("zip", "tar") else "stream"
     except (OSError, ValueError):
         return "tar"
 
