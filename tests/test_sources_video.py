@@ -42,10 +42,19 @@ def number_of(image: np.ndarray) -> int:
     return round(left / 15) * 16 + round(right / 15)
 
 
-def film(path: Path, *, codec: str = "libx264", fps: int = 10, times: list[int] | None = None, n: int = 60) -> Path:
-    """A video of `n` numbered frames; times: presentation times in ms, for a variable frame rate."""
+def film(
+    path: Path,
+    *,
+    codec: str = "libx264",
+    fps: int = 10,
+    times: list[int] | None = None,
+    n: int = 60,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """A video of `n` numbered frames; times: presentation times in ms, for a variable frame rate; options: of the
+    codec."""
     with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec, rate=fps)
+        stream = out.add_stream(codec, rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.codec_context.gop_size = 12
         if times is not None:
@@ -116,27 +125,42 @@ def test_keyframes(tmp_path: Path) -> None:
     assert [number_of(read()) for _, read in payloads(found)] == numbers
 
 
+def test_keyframes_of_intra_refresh(tmp_path: Path) -> None:
+    """Packets are keyframes by their flag that hold a part of the picture: the others before them hold the rest."""
+    found = references(film(tmp_path / "a.mp4", options={"intra-refresh": "1"}), video_keyframes_only=True)
+    numbers = [r.frame_number for r in found]
+    assert len(numbers) >= 4
+    assert [number_of(read()) for _, read in payloads(found)] == numbers
+
+
 def test_long_gaps_are_sought(tmp_path: Path) -> None:
     found = references(film(tmp_path / "long.mp4", fps=1, n=120), video_fps=1 / 40)
     assert [r.frame_ms for r in found] == [0, 40_000, 80_000]
     assert [number_of(read()) for _, read in payloads(found)] == [0, 40, 80]
 
 
-@pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_phone_videos_come_upright(tmp_path: Path, degrees: int) -> None:
+ORIENTATIONS = {
+    (0, 1, -1, 0): lambda image: np.rot90(image, -1),
+    (-1, 0, 0, -1): lambda image: np.rot90(image, 2),
+    (0, -1, 1, 0): lambda image: np.rot90(image, 1),
+    (-1, 0, 0, 1): np.fliplr,
+    (1, 0, 0, -1): np.flipud,
+    (0, 1, 1, 0): lambda image: image.transpose(1, 0, 2),
+    (0, -1, -1, 0): lambda image: np.rot90(image, 2).transpose(1, 0, 2),
+}
+
+
+@pytest.mark.parametrize("matrix", ORIENTATIONS)
+def test_phone_videos_come_upright(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
     path = film(tmp_path / "phone.mp4", n=1)
-    a, b, c, d = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[degrees]
+    a, b, c, d = matrix
     identity = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
     turned = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
     data = path.read_bytes()
     place = data.index(identity, data.index(b"tkhd"))
     path.write_bytes(data[:place] + turned + data[place + len(turned) :])
-    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     (reference,) = listing(path)
-    frame = load(reference)
-    upright = np.rot90(load_unturned(path), -degrees // 90)
-    assert frame.shape == np.rot90(image, degrees // 90).shape
-    assert np.array_equal(frame, upright)
+    assert np.array_equal(load(reference), ORIENTATIONS[matrix](load_unturned(path)))
 
 
 def load_unturned(path: Path) -> np.ndarray:

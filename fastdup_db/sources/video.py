@@ -107,6 +107,7 @@ class _Player(AbstractContextManager["_Player"]):
     def __init__(self, container: str) -> None:
         self._name = container
         self._disordered = False
+        self._recovers: bool | None = None  # whether keyframes show only when what lies between them is decoded too
         self._open()
 
     def _open(self) -> None:
@@ -157,6 +158,7 @@ class _Player(AbstractContextManager["_Player"]):
 
     def frame(self, ms: int, *, keyframe: bool = False) -> np.ndarray | None:
         """The frame shown at `ms`, RGB uint8 (h, w, 3), upright; None when it cannot be decoded."""
+        keyframe = keyframe and not self._recovers
         if keyframe != self._keyframes:
             self._stream.codec_context.skip_frame = "NONKEY" if keyframe else "DEFAULT"
             self._keyframes = keyframe
@@ -164,11 +166,14 @@ class _Player(AbstractContextManager["_Player"]):
         sought = ms < now or ms - now > _SEEK_AFTER_MS
         if sought:
             self._seek(ms)
-        if not self._advance(ms) and (sought or self._disordered):
-            # some containers seek past the target, or the frame went by out of its order: begin at the beginning
+        untried = keyframe and self._recovers is None
+        if not self._advance(ms) and (sought or self._disordered or untried):
+            # some containers seek past the target, the frame went by out of its order, or what is called a keyframe is
+            # a point of H.264's intra refresh, which builds upon the frames before it: begin at the beginning
             self.close()
             self._open()
-            self._advance(ms)
+            found = self._advance(ms)
+            self._recovers = found if untried else self._recovers
         return _upright(self._held[1]) if self._held and self._is_at(ms) else None
 
     def _advance(self, ms: int) -> bool:
@@ -206,7 +211,16 @@ class _Player(AbstractContextManager["_Player"]):
 
 
 def _upright(frame: Any) -> np.ndarray:
-    """RGB, turned as the container's display matrix says (phones store portrait videos lying on their side)."""
+    """RGB, turned and mirrored as the display matrix says: phones store portrait videos lying on their side, and
+    mirrored ones of the camera on their front."""
     rgb = frame.to_ndarray(format="rgb24")
-    turns = round(frame.rotation / 90) % 4  # counter-clockwise, as numpy turns
-    return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return rgb
+    # x' = a·x + c·y, y' = b·x + d·y, y downwards: av_display_rotation_get tells the angle alone, not what is mirrored
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
+    if abs(b) > abs(a):
+        rgb, across, down = rgb.transpose(1, 0, 2), c, b
+    else:
+        across, down = a, d
+    return np.ascontiguousarray(rgb[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])
