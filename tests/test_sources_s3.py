@@ -191,6 +191,7 @@ def test_wrong_credentials_buckets_and_names_fail_at_once(
     photos: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
+    photos.fill("photos", {"blank.txt": b""})
     began = time.monotonic()
     for wrong, error, message in [
         ("s3://no-such-bucket/x", BadInput, "bucket does not exist"),
@@ -200,6 +201,8 @@ def test_wrong_credentials_buckets_and_names_fail_at_once(
         ("minio://nobody/photos", BadInput, r"'nobody' is unknown; known: test\."),
         ("s3://photos/empty-prefix", BadInput, "no image"),
         ("s3://photos/data.yaml", BadInput, "yaml in a bucket"),
+        ("s3://photos/gone.txt", BadInput, "list file s3://photos/gone.txt cannot be read .ERROR_MISSING_FILE"),
+        ("s3://photos/blank.txt", BadInput, "holds no names"),
     ]:
         with pytest.raises(error, match=message):
             check_input(wrong)
@@ -217,8 +220,11 @@ def test_wrong_credentials_buckets_and_names_fail_at_once(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "1")
     bucket._connections.clear()
+    for source in ("s3://photos/in", "s3://photos/exact.jpg", "s3://photos/x.tar", "s3://photos/list.txt"):
+        with pytest.raises(RemoteError, match="does not answer"):
+            check_input(source)
     with pytest.raises(RemoteError, match="does not answer"):
-        check_input("s3://photos/in")
+        list(listing(["s3://photos/exact.jpg", "s3://photos/gone.jpg"]))
     assert time.monotonic() - began < 20
     assert SECRET not in caplog.text
 

@@ -191,9 +191,8 @@ def _of_remote(uri: str, *, options: ListingOptions, split: str = "") -> Iterato
     if kind == kinds.YAML:
         raise BadInput(f"{uri}: a YOLO yaml in a bucket is not supported; copy it and its labels first")
     if kind == kinds.LIST:
-        rows = listfile.rows(uri, text=listfile.decoded(objects.read(uri)))
         folder = uri.rpartition("/")[0]
-        bare = (listfile.stripped(row) for row in rows)
+        bare = (listfile.stripped(row) for row in listfile.remote_rows(uri))
         names = (name if kinds.is_remote(name) else kinds.joined(folder, name) for name in bare)
         return _of_list(names, options=options, split=split)
     if kind != kinds.OTHER and objects.exists(uri):
@@ -247,12 +246,17 @@ def _expanded(found: Iterator[Candidate], *, options: ListingOptions) -> Iterato
 
 
 def _each(found: Iterator[Candidate], *, options: ListingOptions) -> Iterator[tuple[Candidate, Iterable[Reference]]]:
-    """Candidates with their references; single objects of buckets are asked about many at a time."""
+    """Candidates with their references; single objects of buckets are asked about many at a time, after the first one
+    has shown that there is a server."""
+    answered = False
     for single, group in groupby(found, key=_is_single_object):
         if single:
             from fastdup_db.sources import objects
 
             candidates, uris = tee(group)
+            if not answered:
+                answered, first = True, next(candidates)
+                yield first, (objects.reference(next(uris).path, patient=False),)
             asked = mapped(objects.reference, (c.path for c in uris), threads=IO_THREADS)
             yield from ((candidate, (reference,)) for candidate, reference in zip(candidates, asked, strict=True))
         else:

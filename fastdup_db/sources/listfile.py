@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TextIO
 
 from fastdup_db import encodings
-from fastdup_db.errors import BadInput
+from fastdup_db.errors import ZERO_SIZE_FILE, BadInput, ImageError
 from fastdup_db.sources import files
 from fastdup_db.sources.kinds import is_remote
 
@@ -43,10 +43,23 @@ def rows(path: str, *, text: str | None = None) -> Iterator[str]:
         raise BadInput(f"list file {path!r} is no proper CSV: {exc}") from exc
 
 
-def decoded(data: bytes) -> str:
-    """The text of a whole list file."""
+def remote_rows(uri: str) -> Iterator[str]:
+    """`rows` of an object, which is fetched at once. Raises `BadInput`: not there, not to be read, or without a name;
+    `RemoteError` without long waiting."""
+    from fastdup_db.sources import objects
+
+    try:
+        data = objects.read(uri, patient=False)
+    except ImageError as exc:
+        if exc.code != ZERO_SIZE_FILE:
+            raise BadInput(f"list file {uri} cannot be read ({exc.code})") from exc
+        data = b""
     encoding, on_error = _encoding(data[:2])
-    return data.decode(encoding, on_error)
+    found = rows(uri, text=data.decode(encoding, on_error))
+    first = next(found, None)
+    if first is None:
+        raise BadInput(f"list file {uri} holds no names; it wants one path a row")
+    return chain([first], found)
 
 
 def _rows(file: TextIO, *, is_csv: bool) -> Iterator[str]:

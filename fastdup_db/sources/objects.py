@@ -41,20 +41,23 @@ def listed(uri: str, *, page: int = 1000) -> Iterator[Reference]:
         first = False
 
 
-def reference(uri: str) -> Reference:
-    """One object's reference; missing and forbidden ones carry their code. Raises `RemoteError`, `BadInput`."""
+def reference(uri: str, *, patient: bool = True) -> Reference:
+    """One object's reference; missing and forbidden ones carry their code. Raises `RemoteError`, `BadInput`.
+
+    patient: wait for a server that is away, as one may that has answered before.
+    """
     location = bucket.parse(uri)
     try:
-        head = _head(uri, location)
+        head = _head(uri, location, patient=patient)
     except ImageError as exc:
         return Reference(uri, error_code=exc.code)
     return _reference(uri, head["ContentLength"], head["ETag"])
 
 
 def exists(uri: str) -> bool:
-    """Whether exactly this object exists, and access to it is not refused."""
+    """Whether exactly this object exists, and access to it is not refused. Raises as `listed`, without long waiting."""
     location = bucket.parse(uri)
-    return bool(location.key) and not reference(uri).error_code
+    return bool(location.key) and not reference(uri, patient=False).error_code
 
 
 def folder_exists(uri: str) -> bool:
@@ -67,8 +70,11 @@ def metadata(uri: str) -> dict[str, str]:
     return dict(_head(uri, bucket.parse(uri)).get("Metadata", {}))
 
 
-def read(uri: str) -> bytes:
-    """A whole object. Raises `ImageError` (missing, forbidden, zero size, too large) or `RemoteError`."""
+def read(uri: str, *, patient: bool = True) -> bytes:
+    """A whole object. Raises `ImageError` (missing, forbidden, zero size, too large) or `RemoteError`.
+
+    patient: as for `reference`.
+    """
     location = bucket.parse(uri)
 
     def work() -> bytes:
@@ -80,7 +86,7 @@ def read(uri: str) -> bytes:
 
     data = bucket.direct(location).get(location.bucket, location.key, limit=files.MAX_ENCODED_BYTES)
     if data is None:
-        data = bucket.call(uri, work)
+        data = bucket.call(uri, work, patient=patient)
     if not data:
         raise ImageError(errors.ZERO_SIZE_FILE, uri)
     return data
@@ -163,9 +169,12 @@ def _page(
         raise RemoteError(f"{uri}: the server refuses to list the bucket (access denied)") from exc
 
 
-def _head(uri: str, location: bucket.Location) -> dict[str, Any]:
+def _head(uri: str, location: bucket.Location, *, patient: bool = True) -> dict[str, Any]:
+    def work() -> dict[str, Any]:
+        return bucket.client(location).head_object(Bucket=location.bucket, Key=location.key)
+
     try:
-        return bucket.call(uri, lambda: bucket.client(location).head_object(Bucket=location.bucket, Key=location.key))
+        return bucket.call(uri, work, patient=patient)
     except ImageError as exc:
         if exc.code == errors.UNREADABLE_FILE:
             read_at(uri, 0, 1)  # HEAD has no body to say whether the object is forbidden or the credentials are wrong
