@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastdup_db.errors import BadArgument, one_of
 
@@ -29,6 +30,15 @@ def text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise BadArgument(f"{name}={value!r}; allowed: a text")
     return value
+
+
+def is_address(endpoint: str) -> bool:
+    """Whether it is the URL of a server, `http://host:port` or `https://host`."""
+    try:
+        parts = urlsplit(endpoint)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, brackets that do not close
+        return False
 
 
 def between(name: str, value: object, low: float, high: float) -> float:

@@ -279,8 +279,8 @@ def _read(name: str, value: str, kind: str) -> Any:
 
 def _server(name: str, value: str) -> None:
     """An URL without credentials: it is stored with the run. The message does not repeat it."""
-    parts = urlsplit(str(value))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not checks.is_address(str(value)):
         raise BadArgument(f"{name}; allowed: http://host:port or https://host:port")
+    parts = urlsplit(str(value))
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise BadArgument(f"{name} must not hold credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")

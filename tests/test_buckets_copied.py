@@ -130,6 +130,8 @@ def test_one_archive_of_a_bucket(s3: Server, pictures: str, tmp_path: Path) -> N
         ({"delete_tar": True}, "never deleted"),
         ({"s3_endpoint_url": "http://key:hidden@host"}, "must not hold credentials"),
         ({"s3_endpoint_url": "host:9000/hidden"}, "allowed: http"),
+        ({"s3_endpoint_url": "http://host:hidden"}, "allowed: http"),
+        ({"s3_endpoint_url": "http://[hidden"}, "allowed: http"),
         ({"s3_region": "eu", "engine": "ray"}, "this process only"),
     ],
 )

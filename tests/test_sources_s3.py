@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import threading
 import time
 import zipfile
@@ -227,6 +228,13 @@ def test_wrong_credentials_buckets_and_names_fail_at_once(
         list(listing(["s3://photos/exact.jpg", "s3://photos/gone.jpg"]))
     assert time.monotonic() - began < 20
     assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:9000", "ftp://host", "http://host:99999", "http://:9000", "minio"])
+def test_an_endpoint_that_is_no_address(s3: Server, monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(BadInput, match=re.escape(f"{endpoint!r} is no server's address; give http://host:port")):
+        check_input("s3://photos/in")
 
 
 def test_public_buckets_need_no_keys(s3: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from fastdup_db import errors
+from fastdup_db import checks, errors
 from fastdup_db.errors import BadInput, FastdupError, ImageError, RemoteError
 from fastdup_db.sources.direct import POOL, Direct
 
@@ -215,10 +215,13 @@ def _minio(alias: str) -> tuple[Any, Direct]:
         aws_session_token=entry.get("sessionToken") or None,
         region_name=os.environ.get("AWS_REGION"),
     )
-    return _connect(session, entry["url"], public=not entry.get("accessKey"))
+    return _connect(session, entry.get("url") or "", public=not entry.get("accessKey"))
 
 
 def _connect(session: Any, endpoint: str | None, *, public: bool) -> tuple[Any, Direct]:
+    if endpoint is not None and not checks.is_address(endpoint):
+        shown = endpoint.rpartition("@")[2]  # what stands before it may be a secret
+        raise BadInput(f"the S3 endpoint {shown!r} is no server's address; give http://host:port or https://host")
     region = session.region_name or "us-east-1"
     clients = {
         unsigned: session.client("s3", endpoint_url=endpoint, region_name=region, config=_config(unsigned, endpoint))
