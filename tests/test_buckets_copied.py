@@ -217,6 +217,18 @@ def test_published_results_open_anywhere(
         fd.publish("s3://nowhere/at-all")
 
 
+def test_publishing_deletes_nothing_of_others(s3: Server, pictures: str, tmp_path: Path) -> None:
+    fd = fastdup_db.create(tmp_path / "work", pictures)
+    fd.run(run_stats_only=True, progress=False)
+    s3.fill("mine", {"parquet/sales.parquet": b"not ours", "tables/lance/own.lance/data": b"not ours"})
+    for target, name in (("s3://mine", "parquet/sales.parquet"), ("s3://mine/tables", "lance/own.lance/data")):
+        (tmp_path / "work" / "lance").mkdir(exist_ok=True)
+        with pytest.raises(BadInput, match=f"{name} was not put there by this package, .* choose another place"):
+            fd.publish(target)
+        assert objects.read(f"{target}/{name}") == b"not ours"
+        assert not objects.exists(f"{target}/fastdup.duckdb")
+
+
 def test_whether_a_folder_is_there(pictures: str) -> None:
     assert fastdup_db.s3_folder_exists_and_not_empty(pictures)
     assert not fastdup_db.create().s3_folder_exists_and_not_empty("s3://copying/nothing")

@@ -26,7 +26,8 @@ def publish(work_dir: Path, uri: str) -> list[str]:
     would be the one that readers open. Nothing else in the bucket is touched. A run cannot begin meanwhile, nor can
     another machine write there.
 
-    Raises `NotRun`, `WorkDirBusy`, `BadArgument`, `BadInput` (no such bucket) or `RemoteError`.
+    Raises `NotRun`, `WorkDirBusy`, `BadArgument`, `BadInput` (no such bucket, or something of another's below `lance/`
+    or `parquet/`) or `RemoteError`.
     """
     if "://" not in uri:
         raise BadArgument(f"{uri!r} is no bucket; allowed: s3://bucket/prefix, minio://alias/bucket/prefix")

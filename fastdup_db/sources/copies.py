@@ -15,7 +15,7 @@ from pathlib import Path
 from boto3.s3.transfer import TransferConfig
 
 from fastdup_db import checks
-from fastdup_db.errors import BadInput, ImageError, RemoteError
+from fastdup_db.errors import MISSING_FILE, BadInput, ImageError, RemoteError
 from fastdup_db.sources import bucket, objects
 from fastdup_db.sources.folder import WALKED
 from fastdup_db.sources.kinds import kind_of
@@ -179,7 +179,8 @@ def upload_folder(local: str | os.PathLike[str], *, uri: str, prune: bool = Fals
     A file is left alone when an object of its size is there with its MD5, or, where the ETag is none (objects sent
     in parts), with its modification time. Large files go in parts. prune: afterwards everything else under the prefix
     is deleted in the bucket; else nothing is.
-    Raises `BadInput` (no such folder or bucket) or `RemoteError`.
+    Raises `BadInput` (no such folder or bucket; before anything is sent, prune where an object would go that no call
+    of this put there) or `RemoteError`.
     """
     home = Path(local)
     if not home.is_dir():
@@ -188,6 +189,9 @@ def upload_folder(local: str | os.PathLike[str], *, uri: str, prune: bool = Fals
     prefix = base.key.rstrip("/") + "/" if base.key else ""
     there = {r.filename: r for r in objects.listed(uri)}
     paths = sorted(p for p in home.rglob("*") if p.is_file())
+    names = {base.uri(prefix + path.relative_to(home).as_posix()) for path in paths}
+    stale = [name for name in there if name not in names] if prune else []
+    _check_own(stale)
 
     def send(path: Path) -> str | None:
         name = path.relative_to(home).as_posix()
@@ -198,9 +202,7 @@ def upload_folder(local: str | os.PathLike[str], *, uri: str, prune: bool = Fals
         return name
 
     changed = [name for name in mapped(send, paths, threads=_SENDING_THREADS) if name is not None]
-    if prune:
-        names = {base.uri(prefix + path.relative_to(home).as_posix()) for path in paths}
-        _remove([name for name in there if name not in names])
+    _remove(stale)
     return changed
 
 
@@ -216,6 +218,19 @@ def upload_file(path: Path, *, uri: str) -> None:
         )
     except ImageError as exc:
         raise RemoteError(f"{uri}: the server refuses to store it") from exc
+
+
+def _check_own(names: Iterable[str]) -> None:
+    """Raises `BadInput` for an object that `upload_file` did not stamp."""
+    for name in names:
+        try:
+            stamped = _MTIME in objects.metadata(name)
+        except ImageError as exc:
+            if exc.code == MISSING_FILE:  # gone since it was listed
+                continue
+            stamped = False
+        if not stamped:
+            raise BadInput(f"{name} was not put there by this package, and would be deleted; choose another place")
 
 
 def _remove(uris: Iterable[str]) -> None:
