@@ -407,6 +407,22 @@ def test_keys_that_differ_in_case_only(photos: Server, tmp_path: Path, monkeypat
     }
 
 
+def test_a_key_that_is_a_folder_of_others() -> None:
+    """Amazon's buckets hold both; the server of these tests does not."""
+    keys = ["a.jpg", "a.jpg/b.jpg", "a.jpg/c.jpg/d.jpg", "a.jpg/c.jpg/e/f.jpg", "g/h.jpg", "g/h.jpg/i.jpg"]
+    names = local_names.Names("s3://b/", folds_case=False)
+    paths = {key: names.of(f"s3://b/{key}") for key in keys}
+    assert paths["a.jpg"] == "a.jpg" and paths["g/h.jpg"] == "g/h.jpg"
+    assert re.fullmatch(r"a-[0-9a-f]{16}\.jpg/b\.jpg", paths["a.jpg/b.jpg"])
+    folders = {path[: end.start()] for path in paths.values() for end in re.finditer("/", path)}
+    assert not folders & set(paths.values())
+    again = local_names.Names("s3://b/", folds_case=False)
+    for key, path in paths.items():
+        again.keep(path, uri=f"s3://b/{key}")
+    assert {key: again.of(f"s3://b/{key}") for key in keys} == paths
+    assert again.of("s3://b/g") not in folders | set(paths.values()), "there was a folder first"
+
+
 def test_a_copy_that_was_cut_off_goes_on(photos: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos.fill("sync", {f"cut/{i}.jpg": jpeg(i) for i in range(12)})
     monkeypatch.setattr(bucket, "PATIENCE_S", 0.0)

@@ -80,7 +80,9 @@ def sync_s3_to_local(
     listed: set[str] = set()
     prefix, wanted = _objects(uri)
     names = Names(prefix, folds_case=folds_case(home))
-    names.taken.update({names.on_disk(e.path): e.uri for e in known.values() if e.uri.startswith(prefix)})
+    for entry in known.values():
+        if entry.uri.startswith(prefix):
+            names.keep(entry.path, uri=entry.uri)
 
     def fetch(found: tuple[Reference, str]) -> None:
         reference, inner = found

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,20 +22,33 @@ Paths, and Namespaces"."""
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The path of each object below a prefix. taken: the object that has a path, by how the disk tells paths apart."""
+    """The path of each object below a prefix. taken: the object that has a path, by how the disk tells paths apart, and
+    of a folder its path with a slash."""
 
     prefix: str
     folds_case: bool
     taken: dict[str, str] = field(default_factory=dict)
 
     def of(self, uri: str) -> str:
-        """Its `local_name`, with a digest of the URL where another object has that path."""
-        plain = local_name(uri.removeprefix(self.prefix))
+        """Its `local_name`, with a digest of the URL where another object has that path, and one in a folder's name
+        where that is an object's: to a bucket `a.jpg` and `a.jpg/b.jpg` are two keys. They come in this order."""
+        plain = self._below_folders(local_name(uri.removeprefix(self.prefix)))
         if self.taken.setdefault(self.on_disk(plain), uri) == uri:
             return plain
-        folder, slash, name = plain.rpartition("/")
-        stem, dot, ending = name.partition(".")  # keeps `.tar.gz` whole
-        return f"{folder}{slash}{stem}-{hashlib.sha256(uri.encode()).hexdigest()[:16]}{dot}{ending}"
+        return _with_digest(plain, of=uri)
+
+    def keep(self, path: str, *, uri: str) -> None:
+        """An object has this path already, and its folders theirs."""
+        self.taken[self.on_disk(path)] = uri
+        for folder in _folders(path):
+            self.taken.setdefault(self.on_disk(folder), folder + "/")
+
+    def _below_folders(self, path: str) -> str:
+        for folder in _folders(path):
+            if not self.taken.get(self.on_disk(folder), "/").endswith("/"):
+                other = _with_digest(folder, of=f"{self.prefix}{folder}/")
+                return self._below_folders(other + path[len(folder) :])
+        return path
 
     def on_disk(self, path: str) -> str:
         """The same for paths that mean one file."""
@@ -47,6 +61,16 @@ def local_name(inner: str) -> str:
     So is, on Windows, what no file there can be called: backslashes, colons, names of devices, …
     """
     return "/".join(map(_part, inner.split("/")))
+
+
+def _folders(path: str) -> Iterator[str]:
+    return (path[: slash.start()] for slash in re.finditer("/", path))
+
+
+def _with_digest(path: str, *, of: str) -> str:
+    folder, slash, name = path.rpartition("/")
+    stem, dot, ending = name.partition(".")  # keeps `.tar.gz` whole
+    return f"{folder}{slash}{stem}-{hashlib.sha256(of.encode()).hexdigest()[:16]}{dot}{ending}"
 
 
 def below(home: Path, inner: str) -> Path:
