@@ -104,6 +104,12 @@ def test_every_kind_of_image_shrinks(shape: tuple[int, ...], dtype: type) -> Non
     assert abs(float(shown.mean()) - 200) < 3
 
 
+def test_pages_of_many_pictures_stay_within_their_size() -> None:
+    sides = [thumbnails.side_for(count) for count in (1, 60, 61, 250, 251, 1300, 1301, 2000)]
+    assert sides == [768, 768, 512, 512, 256, 256, 192, 192]
+    assert thumbnails.side_for(20_000, inlined=False) == 256, "beside the page they cost it nothing"
+
+
 def test_small_images_are_kept_exactly() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     shown = cv2.imdecode(np.frombuffer(thumbnails.shrink(noise, side=256), np.uint8), cv2.IMREAD_COLOR)

@@ -120,7 +120,7 @@ def gather(page: Page, images: Images, *, controller: Controller, output: Output
         list(found.values()),
         folder=_thumbnails(controller.work_dir),
         open_images=controller.open_images,
-        side=side or thumbnails.side_for(len(page.ids)),
+        side=side or thumbnails.side_for(len(page.ids), inlined=not output.lazy_load),
         crops=not output.draw_bbox,
         gray=output.gray,
     )
