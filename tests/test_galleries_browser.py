@@ -234,6 +234,42 @@ def test_all_columns_and_the_original(vis: FastdupVisualizer, open_page: Open, t
     assert page.inner_text("#toast") == "Path copied"
 
 
+def test_what_a_picture_lets_through_is_white(open_page: Open, tmp_path: Path) -> None:
+    facts = rig.facts(tmp_path)
+    for i in (0, 1):  # clear, and black below: what shines through is white, or the page, or the other picture
+        clear = tmp_path / f"clear{i}.png"
+        cv2.imwrite(str(clear), np.zeros((300, 800, 4), np.uint8))
+        facts["listing"].loc[i, "filename"] = str(clear)
+    vis = FastdupVisualizer(rig.Rig(tmp_path / "work", facts))
+    page = open_page(vis.duplicates_gallery(save_path=tmp_path), color_scheme="dark")
+    page.click("#pair-0-1 .shot >> nth=0")
+    for mode, expected in {"2": 255, "3": 255, "5": 255, "6": 0}.items():
+        page.keyboard.press(mode)
+        until(page, "[...document.querySelectorAll('.pane img')].every((img) => img.naturalWidth === 800)")
+        seen = cv2.imdecode(np.frombuffer(page.locator("#stage").screenshot(), np.uint8), cv2.IMREAD_COLOR)
+        height, width = seen.shape[:2]
+        assert np.ptp([*seen[height // 2, width // 8], expected]) <= 1, mode
+        assert seen[4, 4].max() < 60, "the page around it stays dark"
+
+
+def test_long_names_leave_the_viewer_whole(open_page: Open, tmp_path: Path) -> None:
+    facts = rig.facts(tmp_path)
+    label = "a label that goes on and on " * 8
+    facts["user_annotations"] = facts["user_annotations"].assign(label=label)
+    for i in range(8):
+        facts["listing"].loc[i, "filename"] = str(tmp_path / f"{'long ' * 40}{i}.png")
+    vis = FastdupVisualizer(rig.Rig(tmp_path / "work", facts))
+    path = vis.component_gallery(save_path=tmp_path, group_by="label")
+    for width in (390, 1280):
+        page = open_page(path, viewport={"width": width, "height": 800})
+        page.click(".shot >> nth=0")
+        title, close = (page.locator(name).bounding_box() for name in ("#vtitle", "#close"))
+        assert title["y"] < close["y"] + 17 < title["y"] + title["height"] and close["x"] + 34 <= width
+        page.keyboard.press("5")
+        left, right = (page.locator(".pane .tag").nth(i).bounding_box() for i in (0, 1))
+        assert left["x"] + left["width"] < right["x"]
+
+
 def test_values_are_shown_as_they_are(open_page: Open, tmp_path: Path) -> None:
     facts = rig.facts(tmp_path)
     photos = [1234567890123456789 + i for i in range(8)]

@@ -181,7 +181,12 @@
     // the original lies on this machine: show it once it has loaded, keep the thumbnail if it never does
     if (info.full && location.protocol === "file:") {
       const original = new Image();
-      original.onload = () => { img.src = original.src; };
+      original.onload = () => {
+        // what a picture lets through is white, as it is for the run and in the thumbnail
+        const sheet = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${original.naturalWidth} ${original.naturalHeight}"><rect width="100%" height="100%" fill="white"/></svg>`;
+        if (/\.(png|webp|gif|avif)$/i.test(info.full)) img.style.background = `center / contain no-repeat url("data:image/svg+xml,${encodeURIComponent(sheet)}")`;
+        img.src = original.src;
+      };
       original.src = info.full;
     }
     node.append(img);
@@ -232,7 +237,7 @@
   const draw = () => {
     clearInterval(blink);
     const ids = idsOf(current), stage = $("stage"), seen = visible(), many = ids.length > 1;
-    $("vtitle").textContent = current.getAttribute("aria-label");
+    $("vtitle").textContent = $("vtitle").title = current.getAttribute("aria-label");
     $("vplace").textContent = seen.includes(current) ? `${(seen.indexOf(current) + 1).toLocaleString("en")} of ${seen.length.toLocaleString("en")}` : "";
     $("modes").hidden = !many;
     for (const b of $("modes").children) b.setAttribute("aria-pressed", b.dataset.mode === mode);
