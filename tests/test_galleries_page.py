@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from fastdup_db.errors import BadArgument
+from fastdup_db.galleries.cards import readable
 from fastdup_db.galleries.visualizer import FastdupVisualizer
 
 HOSTILE = [
@@ -280,6 +281,26 @@ def test_a_blank_label_has_a_name(tmp_path: Path) -> None:
     titles = [card.h2.get_text() for card in rig.cards(vis.component_gallery(group_by="label"))]
     assert titles == ["a", "(blank)", "(blank)"]
     assert rig.fields(rig.cards(vis.duplicates_gallery())[0])["From_Label"] == "(blank)"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (48e6, "48,000,000"),
+        (1000.0, "1,000"),
+        (9794.9596, "9,795.0"),
+        (0.7, "0.7"),
+        (1.0, "1"),
+        (-0.0, "0"),
+        (0.00001, "0"),
+        (2**60, f"{2**60:,}"),
+        (True, "yes"),
+        (float("nan"), "–"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_numbers_are_written_as_people_read_them(value: float, text: str) -> None:
+    assert readable(value) == text
 
 
 def test_show_does_nothing_outside_a_notebook(vis: FastdupVisualizer, capsys: pytest.CaptureFixture[str]) -> None:

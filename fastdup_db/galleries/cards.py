@@ -113,13 +113,14 @@ class Page:
 
 
 def readable(value: Any) -> str:
-    """A value as people read it: 4 decimals, thousands separated, a dash where there is none, `BLANK` for a blank."""
+    """A value as people read it: at most 4 decimals, or 1 from 1,000 on, thousands separated, a dash where there is
+    none, `BLANK` for a blank."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return f"{int(value):,}"
     if isinstance(value, float):
         return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4f}".rstrip("0").rstrip(".") or "0"
     return str(value) if str(value).strip() else BLANK

@@ -173,7 +173,7 @@ class Query:
     def facts(self, frame: pd.DataFrame, scope: Scope, **more: Any) -> tuple[Field, ...]:
         """The numbers at the top of a page: the collection, what was asked for, the range of what is shown."""
         size = self._size
-        invalid = f" ({size['invalid']:,} invalid ones left out)" if size["invalid"] else ""
+        invalid = f" ({size['invalid']:,} invalid left out)" if size["invalid"] else ""
         facts = [Field("Collection", f"{size['images']:,} {self.noun[1]}{invalid}")]
         if scope.slice.words:
             facts.append(Field("Slice", scope.slice.words))
