@@ -73,8 +73,9 @@ def read_coco(coco: Mapping[str, Any] | str | Path) -> pd.DataFrame:
     """`filename, col_x, row_y, width, height, label` of a COCO detection file or dict, one row per annotation.
 
     `label` is the category's name, the id where it has none, missing where the annotation has no category. A bbox that
-    is not four numbers is NaN. Images without annotations have no row. A COCO without boxes gives `filename, label`
-    rows. Raises `BadArgument` if it is not COCO.
+    is not four numbers is NaN. `iscrowd` (0 or 1) is a last column where any box is of a crowd. Images without
+    annotations have no row. A COCO without boxes gives `filename, label` rows. Raises `BadArgument` if it is not COCO,
+    or if an annotation's image_id is that of no image or of several files.
     """
     import pandas as pd
 
@@ -88,6 +89,7 @@ def read_coco(coco: Mapping[str, Any] | str | Path) -> pd.DataFrame:
     if not any({"id", "file_name"} <= set(image) for image in images) or not any("image_id" in row for row in found):
         raise BadArgument("this is no COCO file: images need 'id' and 'file_name', annotations 'image_id'")
     files = _coco_names(images, "file_name")
+    _check_one_file_each(images, files=files, used={_coco_key(row.get("image_id")) for row in found})
     frame = pd.DataFrame({"filename": [files.get(_coco_key(row.get("image_id"))) for row in found]})
     if frame["filename"].isna().any():
         raise BadArgument(f"{int(frame['filename'].isna().sum())} COCO annotations name an image_id that is not listed")
@@ -99,7 +101,23 @@ def read_coco(coco: Mapping[str, Any] | str | Path) -> pd.DataFrame:
         labels = _coco_names(categories, "name")
         keys = [_coco_key(row.get("category_id")) for row in found]
         frame["label"] = [labels.get(key, key) for key in keys]
+    crowds = [int(row.get("iscrowd") in (1, "1")) for row in found]
+    if any(crowds) and set(BOX_COLUMNS) <= set(frame.columns):
+        frame["iscrowd"] = crowds
     return frame
+
+
+def _check_one_file_each(
+    images: Sequence[Mapping[str, Any]], *, files: Mapping[str | None, str], used: set[str | None]
+) -> None:
+    """Raises `BadArgument` where an id that annotations name is that of several files, as after a careless merge."""
+    for image in images:
+        key, name = _coco_key(image.get("id")), image.get("file_name")
+        if key in used and name is not None and str(name) != files.get(key, str(name)):
+            raise BadArgument(
+                f"COCO images of several files have the id {key}: {files[key]!r}, {str(name)!r}; of which one its "
+                "annotations are cannot be told"
+            )
 
 
 def _coco_rows(coco: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

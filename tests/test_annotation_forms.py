@@ -178,6 +178,21 @@ def test_coco_labels_are_names_else_ids_else_missing():
     assert annotation_forms.read(text_ids)["label"].tolist() == ["dog"]
 
 
+def test_crowds_of_a_coco_are_kept_where_there_are_any():
+    assert "iscrowd" not in annotation_forms.read(coco(BOX | {"iscrowd": 0}, BOX))
+    crowd = BOX | {"iscrowd": 1, "segmentation": {"counts": [1, 2, 3], "size": [2, 3]}}
+    assert annotation_forms.read(coco(BOX, crowd))["iscrowd"].tolist() == [0, 1]
+
+
+def test_annotations_of_an_id_of_several_files_are_refused():
+    twice = [{"id": 1, "file_name": "a.jpg"}, {"id": 1.0, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
+    assert annotation_forms.read(coco(BOX | {"image_id": 1}) | {"images": twice})["filename"].tolist() == ["a.jpg"]
+    unused = [*twice, {"id": 2, "file_name": "c.jpg"}]
+    assert len(annotation_forms.read(coco(BOX | {"image_id": 1}) | {"images": unused})) == 1
+    with pytest.raises(BadArgument, match=r"id 2: 'b.jpg', 'c.jpg'"):
+        annotation_forms.read(coco(BOX | {"image_id": 2}) | {"images": unused})
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -211,6 +211,7 @@ def test_boxes_in_every_format(images, tmp_path):
             "col_x": [10.0, 100.0, 0.0], "row_y": [20.0, 30.0, 0.0],
             "width": [80.0, 60.0, 320.0], "height": [60.0, 90.0, 240.0],
             "label": ["cat", "dog", "cat"],
+            "iscrowd": [0, 1, None],
         }
     )  # fmt: skip
     fd = fastdup_db.create(tmp_path / "work", images)
@@ -220,6 +221,7 @@ def test_boxes_in_every_format(images, tmp_path):
     back = annotation_forms.read_coco(tmp_path / "coco" / "coco.json")
     columns = ["col_x", "row_y", "width", "height", "label"]
     assert back[columns].to_dict("records") == boxes[columns].to_dict("records")
+    assert back["iscrowd"].tolist() == [0, 1, 0]
     labels = json.loads((tmp_path / "fiftyone" / "labels.json").read_text())
     paths = json.loads((tmp_path / "fiftyone" / "data.json").read_text())
     by_name = {Path(paths[sample]).name: found for sample, found in labels["labels"].items()}

@@ -22,7 +22,8 @@ def write_coco(db: Database, folder: Path, *, annotations: pd.DataFrame) -> None
     """`coco.json`: every readable image, and one annotation per labelled image or box (an image is a box of its size;
     of one whose embedding was given the size is not known, so it gets none).
 
-    category ids count the labels in alphabetical order from 1. `read_coco` of this package and pycocotools read it.
+    category ids count the labels in alphabetical order from 1, `iscrowd` is that of a column of this name. `read_coco`
+    of this package and pycocotools read it.
     """
     found = _instances(db, annotations)
     labels = sorted(found["label"].dropna().unique())
@@ -30,7 +31,10 @@ def write_coco(db: Database, folder: Path, *, annotations: pd.DataFrame) -> None
     found = found[found["label"].notna() & found["width"].notna()]  # of given embeddings no size is known
     found["area"] = found["width"] * found["height"]
     found["bbox"] = found[["col_x", "row_y", "width", "height"]].to_numpy().tolist()
-    found["iscrowd"] = 0
+    crowds = (
+        annotations.set_index("fd_index")["iscrowd"] if "iscrowd" in annotations.columns else pd.Series(dtype=float)
+    )
+    found["iscrowd"] = pd.to_numeric(found["id"].map(crowds), errors="coerce").eq(1).astype(int)
     columns = ["id", "image_id", "category_id", "bbox", "area", "iscrowd"]
     said = {
         "images": db.frame("exchange/coco_images").to_dict("records"),
