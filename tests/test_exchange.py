@@ -229,7 +229,10 @@ def test_boxes_in_every_format(images, tmp_path):
     assert by_name["scene_02.jpg"] == [{"label": 0, "bounding_box": [0, 0, 1, 1]}]
     assert by_name["scene_01.jpg"][1] == {"label": 1, "bounding_box": [100 / 320, 30 / 240, 60 / 320, 90 / 240]}
     lines = [json.loads(line) for line in (tmp_path / "huggingface" / "metadata.jsonl").read_text().splitlines()]
-    assert lines[0]["objects"] == {"bbox": [[10, 20, 80, 60], [100, 30, 60, 90]], "categories": ["cat", "dog"]}
+    by_name = {Path(line["file_name"]).name: line["objects"] for line in lines}
+    assert by_name["scene_01.jpg"] == {"bbox": [[10, 20, 80, 60], [100, 30, 60, 90]], "categories": ["cat", "dog"]}
+    assert by_name["scene_03.jpg"] == {"bbox": [], "categories": []}, "an image without a box is one, too"
+    assert len(lines) == len(paths) == len(by_name)
 
 
 def test_labels_for_fiftyone_and_huggingface(done, images, tmp_path):

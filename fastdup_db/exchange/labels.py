@@ -81,15 +81,18 @@ def write_huggingface(db: Database, folder: Path, *, annotations: pd.DataFrame) 
     """`metadata.jsonl` for `datasets.load_dataset("imagefolder", data_dir=folder)`: file_name and your columns.
 
     file_name is relative to `folder` where the images lie in it, as that reader wants it; else the full path; with
-    slashes on every system. In boxes mode one row per image with a column `objects` (bbox, categories).
+    slashes on every system. In boxes mode one row per readable image with a column `objects` (bbox, categories), both
+    empty where it has no box: detectors learn from such images, too.
     """
     frame = annotations.drop(columns=["index", "fd_index", "is_valid", "error_code"], errors="ignore")
     found = _instances(db, annotations)
     if found["image_id"].duplicated().any() or (db.row("run/current") or {})["data_type"] in OF_BOXES:
         found["bbox"] = found[["col_x", "row_y", "width", "height"]].to_numpy().tolist()
         grouped = found.groupby("filename", sort=False).agg(bbox=("bbox", list), categories=("label", list))
-        objects = grouped.to_dict("records")
-        frame = pd.DataFrame({"filename": grouped.index, "objects": objects})
+        objects = dict(zip(grouped.index, grouped.to_dict("records"), strict=True))
+        images = db.frame("exchange/coco_images")["file_name"]
+        all_objects = [objects.get(name) or {"bbox": [], "categories": []} for name in images]
+        frame = pd.DataFrame({"filename": images, "objects": pd.Series(all_objects, dtype=object)})
     base = str(folder.resolve()) + os.sep
     own = next(name for n in itertools.count(1) if (name := f"file_name_{n}") not in frame.columns)
     frame = frame.rename(columns={"file_name": own})  # one of the user's
