@@ -124,6 +124,16 @@ def test_what_is_exported_is_imported_again(done, exported, tmp_path):
         assert np.allclose(fd.img_stats()[name], done.img_stats()[name], atol=1e-4), name
 
 
+def test_a_run_on_a_long_list_of_files_is_imported(images, tmp_path):
+    fd = fastdup_db.create(tmp_path / "work")
+    fd.run(input_dir=[images, *sorted(map(str, Path(images).glob("*.jpg"))) * 60], progress=False)
+    fd.export(tmp_path / "out", "fastdup")
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert len(config["input_dir"]) > 5000, "longer than the name of any file"
+    again = fastdup_db.import_work_dir(tmp_path / "out", tmp_path / "again")
+    assert again.annotations()["filename"].tolist() == fd.annotations()["filename"].tolist()
+
+
 def test_names_become_relative(done, images, tmp_path):
     done.export(tmp_path, names=True)
     changed = done.fastdup_convert_to_relpath(tmp_path, images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,7 +73,8 @@ def load(folder: str | Path, work_dir: str | Path, *, annotations: pd.DataFrame 
         if "filename" not in annotations.columns:
             raise BadArgument("annotations need the column 'filename'")
         frame = frame.merge(annotations.drop_duplicates("filename"), on="filename", how="left")
-    base = input_dir or (foreign.input_dir if foreign.input_dir and Path(foreign.input_dir).is_dir() else None)
+    # not Path.is_dir: the input may be a list of files, which is longer than any name
+    base = input_dir or (foreign.input_dir if foreign.input_dir and os.path.isdir(foreign.input_dir) else None)
     request = requesting.run_request(
         Path(work_dir),
         config=RunConfig.from_arguments({**foreign.settings, "progress": False}),
