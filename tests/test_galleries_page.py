@@ -369,6 +369,14 @@ def test_report_without_labels(tmp_path: Path) -> None:
     assert "Similarity Report, label_score" not in titles
 
 
+def test_report_of_boxes_counts_objects(tmp_path: Path) -> None:
+    facts = rig.facts(tmp_path)
+    facts["runs"] = facts["runs"].assign(data_type="boxes")
+    soup = rig.parsed(FastdupVisualizer(rig.Rig(tmp_path / "work", facts)).report(num_images=1))
+    assert soup.select(".chart figcaption")[-1].get_text() == "Objects of each label"
+    assert "objects (1 invalid left out)" in soup.select_one(".facts").get_text()
+
+
 def test_lengths_of_time_and_the_largest_numbers_reach_the_page(tmp_path: Path) -> None:
     """pandas counts lengths of time among the whole numbers, and the least of these has no absolute value."""
     facts = rig.facts(tmp_path / "photos")

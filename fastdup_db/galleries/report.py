@@ -113,7 +113,7 @@ def _charts(controller: Controller, query: Query) -> Iterator[Chart]:
         top = labels.head(_LABELS)
         rest = f", the {_LABELS} most frequent of {len(labels):,}" if len(labels) > _LABELS else ""
         words = ", ".join(f"{name}: {n:,}" for name, n in zip(top["label"], top["images"], strict=True))
-        yield Chart(f"Images of each label{rest}", Markup(charts.bars(top, name="labels")), words)
+        yield Chart(f"{query.noun[1].capitalize()} of each label{rest}", Markup(charts.bars(top, name="labels")), words)
 
 
 def _words(bins: pd.DataFrame) -> str:
