@@ -29,6 +29,7 @@ TREES = st.dictionaries(
 KILLS = st.tuples(st.integers(0, 40), st.booleans())
 """Which call of the filesystem is the last, and whether it still happens."""
 CALLS = ("link", "unlink", "rename", "fsync")
+LINK = os.link
 MANY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -59,11 +60,23 @@ def _state(root: Path) -> dict[str, tuple]:
     return found
 
 
-def _killed(work: Callable[[], object], *, at: int, still: bool) -> bool:
-    """Run `work` in a child that dies at its `at`-th call of the filesystem; whether it died."""
+def _far(source: str, target: str, **_options: object) -> None:
+    """`os.link` as if every folder were a filesystem of its own."""
+    if os.path.dirname(source) != os.path.dirname(target):
+        raise OSError(18, "Invalid cross-device link")
+    LINK(source, target, follow_symlinks=False)
+
+
+def _killed(work: Callable[[], object], *, at: int, still: bool, is_far: bool = False) -> bool:
+    """Run `work` in a child that dies at its `at`-th call of the filesystem; whether it died.
+
+    is_far: every folder is a filesystem of its own.
+    """
     child = os.fork()
     if child == 0:
         seen = 0
+        if is_far:
+            os.link = _far
 
         def dying(call: Callable) -> Callable:
             def wrapper(*args, **kwargs):
@@ -107,12 +120,12 @@ def test_only_the_plan_moves_and_undo_is_byte_for_byte(tmp_path: Path, tree):
 
 
 @MANY
-@given(tree=TREES, kill=KILLS, undo_kill=KILLS)
-def test_a_kill_anywhere_is_taken_back(tmp_path: Path, tree, kill, undo_kill):
+@given(tree=TREES, kill=KILLS, undo_kill=KILLS, is_far=st.booleans())
+def test_a_kill_anywhere_is_taken_back(tmp_path: Path, tree, kill, undo_kill, is_far):
     known, before = _draw(tmp_path, tree)
     steps = cleaner.plan(known)
     folder = tmp_path / "q"
-    _killed(lambda: cleaner.quarantine(steps, folder=folder), at=kill[0], still=kill[1])
+    _killed(lambda: cleaner.quarantine(steps, folder=folder), at=kill[0], still=kill[1], is_far=is_far)
     untouched = {
         name: was for name, was in before.items() if str(tmp_path / "in" / name) not in {s.path for s in steps}
     }
@@ -120,7 +133,7 @@ def test_a_kill_anywhere_is_taken_back(tmp_path: Path, tree, kill, undo_kill):
     if not (folder / manifest.NAME).exists():
         assert _state(tmp_path / "in") == before, "before the manifest is there, nothing has moved"
         return
-    _killed(lambda: cleaner.undo(folder), at=undo_kill[0], still=undo_kill[1])
+    _killed(lambda: cleaner.undo(folder), at=undo_kill[0], still=undo_kill[1], is_far=is_far)
     statuses = {step.status for step in cleaner.undo(folder)}
     assert statuses <= {cleaner.RESTORED, cleaner.IN_PLACE}
     assert _state(tmp_path / "in") == before
@@ -128,12 +141,12 @@ def test_a_kill_anywhere_is_taken_back(tmp_path: Path, tree, kill, undo_kill):
 
 
 @MANY
-@given(tree=TREES, kill=KILLS)
-def test_a_kill_anywhere_is_carried_on(tmp_path: Path, tree, kill):
+@given(tree=TREES, kill=KILLS, is_far=st.booleans())
+def test_a_kill_anywhere_is_carried_on(tmp_path: Path, tree, kill, is_far):
     known, before = _draw(tmp_path, tree)
     steps = cleaner.plan(known)
     folder = tmp_path / "q"
-    _killed(lambda: cleaner.quarantine(steps, folder=folder), at=kill[0], still=kill[1])
+    _killed(lambda: cleaner.quarantine(steps, folder=folder), at=kill[0], still=kill[1], is_far=is_far)
     if not (folder / manifest.NAME).exists():
         cleaner.quarantine(steps, folder=folder)
     else:
@@ -206,15 +219,66 @@ def test_the_same_file_twice_is_one_step(one: Known, tmp_path):
 
 
 def test_another_filesystem_gets_a_copy_first(one: Known, tmp_path, monkeypatch):
-    def refuse(*_args, **_kwargs):
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "link", _far)
     cleaner.quarantine(cleaner.plan([one]), folder=tmp_path / "q")
     assert not Path(one.path).exists()
     cleaner.undo(tmp_path / "q")
     status = Path(one.path).stat()
     assert Path(one.path).read_bytes() == b"picture" and status.st_mtime_ns == one.mtime_ns
+
+
+def test_a_copy_on_its_way_back_takes_no_name_of_a_users_file(tmp_path, monkeypatch):
+    """`a.jpg.part` beside it is the user's, and the longest name that a filesystem takes has no room for more."""
+    monkeypatch.setattr(os, "link", _far)
+    tree = {
+        ("", "a.jpg"): (b"picture", True),
+        ("", "a.jpg.part"): (b"mine", False),
+        ("", "l" * 251 + ".jpg"): (b"", True),
+    }
+    known, before = _draw(tmp_path, tree)
+    cleaner.quarantine(cleaner.plan(known), folder=tmp_path / "q")
+    assert {step.status for step in cleaner.undo(tmp_path / "q")} == {cleaner.RESTORED}
+    assert _state(tmp_path / "in") == before
+
+
+def test_a_copy_of_what_changes_meanwhile_or_finds_its_place_taken_is_given_up(one: Known, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", _far)
+    copyfile, taken = shutil.copyfile, tmp_path / "taken.jpg"
+
+    def changing(source, target, **options):
+        copyfile(source, target, **options)
+        Path(one.path).write_bytes(b"another picture")
+
+    def late(source, target, **options):
+        copyfile(source, target, **options)
+        taken.write_bytes(b"other")
+
+    monkeypatch.setattr(shutil, "copyfile", changing)
+    (step,) = cleaner.quarantine(cleaner.plan([one]), folder=tmp_path / "q")
+    assert step.status == f"{cleaner.FAILED}: it changed while it was copied"
+    monkeypatch.setattr(shutil, "copyfile", late)
+    with pytest.raises(FileExistsError):
+        files.move(one.path, str(taken))
+    assert Path(one.path).read_bytes() == b"another picture" and taken.read_bytes() == b"other"
+    assert os.listdir(tmp_path / "q" / manifest.FILES) == []
+    assert sorted(os.listdir(tmp_path)) == ["in", "q", "taken.jpg"]
+
+
+@pytest.mark.parametrize("link", [LINK, _far])
+def test_a_file_in_a_folder_that_gives_nothing_up_stays_the_only_one(one: Known, tmp_path, monkeypatch, link):
+    unlink = os.unlink
+
+    def refuse(path):
+        if path == one.path:
+            raise PermissionError(13, "Permission denied")
+        unlink(path)
+
+    steps = cleaner.plan([one])
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(os, "unlink", refuse)
+    (step,) = cleaner.quarantine(steps, folder=tmp_path / "q")
+    assert step.status == f"{cleaner.FAILED}: Permission denied"
+    assert Path(one.path).read_bytes() == b"picture" and os.listdir(tmp_path / "q" / manifest.FILES) == []
 
 
 def test_a_filesystem_without_links_is_renamed_on(one: Known, tmp_path, monkeypatch):

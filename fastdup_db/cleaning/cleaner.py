@@ -216,6 +216,7 @@ def _carried_out(
 
 def _quarantine_one(move: Move, folder: Path) -> tuple[str, str]:
     target = str(folder / move.target)
+    files.forget_part(target)
     if not os.path.lexists(move.source):
         return (MOVED, target) if os.path.lexists(target) else (MISSING, "")
     if os.path.lexists(target):
@@ -252,6 +253,8 @@ def _is_kept(move: Move) -> bool:
 def _restored(move: Move, *, folder: Path) -> Step:
     step, target = _step(move), str(folder / move.target)
     try:
+        for place in (move.source, target):
+            files.forget_part(place)
         if not os.path.lexists(target):
             return replace(step, status=IN_PLACE if os.path.lexists(move.source) else GONE)
         if os.path.lexists(move.source):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import filecmp
+import hashlib
 import os
 import shutil
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from fastdup_db.spelling import Spelling
@@ -27,21 +29,26 @@ def move(source: str, target: str) -> None:
     the bytes are copied under a temporary name, forced to disk and named at once; only then is the source removed.
     """
     try:
-        if _WINDOWS:
-            os.rename(source, target)
-            return
-        os.link(source, target, follow_symlinks=False)
+        _rename(source, target)
     except OSError as exc:
-        if exc.errno == errno.EXDEV:
-            _copy(source, target)
-        elif exc.errno in _NO_LINKS:
-            if os.path.lexists(target):
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from exc
-            os.rename(source, target)
-            return
-        else:
+        if exc.errno != errno.EXDEV:
             raise
-    os.unlink(source)
+        _copy(source, target)
+        _leave(source, target)
+
+
+def part_of(target: str) -> str:
+    """The name of the copy on its way to `target`: one that no file of a user's has, in the folder of a user's files as
+    well, and short, however long the name of the target is."""
+    folder, name = os.path.split(target)
+    digest = hashlib.blake2b(os.fsencode(name), digest_size=16).hexdigest()
+    return os.path.join(folder, f".fastdup-{digest}{PART}")
+
+
+def forget_part(target: str) -> None:
+    """Remove the copy that a killed `move` to `target` has left."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.unlink(part_of(target))
 
 
 def finish(source: str, target: str) -> bool:
@@ -91,18 +98,59 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _rename(source: str, target: str) -> None:
+    """`move` within a filesystem; raises OSError with EXDEV where there are two."""
+    if _WINDOWS:
+        os.rename(source, target)
+        return
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from exc
+        os.rename(source, target)
+        return
+    _leave(source, target)
+
+
+def _leave(source: str, target: str) -> None:
+    """Remove the old name; in a folder where that is refused it stays the only one."""
+    try:
+        os.unlink(source)
+    except OSError:
+        if os.path.lexists(source):
+            os.unlink(target)
+        raise
+
+
 def _copy(source: str, target: str) -> None:
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
-    part = target + PART
-    if os.path.lexists(part):
-        os.unlink(part)
+    forget_part(target)
+    before, part = _state(source), part_of(target)
+    try:
+        _write_copy(source, part)
+        if _state(source) != before:
+            raise OSError(errno.EBUSY, "it changed while it was copied", source)
+        _rename(part, target)
+    except BaseException:
+        forget_part(target)  # on a full disk it would be in the way
+        raise
+    sync_folder(Path(target).parent)
+
+
+def _write_copy(source: str, part: str) -> None:
     shutil.copyfile(source, part, follow_symlinks=False)
     if os.path.islink(part):
         shutil.copystat(source, part, follow_symlinks=False)
-    else:
-        with open(part, "r+b") as file:  # Windows syncs what is open for writing; the mode may forbid that afterwards
-            shutil.copystat(source, part)
-            os.fsync(file.fileno())
-    os.rename(part, target)
-    sync_folder(Path(target).parent)
+        return
+    with open(part, "r+b") as file:  # Windows syncs what is open for writing; the mode may forbid that afterwards
+        shutil.copystat(source, part)
+        os.fsync(file.fileno())
+
+
+def _state(path: str) -> tuple[int, ...]:
+    status = os.lstat(path)
+    return status.st_ino, status.st_size, status.st_mtime_ns
