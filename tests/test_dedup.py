@@ -410,3 +410,15 @@ def test_a_quarantine_that_cannot_be_made_is_told_before_anything_moves(own, tmp
     with pytest.raises(BadArgument, match="is a file"):
         fd.clean(fd.dedup("first"), folder=tmp_path / "file" / "quarantine", dry_run=False)
     assert len(list(images.iterdir())) == 15
+
+
+def test_undo_passes_over_a_clean_up_that_was_killed_before_it_had_begun(own):
+    fd, images = own
+    with pytest.raises(BadArgument, match="no clean-up"):
+        fd.undo()
+    fd.clean(fd.dedup("first"), dry_run=False)
+    Path(fd.work_dir, "quarantine", "0002", "files").mkdir(parents=True)
+    Path(fd.work_dir, "quarantine", "0002", "manifest.jsonl.part").write_text("")
+    assert len(list(images.iterdir())) == 10
+    assert fd.resume_clean()["status"].eq("moved").all()
+    assert fd.undo()["status"].eq("restored").all() and len(list(images.iterdir())) == 15

@@ -153,11 +153,15 @@ def next_folder(work_dir: Path) -> Path:
 
 
 def last_folder(work_dir: Path) -> Path:
-    """The quarantine of the work_dir that was made last. Raises BadArgument where there is none."""
-    numbers = _numbers(work_dir)
-    if not numbers:
+    """The clean-up of the work_dir that was made last; one that was killed before its manifest was complete is none.
+
+    Raises BadArgument where there is none.
+    """
+    folders = (Path(work_dir) / QUARANTINE / f"{number:04d}" for number in sorted(_numbers(work_dir), reverse=True))
+    last = next((folder for folder in folders if (folder / manifest.NAME).exists()), None)
+    if last is None:
         raise BadArgument(f"{Path(work_dir) / QUARANTINE} holds no clean-up; give its folder")
-    return Path(work_dir) / QUARANTINE / f"{max(numbers):04d}"
+    return last
 
 
 def _numbers(work_dir: Path) -> list[int]:
