@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -15,7 +16,7 @@ from planted_models import channel_means
 import fastdup_db
 from fastdup_db import demo
 from fastdup_db.errors import BadArgument, NotRun, NotStored
-from fastdup_db.pipeline import annotating, extract, neighbors
+from fastdup_db.pipeline import annotating, extract, files, neighbors
 from fastdup_db.store.duck import Database
 from tests.finished import Finished
 
@@ -175,14 +176,15 @@ def test_pages_say_that_nobody_has_looked(filled, photos, tmp_path):
     assert filled.vis.report().exists()
 
 
-def test_an_update_that_breaks_off_in_its_graph_goes_on(filled, photos, monkeypatch):
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_an_update_that_breaks_off_in_its_graph_goes_on(filled, photos, monkeypatch, code):
     _draw(photos / "a.bmp", 40)
     filled.run(progress=False, overwrite=False)  # the database names a later version than the first
     for number in range(50, 56):
         _draw(photos / f"{number}.bmp", number)
 
     def full(*args, **kwargs):
-        raise OSError(28, "No space left on device")
+        raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(neighbors, "_whole", full)
     with pytest.raises(NotStored, match="goes on where it was"):
@@ -191,6 +193,25 @@ def test_an_update_that_breaks_off_in_its_graph_goes_on(filled, photos, monkeypa
     filled.run(progress=False, overwrite=False)
     read = filled.sql("select images from costs order by run_id")["images"].tolist()
     assert read[-1] == 0 and len(filled.similarity(threshold=0)) == 2 * len(list(photos.iterdir()))
+
+
+def test_a_run_is_finished_when_no_file_tells_of_the_one_before(filled, photos, monkeypatch):
+    filled.export(filled.work_dir)
+    exported = Path(filled.work_dir) / "similarity.csv"
+    _draw(photos / "a.bmp", 40)
+
+    def kill(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "delete_exported", kill)
+    with pytest.raises(KeyboardInterrupt):
+        filled.run(progress=False, overwrite=False)
+    monkeypatch.undo()
+    assert exported.exists()
+    with pytest.raises(NotRun, match="did not end"):
+        filled.similarity()
+    filled.run(progress=False, overwrite=False)
+    assert not exported.exists()
 
 
 def _labels(photos: Path, label: str) -> pd.DataFrame:

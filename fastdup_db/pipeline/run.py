@@ -38,6 +38,7 @@ _NO_PART = {
     "boxes": "none of the boxes can be used: all are too small, or reach out of their images ({images})",
 }
 """Why readable images yield no usable instance, by what an instance is."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run(request: RunRequest) -> None:
@@ -57,13 +58,14 @@ def run(request: RunRequest) -> None:
 
 @contextmanager
 def _full_disk_as_not_stored(work_dir: Path) -> Iterator[None]:
-    """Raise `NotStored` when the disk is full, whether DuckDB, Lance or the operating system reports it."""
+    """Raise `NotStored` when the disk or the share of it that the user may fill is full, whether DuckDB, Lance or the
+    operating system reports it."""
     try:
         yield
     except FastdupError:
         raise
     except Exception as exc:
-        if os.strerror(errno.ENOSPC) not in str(exc):
+        if not any(os.strerror(code) in str(exc) for code in _FULL):
             raise
         raise NotStored(
             f"the disk of {work_dir} is full; make room and call run() again: it goes on where it was"
@@ -144,24 +146,23 @@ def _nothing_valid(db: Database, request: RunRequest) -> str:
 
 
 def _publish(db: Database, request: RunRequest, *, run_id: int, cost: Cost) -> None:
-    """Make the views and mark the run finished, in one transaction."""
+    """Make the views and mark the run finished, in one transaction; no file tells of an earlier run by then."""
     images = int(db.value("run/images_read", run_id=run_id))
     stored = (db.row("run/current") or {})[
         "data_type"
     ]  # not the request's: run_mode=2 may finish a run that was killed
+    read = [path for path in (request.input_dir, request.config.test_dir) if isinstance(path, str)]
     with db.transaction():
         if stored in ("boxes", "global") and "crop_filename" not in annotating.annotation_columns(db):
             db.execute("annotations/add_crop_filenames")
         elif stored == "detect":
             db.execute("annotations/replace_from_detections")
+            db.frame("annotations/detections").to_csv(request.work_dir / files.CROPS_CSV, index=False)
         publish_views(db)
+        files.delete_exported(request.work_dir, read=read)
         db.execute("run/insert_cost", run_id=run_id, images=images, **asdict(cost))
         db.execute("run/set_finished", run_id=run_id)
-    read = [path for path in (request.input_dir, request.config.test_dir) if isinstance(path, str)]
-    files.delete_exported(request.work_dir, read=read)
     log.info("%d images read; %s", images, cost)
-    if stored == "detect":
-        db.frame("annotations/detections").to_csv(request.work_dir / files.CROPS_CSV, index=False)
 
 
 def publish_views(db: Database) -> None:
