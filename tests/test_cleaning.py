@@ -211,6 +211,19 @@ def test_a_kept_image_reached_by_another_name_stays(one: Known, tmp_path):
     assert os.readlink(tmp_path / "link.jpg") == one.path
 
 
+def test_a_link_goes_with_the_file_it_leads_to(one: Known, tmp_path):
+    link = tmp_path / "in" / "link.jpg"
+    link.symlink_to(one.path)
+    steps = cleaner.plan([one, Known("link.jpg", str(link), one.size, one.mtime_ns)])
+    done = cleaner.quarantine(steps, folder=tmp_path / "q")
+    assert [(step.filename, step.status) for step in done] == [("a.jpg", cleaner.MOVED), ("link.jpg", cleaner.MOVED)]
+    assert os.listdir(tmp_path / "in") == []
+    cleaner.undo(tmp_path / "q")
+    assert link.read_bytes() == b"picture" and os.readlink(link) == one.path
+    cleaner.delete(steps, folder=tmp_path / "d")
+    assert os.listdir(tmp_path / "in") == []
+
+
 def test_the_same_file_twice_is_one_step(one: Known, tmp_path):
     (tmp_path / "mirror").symlink_to(tmp_path / "in")
     again = Known("again", str(tmp_path / "mirror" / "a.jpg"), one.size, one.mtime_ns)

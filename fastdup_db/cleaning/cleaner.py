@@ -96,7 +96,7 @@ def quarantine(steps: Sequence[Step], *, folder: Path) -> list[Step]:
     folder = Path(os.path.abspath(folder))
     moves = _moves(steps)
     manifest.write(folder, list(moves.values()), action="quarantine")
-    done = [_carried_out(step, moves, folder=folder, do=_quarantine_one) for step in steps]
+    done = _all_carried_out(steps, moves, folder=folder, do=_quarantine_one)
     files.sync_folder(folder / manifest.FILES)
     return done
 
@@ -106,7 +106,7 @@ def delete(steps: Sequence[Step], *, folder: Path) -> list[Step]:
     folder = Path(os.path.abspath(folder))
     moves = _moves(steps)
     manifest.write(folder, list(moves.values()), action="delete")
-    return [_carried_out(step, moves, folder=folder, do=_delete_one) for step in steps]
+    return _all_carried_out(steps, moves, folder=folder, do=_delete_one)
 
 
 def resume(folder: Path) -> list[Step]:
@@ -118,7 +118,7 @@ def resume(folder: Path) -> list[Step]:
     action, moves = manifest.read(folder)
     do = _quarantine_one if action == "quarantine" else _delete_one
     by_path = {move.source: move for move in moves}
-    return [_carried_out(_step(move), by_path, folder=folder, do=do) for move in moves]
+    return _all_carried_out([_step(move) for move in moves], by_path, folder=folder, do=do)
 
 
 def undo(folder: Path) -> list[Step]:
@@ -200,6 +200,17 @@ def _suffix(path: str) -> str:
 
 def _step(move: Move) -> Step:
     return Step(move.source, move.source, PLANNED, move.size, move.mtime_ns)
+
+
+def _all_carried_out(
+    steps: Sequence[Step], moves: dict[str, Move], *, folder: Path, do: Callable[[Move, Path], tuple[str, str]]
+) -> list[Step]:
+    """What became of each step, in their order. Links go before the files they may lead to: after them they would lead
+    nowhere, and could not be told from changed ones."""
+    done: dict[int, Step] = {}
+    for number in sorted(range(len(steps)), key=lambda n: not os.path.islink(steps[n].path)):
+        done[number] = _carried_out(steps[number], moves, folder=folder, do=do)
+    return [done[number] for number in range(len(steps))]
 
 
 def _carried_out(
