@@ -224,15 +224,16 @@ def upload_file(path: Path, *, uri: str) -> None:
 
 def _check_own(names: Iterable[str]) -> None:
     """Raises `BadInput` for an object that `upload_file` did not stamp."""
-    for name in names:
-        try:
-            stamped = _MTIME in objects.metadata(name)
-        except ImageError as exc:
-            if exc.code == MISSING_FILE:  # gone since it was listed
-                continue
-            stamped = False
-        if not stamped:
+    for name in mapped(_not_own, names, threads=_SENDING_THREADS):
+        if name is not None:
             raise BadInput(f"{name} was not put there by this package, and would be deleted; choose another place")
+
+
+def _not_own(name: str) -> str | None:
+    try:
+        return None if _MTIME in objects.metadata(name) else name
+    except ImageError as exc:
+        return None if exc.code == MISSING_FILE else name  # gone since it was listed
 
 
 def _remove(uris: Iterable[str]) -> None:
