@@ -214,12 +214,16 @@ def test_a_kept_image_reached_by_another_name_stays(one: Known, tmp_path):
 def test_a_link_goes_with_the_file_it_leads_to(one: Known, tmp_path):
     link = tmp_path / "in" / "link.jpg"
     link.symlink_to(one.path)
-    steps = cleaner.plan([one, Known("link.jpg", str(link), one.size, one.mtime_ns)])
+    (far := link.with_name("far.jpg")).symlink_to("link.jpg")
+    links = [Known(path.name, str(path), one.size, one.mtime_ns) for path in (link, far)]
+    steps = cleaner.plan([one, *links])
     done = cleaner.quarantine(steps, folder=tmp_path / "q")
-    assert [(step.filename, step.status) for step in done] == [("a.jpg", cleaner.MOVED), ("link.jpg", cleaner.MOVED)]
+    assert [step.filename for step in done] == ["a.jpg", "link.jpg", "far.jpg"]
+    assert {step.status for step in done} == {cleaner.MOVED}
     assert os.listdir(tmp_path / "in") == []
     cleaner.undo(tmp_path / "q")
-    assert link.read_bytes() == b"picture" and os.readlink(link) == one.path
+    assert far.read_bytes() == b"picture"
+    assert os.readlink(link) == one.path and os.readlink(far) == "link.jpg"
     cleaner.delete(steps, folder=tmp_path / "d")
     assert os.listdir(tmp_path / "in") == []
 

@@ -205,10 +205,10 @@ def _step(move: Move) -> Step:
 def _all_carried_out(
     steps: Sequence[Step], moves: dict[str, Move], *, folder: Path, do: Callable[[Move, Path], tuple[str, str]]
 ) -> list[Step]:
-    """What became of each step, in their order. Links go before the files they may lead to: after them they would lead
+    """What became of each step, in their order. Links go before what they may lead to: after it they would lead
     nowhere, and could not be told from changed ones."""
     done: dict[int, Step] = {}
-    for number in sorted(range(len(steps)), key=lambda n: not os.path.islink(steps[n].path)):
+    for number in sorted(range(len(steps)), key=lambda n: files.links_on(steps[n].path), reverse=True):
         done[number] = _carried_out(steps[number], moves, folder=folder, do=do)
     return [done[number] for number in range(len(steps))]
 

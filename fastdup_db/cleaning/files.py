@@ -37,6 +37,15 @@ def move(source: str, target: str) -> None:
         _leave(source, target)
 
 
+def links_on(path: str) -> int:
+    """How many links lie on the way from a path to the file itself: 0 of a file, 2 of a link to a link."""
+    seen: set[str] = set()
+    while path not in seen and os.path.islink(path):
+        seen.add(path)
+        path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+    return len(seen)
+
+
 def part_of(target: str) -> str:
     """The name of the copy on its way to `target`: one that no file of a user's has, in the folder of a user's files as
     well, and short, however long the name of the target is."""
