@@ -46,7 +46,7 @@ class Rig:
     Its facts never change, so that what was asked before is not asked of the database again.
     """
 
-    lines: ClassVar[list[str]] = ["Dataset contains 8 images", "Valid images are 87.50% (7) of the data"]
+    lines: ClassVar[list[str]] = ["Dataset contains 8 images", "For a detailed list of outliers, use `.outliers()`."]
 
     def __init__(self, work_dir: Path, facts: dict[str, pd.DataFrame], *, missing: frozenset[int] = frozenset()):
         self.work_dir = str(work_dir)

@@ -336,7 +336,8 @@ def test_the_same_answer_makes_the_same_page(vis: FastdupVisualizer, report: Pat
 def test_report_has_summary_charts_and_every_gallery(report: Path) -> None:
     soup = rig.parsed(report)
     assert report.name == "report.html"
-    assert [li.get_text() for li in soup.select(".summary li")] == rig.Rig.lines
+    assert [li.get_text() for li in soup.select(".summary li")] == [line.replace("`", "") for line in rig.Rig.lines]
+    assert [code.get_text() for code in soup.select(".summary code")] == [".outliers()"]
     captions = [c.get_text() for c in soup.select(".chart figcaption")]
     assert captions[0] == "Brightness (mean of the pixels)"
     assert captions[-1] == "Images of each label"
