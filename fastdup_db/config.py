@@ -238,6 +238,12 @@ def parse_turi_param(text: str) -> dict[str, Any]:
     return parse_settings(text.rstrip(", ").split(","), argument=f"turi_param={text!r}")
 
 
+def turi_pairs(text: str) -> dict[str, str]:
+    """The names and values of a `turi_param` as texts, also of settings that run() has no use for."""
+    pairs = (pair.partition("=") for pair in text.split(","))
+    return {name.strip(): value.strip() for name, separator, value in pairs if separator}
+
+
 def parse_settings(pairs: Iterable[str], *, argument: str) -> dict[str, Any]:
     """Texts 'name=value' as run() arguments of their kinds. argument: what they were given as, for messages."""
     parsed: dict[str, Any] = {}

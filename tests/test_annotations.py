@@ -393,6 +393,14 @@ def test_embeddings_that_float32_does_not_hold_are_refused(tmp_path, factor, sai
         fd.vector_search(vec=np.full(2, factor if factor > 1 else 1e60))
 
 
+@pytest.mark.parametrize("wrong", [np.inf, np.nan])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_values_of_embeddings_that_are_not_finite_are_refused_in_every_width(tmp_path, dtype, wrong):
+    matrix = np.array([[1, 2], [wrong, 1]], dtype)
+    with pytest.raises(BadArgument, match=r"1 rows of embeddings hold NaN, infinite values.* first row 1"):
+        fastdup_db.create(tmp_path / "work").run(annotations=["a", "b"], embeddings=matrix, progress=False)
+
+
 def test_masked_values_of_embeddings_are_none(tmp_path):
     masked = np.ma.masked_array(np.ones((2, 2)), [[False, False], [True, False]])
     with pytest.raises(BadArgument, match="first row 1"):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fastdup_db import checks, frames
-from fastdup_db.config import RunConfig
+from fastdup_db.config import RunConfig, turi_pairs
 from fastdup_db.errors import VALID, BadArgument
 from fastdup_db.exchange import features
 from fastdup_db.imaging.stats import STAT_COLUMNS
@@ -86,7 +86,7 @@ def load(folder: str | Path, work_dir: str | Path, *, annotations: pd.DataFrame 
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    turi = dict(part.split("=", 1) for part in str(config.get("turi_param") or "").split(",") if "=" in part)
+    turi = turi_pairs(str(config.get("turi_param") or ""))
     found = {
         "distance": config.get("distance"),
         "threshold": config.get("threshold"),

@@ -123,7 +123,7 @@ def results(frame: pd.DataFrame, *, scored: bool, labelled: bool) -> pd.DataFram
     firsts, ends = frame.iloc[starts].reset_index(drop=True), [*starts[1:], len(frame)]
 
     def listed(column: str) -> pd.Series:
-        values = frame[column].tolist()  # by groupby 300,000 pairs took 20 s, so 1 s
+        values = frame[column].tolist()  # groupby took eight times as long for 300,000 pairs
         return pd.Series([values[a:b] for a, b in zip(starts, ends, strict=False)], dtype=object)
 
     columns = {"from": firsts["from_id"], "to": listed("to_id")}

@@ -179,8 +179,8 @@ def _damaged_jpeg(data: bytes | memoryview, space: str, height: int, width: int)
     Where a progressive one ends within the header of a scan, the codec gives up and simplejpeg returns what lay in
     memory before: so it decodes twice, over black and over white, and then what comes before the last scan.
     """
-    for part in (data, bytes(data)[: bytes(data).rfind(_SCAN)]):
-        shape = (height, width, 1 if space == "GRAY" else 3)
+    data, shape = bytes(data), (height, width, 1 if space == "GRAY" else 3)
+    for part in (data, data[: data.rfind(_SCAN)]):
         black, white = np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)
         try:
             for canvas in (black, white):

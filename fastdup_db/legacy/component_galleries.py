@@ -48,13 +48,14 @@ def create_components_gallery(
     show, of `connected_components`, `connected_components_grouped` or `find_top_components`; keyword then is None.
     """
     check_words(kwargs, of=create_components_gallery, boxes=get_bounding_box_func)
-    is_frame = isinstance(work_dir, pd.DataFrame)
     chosen: AbstractContextManager[Shown]
     if isinstance(work_dir, pd.DataFrame):
         if keyword is not None:
             raise BadArgument("keyword chooses among the components of a work_dir, and a frame was given")
         members = members_of(work_dir)
         chosen = shown(members, ("index",), get_label_func=get_label_func, work_dir=None, input_dir=input_dir)
+        if group_by == "label" and min_items is None:
+            min_items = 1
     else:
         work_dir = folder_of(work_dir)
         fd = Fastdup(work_dir)
@@ -62,13 +63,11 @@ def create_components_gallery(
             work_dir, get_label_func, group_by, slice, threshold, metric, descending, min_items, None, keyword,
             comp_type=comp_type,
         )  # fmt: skip
-        number = top["component_id"] if group_by == "visual" else 0  # a label is a group whatever components it is in
-        rows = top[["files_ids"]].assign(component_id=number).explode("files_ids", ignore_index=True)
-        rows = rows.rename(columns={"files_ids": "index"}).astype("int64")
+        members = members_of(top)[["index", "component_id"]]
+        if group_by == "label":  # a label is a group whatever components it is in
+            members["component_id"], min_items = 0, 1
         labels = None if get_label_func is None else labels_of(fd, get_label_func)
-        chosen, threshold = nullcontext(Shown(fd, rows, labels)), None
-    if group_by == "label" and (min_items is None or not is_frame):
-        min_items = 1
+        chosen, threshold = nullcontext(Shown(fd, members, labels)), None  # it has chosen by it
     with chosen as given:
         given.fd.vis.component_gallery(
             save_path,

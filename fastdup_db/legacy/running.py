@@ -16,7 +16,7 @@ import numpy as np
 
 import fastdup_db
 from fastdup_db import checks
-from fastdup_db.config import EXTRACT_ONLY, GRAPH_ONLY
+from fastdup_db.config import EXTRACT_ONLY, GRAPH_ONLY, turi_pairs
 from fastdup_db.engine import Fastdup, create
 from fastdup_db.errors import BadArgument
 from fastdup_db.legacy import clusters, features
@@ -110,14 +110,8 @@ def run(
         )
     if run_mode == KMEANS:
         return clusters.run_kmeans_on_extracted(input_dir, work_dir)
-    fd.export(work_dir, "fastdup", names=not _stores_ids(turi_param))
+    fd.export(work_dir, "fastdup", names=turi_pairs(turi_param).get("store_int") != "1")
     return 0
-
-
-def _stores_ids(turi_param: str) -> bool:
-    """Whether fastdup's files are to hold ids, those of atrain_features.dat.csv, instead of file names."""
-    settings = dict(pair.partition("=")[::2] for pair in turi_param.replace(" ", "").split(","))
-    return settings.get("store_int", "0") == "1"
 
 
 def load_config(work_dir: str | Path) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Finder:
     def _meant(self, name: str) -> tuple[str, bool, int]:
         """`_found` of a name as it stands; where nothing is there, of the path that is shown so."""
         found = self._found(name)
-        path = name if found[1] or "\\x" not in name else files.shown_path(name)
+        path = name if found[1] else files.shown_path(name)
         return meant if path != name and (meant := self._found(path))[1] else found
 
     def _found(self, name: str) -> tuple[str, bool, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FLOAT32 = np.finfo(np.float32)
-_MOST, _LEAST = float(_FLOAT32.max), float(_FLOAT32.tiny)
+_LEAST = float(_FLOAT32.tiny)
 _TOO_SMALL = f"no value of at least {_LEAST:.2g}, as float32 needs it; multiply all by one number"
 _BATCH_BYTES = 64 << 20
 _BATCH_ROWS = 65_536
@@ -38,23 +38,28 @@ def checked(embeddings: object, *, names: int) -> np.ndarray:
         )
     if len(matrix) != names:
         raise BadArgument(f"embeddings have {len(matrix)} rows but annotations name {names} images; one row per image")
-    for is_wrong, said in ((_is_beyond, f"NaN, infinite values or such beyond ±{_MOST:.2g}"), (_vanishes, _TOO_SMALL)):
-        parts = (is_wrong(matrix[at : at + READ_ROWS]) for at in range(0, len(matrix), READ_ROWS))
-        bad = np.flatnonzero(np.concatenate([np.empty(0, bool), *parts]))
-        if len(bad):
-            raise BadArgument(f"{len(bad)} rows of embeddings hold {said}, first row {bad[0]}")
-    return np.ascontiguousarray(matrix, dtype=np.float32)
+    with np.errstate(over="ignore"):  # said below
+        narrow = np.ascontiguousarray(matrix, dtype=np.float32)
+    _check_rows(_is_not_finite, narrow, said=f"NaN, infinite values or such beyond ±{_FLOAT32.max:.2g}")
+    if matrix.dtype.itemsize > narrow.dtype.itemsize:
+        _check_rows(_vanishes, matrix, said=_TOO_SMALL)
+    return narrow
 
 
-def _is_beyond(rows: np.ndarray) -> np.ndarray:
-    """Whether a row holds what is not finite in float32."""
-    return ~(np.abs(rows) <= _MOST).all(axis=1)
+def _check_rows(is_wrong: Callable[[np.ndarray], np.ndarray], matrix: np.ndarray, *, said: str) -> None:
+    """Raises `BadArgument` for rows of which that is true; looks at a part of them at a time."""
+    parts = (is_wrong(matrix[at : at + READ_ROWS]) for at in range(0, len(matrix), READ_ROWS))
+    bad = np.flatnonzero(np.concatenate([np.empty(0, bool), *parts]))
+    if len(bad):
+        raise BadArgument(f"{len(bad)} rows of embeddings hold {said}, first row {bad[0]}")
+
+
+def _is_not_finite(rows: np.ndarray) -> np.ndarray:
+    return ~np.isfinite(rows).all(axis=1)
 
 
 def _vanishes(rows: np.ndarray) -> np.ndarray:
     """Whether a row that is not zero would become so in float32, or be left with a few of its digits."""
-    if rows.dtype.itemsize <= _FLOAT32.dtype.itemsize:
-        return np.zeros(len(rows), bool)
     largest = np.abs(rows).max(axis=1)
     return (largest > 0) & (largest < _LEAST)
 

@@ -45,7 +45,7 @@ def escaped(name: str) -> str:
 
 def shown_path(name: str) -> str:
     """The path that `shown` was given."""
-    if _WINDOWS:
+    if _WINDOWS or "\\x" not in name:
         return name
     return os.fsdecode(_ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), os.fsencode(name)))
 
